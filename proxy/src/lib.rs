@@ -1,0 +1,15 @@
+//! sluicegate: one Redis endpoint over many shards, with patterns as WebAssembly plugins.
+//!
+//! ```text
+//! client -- listen -- session -- resp -- command --+-- route --- dispatch --- backend --- Redis/Valkey
+//!              ^         |                         |     |           |            |
+//!              |         |                      plugin   |         join           |
+//!              +-flush---+---- pending (in order) <------+-----------+------------+
+//! ```
+//!
+//! ARCHITECTURE.md at the top of the repository says what each module owns and which modules it may import;
+//! the tidy test reads that list. Modules are listed here from the lowest layer up.
+
+pub mod limits;
+pub mod resp;
+pub mod topology;

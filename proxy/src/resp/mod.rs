@@ -1,0 +1,10 @@
+//! RESP on the hot path: finding where a request or a reply ends, without building values.
+//!
+//! `request` finds requests (arrays of bulk strings, and inline lines) and the spans of their arguments;
+//! `reply` finds the end of one RESP2 or RESP3 reply; `write` puts replies and requests into a buffer.
+//! Bytes are forwarded as they came. Where the content of a frame matters (joins, plugins' replies) the
+//! `redis-protocol` crate is used, and it is the oracle that the scanners are tested against.
+//!
+//! No socket, clock or log; nothing here panics on any input.
+
+pub mod args;
