@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::hashing::HashKind;
+use crate::limits;
 
 /// The whole checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,6 +30,20 @@ pub struct Config {
     pub plugins: Vec<PluginConfig>,
     /// The pools, in the order of the file; at least one.
     pub pools: Vec<PoolConfig>,
+}
+
+impl Config {
+    /// `pools` with every other setting at its default.
+    pub fn with_defaults(pools: Vec<PoolConfig>) -> Self {
+        Self {
+            workers: Workers::Auto,
+            drain_timeout: limits::DRAIN_TIMEOUT,
+            output_total_bytes: limits::OUTPUT_TOTAL_BYTES,
+            memory_budget_bytes: limits::MEMORY_BUDGET_BYTES,
+            plugins: Vec::new(),
+            pools,
+        }
+    }
 }
 
 /// How many worker threads to start.
@@ -78,6 +93,36 @@ pub struct PoolConfig {
     pub bindings: Vec<BindingConfig>,
 }
 
+impl PoolConfig {
+    /// A pool of our own format with every other setting at its default.
+    pub fn with_defaults(name: &str, listen: Listen, shards: Vec<ShardConfig>) -> Self {
+        Self {
+            name: name.to_owned(),
+            listen,
+            backlog: limits::BACKLOG,
+            distribution: Distribution::Ring,
+            hash: HashKind::Xxh3,
+            hash_tag: Some(*b"{}"),
+            shards,
+            timeout: Some(limits::TIMEOUT),
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            idle_timeout: None,
+            client_password: None,
+            shard_user: None,
+            shard_password: None,
+            max_clients: limits::CLIENTS,
+            client_output_bytes: limits::CLIENT_OUTPUT_BYTES,
+            shard_queue: ShardQueue {
+                requests: limits::SHARD_QUEUE_REQUESTS,
+                bytes: limits::SHARD_QUEUE_BYTES,
+            },
+            large_request_bytes: limits::LARGE_REQUEST_BYTES,
+            preconnect: false,
+            bindings: Vec::new(),
+        }
+    }
+}
+
 /// Where a pool listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Listen {
@@ -94,6 +139,18 @@ pub struct ShardConfig {
     pub weight: u32,
     /// Whether the file gives the name; if not, a new address moves keys.
     pub named: bool,
+}
+
+impl ShardConfig {
+    /// A shard with a name of its own and weight 1.
+    pub fn named(name: &str, address: Address) -> Self {
+        Self {
+            name: name.to_owned(),
+            address,
+            weight: 1,
+            named: true,
+        }
+    }
 }
 
 /// Where a shard's server is. Host names are resolved at each connect.
@@ -157,6 +214,22 @@ pub struct PluginLimits {
     pub steps: usize,
     /// Longest reply, bytes.
     pub reply_bytes: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            cpu_per_step: limits::PLUGIN_CPU_PER_STEP,
+            call_timeout: limits::PLUGIN_CALL_TIMEOUT,
+            memory_bytes: limits::PLUGIN_MEMORY_BYTES,
+            stack_bytes: limits::PLUGIN_STACK_BYTES,
+            calls_per_cell: limits::PLUGIN_CALLS_PER_CELL,
+            cells: limits::PLUGIN_CELLS,
+            operations: limits::PLUGIN_OPERATIONS,
+            steps: limits::PLUGIN_STEPS,
+            reply_bytes: limits::PLUGIN_REPLY_BYTES,
+        }
+    }
 }
 
 /// What the operator lets a plugin do.

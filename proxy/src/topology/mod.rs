@@ -252,3 +252,6 @@ impl Draw {
         ShardIndex::try_from(scaled).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests;

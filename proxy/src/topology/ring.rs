@@ -70,3 +70,52 @@ pub fn position(key_hash: u64) -> u64 {
             (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Address;
+
+    fn shards(names: &[&str]) -> Vec<ShardConfig> {
+        let address = Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 6379,
+        };
+        names
+            .iter()
+            .map(|name| ShardConfig::named(name, address.clone()))
+            .collect()
+    }
+
+    #[test]
+    fn lookup_finds_the_same_shard_as_the_crate() {
+        let mut shards = shards(&["a", "b", "c", "10.0.0.1:6379", "a-very-long-name"]);
+        shards[2].weight = 3;
+        let ring = built(&shards);
+        let points = points(&shards);
+        assert_eq!(ring.vnodes(), 7 * POINTS_PER_WEIGHT);
+        for number in 0..20_000 {
+            let hash = xxh3(format!("key:{number}").as_bytes());
+            let expected = ring.try_get(hash).unwrap().index;
+            assert_eq!(points.owner(position(hash)).1, expected, "{number}");
+        }
+        for edge in [0, 1, u64::MAX] {
+            let expected = ring.resident_ranges().find(|r| r.keys().contains(&edge));
+            assert_eq!(points.owner(edge).1, expected.unwrap().node().index);
+        }
+    }
+
+    #[test]
+    fn order_of_shards_does_not_move_keys() {
+        let forward = shards(&["a", "b", "c"]);
+        let backward = shards(&["c", "b", "a"]);
+        let (one, other) = (points(&forward), points(&backward));
+        for number in 0..1000 {
+            let at = position(number);
+            let name = |points: &Points, shards: &[ShardConfig]| {
+                shards[usize::from(points.owner(at).1)].name.clone()
+            };
+            assert_eq!(name(&one, &forward), name(&other, &backward));
+        }
+    }
+}
