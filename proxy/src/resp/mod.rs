@@ -8,3 +8,5 @@
 //! No socket, clock or log; nothing here panics on any input.
 
 pub mod args;
+pub mod value;
+pub mod write;
