@@ -56,7 +56,7 @@ pub struct Pool {
     /// Its checked configuration.
     pub config: Arc<PoolConfig>,
     /// Its placement.
-    pub topology: Arc<Topology>,
+    pub topology: Topology,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
     /// Sessions of this pool in this worker.
@@ -65,7 +65,7 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without lanes; they are made on first use.
-    pub fn new(config: Arc<PoolConfig>, topology: Arc<Topology>) -> Self {
+    pub fn new(config: Arc<PoolConfig>, topology: Topology) -> Self {
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         Self { config, topology, lanes, sessions: 0 }
     }
