@@ -16,8 +16,12 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGUMENTS_MAX: usize = 10;
 /// Before AUTH: longest bulk string, bytes, as in Redis.
 pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
-/// Deepest nesting of a reply that is scanned.
-pub const REPLY_DEPTH_MAX: usize = 32;
+/// Most elements that one aggregate of a reply may announce; a larger number is no honest reply.
+pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
+/// Largest buffer that a worker keeps as spare memory, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Most spare buffers that a worker keeps.
+pub const SPARE_BUFFERS_MAX: usize = 1024;
 
 // Defaults and bounds of the configuration (`config` copies the defaults into its checked form).
 
@@ -83,3 +87,12 @@ pub const PLUGIN_OPERATIONS: usize = 128;
 pub const PLUGIN_STEPS: usize = 1000;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
+
+// Bounds of commands.
+
+/// Most keys in one part of a split command: a longer part would hold up the other clients of its shard.
+pub const SPLIT_PART_KEYS_MAX: usize = 512;
+/// Most bytes of arguments in one part of a split command; a single larger value is a part by itself.
+pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
+/// Longest name, library name or library version that a client may give its connection, bytes.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;

@@ -10,7 +10,7 @@ use super::CommandSpec;
 use super::flags::key::NOT_KEY;
 use super::row::{Begin, Find, KeySpec};
 use crate::resp::args::Args;
-use crate::resp::value;
+use crate::resp::request::parse_number;
 use crate::resp::write;
 
 /// Why the keys of a request cannot be told. Such a request is never sent: a shard would refuse it too.
@@ -202,7 +202,7 @@ fn keyword(args: &Args<'_>, word: &str, from: i8) -> Option<usize> {
 
 fn count(args: &Args<'_>, at: usize, least: i64) -> Result<usize, KeysError> {
     let bytes = args.get(at).ok_or(KeysError::Syntax)?;
-    let count = value::integer(bytes).ok_or(KeysError::CountNotInteger)?;
+    let count = parse_number(bytes).ok_or(KeysError::CountNotInteger)?;
     if count < least {
         return Err(KeysError::CountTooSmall);
     }

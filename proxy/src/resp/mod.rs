@@ -8,5 +8,8 @@
 //! No socket, clock or log; nothing here panics on any input.
 
 pub mod args;
+pub mod inline;
+pub mod reply;
+pub mod request;
 pub mod value;
 pub mod write;
