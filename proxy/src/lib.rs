@@ -18,4 +18,5 @@ pub mod hashing;
 pub mod limits;
 pub mod pending;
 pub mod resp;
+pub mod route;
 pub mod topology;

@@ -29,7 +29,7 @@ pub enum KeysError {
 }
 
 /// Finds keys where the servers' specifications do not.
-type Parser = fn(&Args<'_>, &mut Vec<u32>) -> Result<(), KeysError>;
+pub(super) type Parser = fn(&Args<'_>, &mut Vec<u32>) -> Result<(), KeysError>;
 
 const PARSERS: &[(&str, Parser)] = &[
     ("georadius", georadius),
@@ -93,12 +93,18 @@ impl KeysError {
     }
 }
 
+/// The parser of the command's own, if it has one.
+pub(super) fn parser_of(name: &str) -> Option<Parser> {
+    let (_, parser) = PARSERS.iter().find(|(known, _)| *known == name)?;
+    Some(*parser)
+}
+
 /// Appends the argument indices of all keys to `out`. The arity must have been checked.
 pub fn keys(spec: &CommandSpec, args: &Args<'_>, out: &mut Vec<u32>) -> Result<(), KeysError> {
     if let Some(index) = spec.single_key {
         return push(out, usize::from(index));
     }
-    if let Some((_, parser)) = PARSERS.iter().find(|(name, _)| *name == spec.name) {
+    if let Some(parser) = spec.parser {
         return parser(args, out);
     }
     for key_spec in spec.row.keys {
@@ -301,7 +307,7 @@ fn push(out: &mut Vec<u32>, at: usize) -> Result<(), KeysError> {
 mod tests {
     use super::*;
     use crate::command::resolve::resolve;
-    use crate::resp::args::Span;
+    use crate::resp::sample::Request;
 
     /// Where we differ on purpose from what `COMMAND GETKEYS` says, and what we say.
     const DIFFERENCES: &[(&str, &str)] = &[
@@ -312,19 +318,7 @@ mod tests {
     ];
 
     fn with_args<T>(request: &str, read: impl FnOnce(&Args<'_>) -> T) -> T {
-        let mut start = 0;
-        let spans: Vec<Span> = request
-            .split(' ')
-            .map(|word| {
-                let span = Span {
-                    start,
-                    len: u32::try_from(word.len()).unwrap(),
-                };
-                start += span.len + 1;
-                span
-            })
-            .collect();
-        read(&Args::new(request.as_bytes(), &spans))
+        read(&Request::words(request).args())
     }
 
     fn keys_of(request: &str) -> String {
