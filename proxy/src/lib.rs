@@ -19,6 +19,7 @@ pub mod command;
 pub mod topology;
 pub mod pending;
 pub mod session;
+pub mod route;
 pub mod core;
 pub mod io;
 pub mod server;

@@ -21,8 +21,10 @@ pub mod lane;
 pub mod reply;
 pub mod request;
 pub mod session;
+pub mod split;
 pub mod stats;
 pub mod timer;
+pub mod transaction;
 
 use std::sync::Arc;
 
@@ -30,12 +32,14 @@ use slotmap::SlotMap;
 
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
-use crate::core::ids::{LaneId, SessionId};
+use crate::core::ids::{JoinId, LaneId, SessionId};
 use crate::core::lane::Lane;
 use crate::core::session::{Closing, Session};
+use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
 use crate::core::timer::Timers;
 use crate::resp::request::RequestScan;
+use crate::route::Scratch;
 use crate::session::identity::Identity;
 use crate::topology::Topology;
 
@@ -93,9 +97,10 @@ pub struct Core {
     pub(crate) pools: Vec<Pool>,
     pub(crate) sessions: SlotMap<SessionId, Session>,
     pub(crate) lanes: SlotMap<LaneId, Lane>,
+    pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) spare: Spare,
     pub(crate) scan: RequestScan,
-    pub(crate) keys: Vec<u32>,
+    pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
     pub(crate) starved: Vec<SessionId>,
@@ -116,9 +121,10 @@ impl Core {
             pools,
             sessions: SlotMap::with_key(),
             lanes: SlotMap::with_key(),
+            joins: SlotMap::with_key(),
             spare: Spare::default(),
             scan: RequestScan::default(),
-            keys: Vec::new(),
+            scratch: Scratch::default(),
             bytes_held: 0,
             bytes_max,
             starved: Vec::new(),
