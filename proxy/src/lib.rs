@@ -15,6 +15,7 @@ pub mod cli;
 pub mod command;
 pub mod config;
 pub mod hashing;
+pub mod join;
 pub mod limits;
 pub mod pending;
 pub mod resp;
