@@ -17,6 +17,7 @@ pub mod resp;
 pub mod config;
 pub mod command;
 pub mod topology;
+pub mod join;
 pub mod pending;
 pub mod session;
 pub mod route;
