@@ -14,6 +14,7 @@
 //! lanes, `reply` brings answers back, `split`, `transaction` and `task` carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
+pub mod answer;
 pub mod expiry;
 pub mod forward;
 pub mod ids;
@@ -140,12 +141,12 @@ impl Core {
     }
 
     /// Takes in a client of pool `pool`; `address` is shown in CLIENT LIST.
-    pub fn open_session(&mut self, pool: u16, address: String) -> SessionId {
+    pub fn open_session(&mut self, pool: u16, address: String, local_address: String) -> SessionId {
         self.next_client += 1;
         // The worker's number stands in the low bits, so an id tells whose session it is.
         let id = self.next_client << 8 | (self.worker & 0xff);
         let open = self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
-        let identity = Identity::new(id, address, open, self.clock.unix_ms);
+        let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
         let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
         self.stats.sessions_opened += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
