@@ -11,5 +11,6 @@
 //! the tidy test reads that list. Modules are listed here from the lowest layer up.
 
 pub mod limits;
+pub mod plugin;
 pub mod resp;
 pub mod topology;
