@@ -165,11 +165,20 @@ mod tests {
     fn bindings_are_tried_in_order_and_pass_goes_to_the_next() {
         let cache = manifest(&["GET", "SET", "UNKNOWN"], &["CACHE.STATS"]);
         let guard = manifest(&["PING", "GET"], &["GUARD.X", "CACHE.STATS"]);
-        let keys = [vec![b"cache:*".to_vec(), b"page".to_vec()], vec![b"*".to_vec()]];
+        let keys = [
+            vec![b"cache:*".to_vec(), b"page".to_vec()],
+            vec![b"*".to_vec()],
+        ];
         let bindings = Bindings::new(
             &[
-                BindingSpec { manifest: &cache, keys: &keys[0] },
-                BindingSpec { manifest: &guard, keys: &keys[1] },
+                BindingSpec {
+                    manifest: &cache,
+                    keys: &keys[0],
+                },
+                BindingSpec {
+                    manifest: &guard,
+                    keys: &keys[1],
+                },
             ],
             index_of,
         );
@@ -193,9 +202,21 @@ mod tests {
         }
         assert!(bindings.hooked(0) && !bindings.hooked(3) && !bindings.hooked(99));
         let own = bindings.own_command(b"cache.stats").unwrap();
-        assert_eq!(own.taken, Taken { binding: 0, handler: 3 });
+        assert_eq!(
+            own.taken,
+            Taken {
+                binding: 0,
+                handler: 3
+            }
+        );
         let own = bindings.own_command(b"GUARD.X").unwrap();
-        assert_eq!(own.taken, Taken { binding: 1, handler: 2 });
+        assert_eq!(
+            own.taken,
+            Taken {
+                binding: 1,
+                handler: 2
+            }
+        );
         assert_eq!(bindings.own_command(b"nope"), None);
         assert!(Bindings::default().own_command(b"x").is_none());
     }

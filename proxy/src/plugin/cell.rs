@@ -141,7 +141,9 @@ impl Cell {
                     .pair(answer.wrapping_add(4))
                     .and_then(|(ptr, len)| self.bytes(ptr, len.min(4096)))
                     .unwrap_or_default();
-                Err(OpenError::Refused(String::from_utf8_lossy(words).into_owned()))
+                Err(OpenError::Refused(
+                    String::from_utf8_lossy(words).into_owned(),
+                ))
             }
             _ => Err(OpenError::Trapped(bad("init answered no result"))),
         }
@@ -164,7 +166,9 @@ impl Cell {
         let answer = function
             .call(&mut self.store, (call, ptr, len))
             .map_err(|error| entry_error(&self.store, &error))?;
-        let out = self.pair(answer).and_then(|(ptr, len)| self.bytes(ptr, len));
+        let out = self
+            .pair(answer)
+            .and_then(|(ptr, len)| self.bytes(ptr, len));
         let value = read(out.ok_or_else(|| bad("the result lies outside of memory"))?)?;
         if let Some(post) = post {
             post.call(&mut self.store, answer)
@@ -249,7 +253,9 @@ fn judge_lateness(state: &mut HostState) -> UpdateDeadline {
             state.late_since_cpu_us = Some(cpu_us);
             UpdateDeadline::Continue(1)
         }
-        Some(since) if cpu_us.saturating_sub(since) >= state.step_cpu_us => UpdateDeadline::Interrupt,
+        Some(since) if cpu_us.saturating_sub(since) >= state.step_cpu_us => {
+            UpdateDeadline::Interrupt
+        }
         Some(_) => UpdateDeadline::Continue(1),
     }
 }

@@ -114,7 +114,15 @@ impl Cells {
             Admission::Alone => true,
             Admission::Refused => return Err(self.refuse(FaultKind::Down)),
         };
-        let room = self.find_room(clock, alone)?;
+        let room = match self.find_room(clock, alone) {
+            Ok(room) => room,
+            Err(fault) => {
+                if !fault.is_crash() {
+                    self.health.not_started(clock.mono_ms);
+                }
+                return Err(fault);
+            }
+        };
         self.sequence = self.sequence.wrapping_add(1);
         let call = Call::new(self.sequence, *head);
         let seat = self.room(room).and_then(|room| room.seat(call));
@@ -242,7 +250,12 @@ impl Cells {
     }
 
     /// One entry into the guest; `None` when the call has had all its steps.
-    fn enter(&mut self, clock: Clock, id: CallId, entry: Entry) -> Result<Option<Step>, EntryError> {
+    fn enter(
+        &mut self,
+        clock: Clock,
+        id: CallId,
+        entry: Entry,
+    ) -> Result<Option<Step>, EntryError> {
         let gone = || misplaced(BadFrame::OutOfPlace);
         let room = self.rooms.get_mut(id.room as usize);
         let room = room.and_then(Option::as_mut).ok_or_else(gone)?;
@@ -415,7 +428,11 @@ impl Cells {
             .set_bytes_max(granted.map_or(0, |granted| granted.shared_bytes));
         let wanted = &self.generation.manifest.metrics;
         let same = kept.metrics.len() == wanted.len()
-            && kept.metrics.iter().zip(wanted).all(|(a, b)| a.kind == b.kind);
+            && kept
+                .metrics
+                .iter()
+                .zip(wanted)
+                .all(|(a, b)| a.kind == b.kind);
         if !same {
             let fresh = wanted.iter().map(|metric| MetricValue {
                 kind: metric.kind,

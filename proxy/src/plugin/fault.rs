@@ -61,17 +61,6 @@ impl Fault {
         client_text(self.kind, &self.plugin, self.id)
     }
 
-    /// A call for a binding that is not there.
-    pub fn missing() -> Self {
-        Self {
-            kind: FaultKind::Down,
-            plugin: String::new(),
-            id: 0,
-            detail: "no such binding".to_owned(),
-            lost: Vec::new(),
-        }
-    }
-
     /// Whether the plugin is to blame, so that `on_fault: pass` and the breaker count it.
     pub fn is_crash(&self) -> bool {
         match self.kind {
@@ -147,7 +136,9 @@ pub enum LoadError {
         name: String,
     },
     /// It wants something else that is not offered.
-    #[error("plugin '{plugin}': it imports {module}.{name}, which the gateway does not offer (sluicegate:plugin/host@1.0.0)")]
+    #[error(
+        "plugin '{plugin}': it imports {module}.{name}, which the gateway does not offer (sluicegate:plugin/host@1.0.0)"
+    )]
     Import {
         /// Its name in the configuration.
         plugin: String,
@@ -157,7 +148,9 @@ pub enum LoadError {
         name: String,
     },
     /// Built for another version of the contract.
-    #[error("plugin '{plugin}': it is built for ABI {found}; this gateway speaks ABI 1.0.0: rebuild it with the matching SDK")]
+    #[error(
+        "plugin '{plugin}': it is built for ABI {found}; this gateway speaks ABI 1.0.0: rebuild it with the matching SDK"
+    )]
     Abi {
         /// Its name in the configuration.
         plugin: String,
@@ -165,7 +158,9 @@ pub enum LoadError {
         found: String,
     },
     /// An export of the contract is missing or has another type.
-    #[error("plugin '{plugin}': the export {name} is missing or has another type: is this a plugin?")]
+    #[error(
+        "plugin '{plugin}': the export {name} is missing or has another type: is this a plugin?"
+    )]
     Export {
         /// Its name in the configuration.
         plugin: String,
@@ -207,16 +202,31 @@ mod tests {
     #[test]
     fn client_texts_are_stable() {
         let cases = [
-            (FaultKind::Trap("unreachable"), "PLUGINERR cache: trap unreachable (id 0000beef)"),
+            (
+                FaultKind::Trap("unreachable"),
+                "PLUGINERR cache: trap unreachable (id 0000beef)",
+            ),
             (FaultKind::CpuLimit, "PLUGINERR cache: cpu limit"),
             (FaultKind::MemoryLimit, "PLUGINERR cache: memory limit"),
             (FaultKind::BadReply, "PLUGINERR cache: bad reply"),
             (FaultKind::StepLimit, "PLUGINERR cache: step limit"),
-            (FaultKind::Aborted, "PLUGINERR cache: aborted, outcome unknown"),
-            (FaultKind::TooLarge, "PLUGINERR cache: request larger than bytes_in_flight"),
+            (
+                FaultKind::Aborted,
+                "PLUGINERR cache: aborted, outcome unknown",
+            ),
+            (
+                FaultKind::TooLarge,
+                "PLUGINERR cache: request larger than bytes_in_flight",
+            ),
             (FaultKind::Busy, "PLUGINBUSY cache: all cells are full"),
-            (FaultKind::Down, "PLUGINDOWN cache: stopped after repeated traps"),
-            (FaultKind::Timeout, "PLUGINTIMEOUT cache: the call took too long"),
+            (
+                FaultKind::Down,
+                "PLUGINDOWN cache: stopped after repeated traps",
+            ),
+            (
+                FaultKind::Timeout,
+                "PLUGINTIMEOUT cache: the call took too long",
+            ),
         ];
         for (kind, wanted) in cases {
             assert_eq!(client_text(kind, "cache", 0xbeef), wanted);

@@ -214,9 +214,7 @@ pub(super) fn read_out(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFr
         2 => Err(BadFrame::Long),
         3 => {
             let (len, rest) = super::batch::split_u32(rest).ok_or(BadFrame::Short)?;
-            let (reply, body) = rest
-                .split_at_checked(len as usize)
-                .ok_or(BadFrame::Short)?;
+            let (reply, body) = rest.split_at_checked(len as usize).ok_or(BadFrame::Short)?;
             check_reply(reply, rules)?;
             Ok(OutFrame::Background {
                 reply: reply.to_vec(),

@@ -103,7 +103,9 @@ impl Granted {
         };
         let wait = agree(asked.wait, grants.wait, "wait");
         let background = agree(asked.background, grants.background, "background");
-        let shared = asked.shared_bytes.min(grants.shared_bytes.unwrap_or(u32::MAX));
+        let shared = asked
+            .shared_bytes
+            .min(grants.shared_bytes.unwrap_or(u32::MAX));
         let patterns = grants.keys.as_deref().unwrap_or(keys);
         let granted = Self {
             commands,
@@ -177,9 +179,10 @@ pub(super) fn check(
         } => {
             let key = target_key(batch, *target);
             let read = guard.as_ref().map(|guard| guard.args);
-            let denied = batch.commands(*commands).chain(read).find_map(|args| {
-                check_command(granted, facts, scratch, batch, args, key).denied
-            });
+            let denied = batch
+                .commands(*commands)
+                .chain(read)
+                .find_map(|args| check_command(granted, facts, scratch, batch, args, key).denied);
             verdict(denied)
         }
         Op::Sleep { .. } | Op::WaitKey { .. } => Verdict {

@@ -55,6 +55,13 @@ impl Health {
         }
     }
 
+    /// An admitted call did not start after all: the trial is still to come.
+    pub fn not_started(&mut self, now_ms: u64) {
+        if self.breaker == Breaker::HalfOpen {
+            self.breaker = Breaker::Open { until_ms: now_ms };
+        }
+    }
+
     /// A call has ended well, or was cancelled before it could do harm.
     pub fn call_ended(&mut self) {
         if self.breaker == Breaker::HalfOpen {
@@ -117,7 +124,14 @@ mod tests {
     fn health_after_five_traps_refuses_then_tries_one_call_with_doubling_pauses() {
         let mut health = Health::default();
         for at in 0..5 {
-            assert_eq!(health.admit(at), if at == 0 { Admission::Shared } else { Admission::Alone });
+            assert_eq!(
+                health.admit(at),
+                if at == 0 {
+                    Admission::Shared
+                } else {
+                    Admission::Alone
+                }
+            );
             health.trapped(at);
         }
         assert!(health.is_down(5));
@@ -128,7 +142,11 @@ mod tests {
         assert_eq!(health.admit(30_003), Admission::Refused, "twice as long");
         assert_eq!(health.admit(30_004), Admission::Alone);
         health.call_ended();
-        assert_eq!(health.admit(30_005), Admission::Alone, "still in quarantine");
+        assert_eq!(
+            health.admit(30_005),
+            Admission::Alone,
+            "still in quarantine"
+        );
         assert_eq!(health.admit(200_000), Admission::Shared);
     }
 

@@ -131,7 +131,9 @@ impl Manifest {
         for command in &self.commands {
             let (first, last, step) = command.keys;
             let keyless = first == 0 && last == 0 && step == 0;
-            if command.arity == 0 || !(keyless || (first > 0 && step > 0 && (last < 0 || last >= first))) {
+            if command.arity == 0
+                || !(keyless || (first > 0 && step > 0 && (last < 0 || last >= first)))
+            {
                 return Err(format!(
                     "the command '{}' in its manifest has an impossible arity or key places",
                     command.name
@@ -156,9 +158,9 @@ impl Manifest {
 
 fn is_command_name(name: &str) -> bool {
     !name.is_empty()
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-'))
+        && name.bytes().all(|b| {
+            b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-')
+        })
 }
 
 /// The bytes of the custom section, if the module has it once.
@@ -228,19 +230,35 @@ mod tests {
     fn manifest_that_is_wrong_is_refused_with_a_reason() {
         let base = r#"{"name":"x","version":"1","abi":"1.0.0""#;
         let cases = [
-            (format!("{base},\"hooks\":[\"get\"]}}"), "'get' in its manifest is no command name"),
-            (format!("{base},\"hooks\":[\"GET\",\"GET\"]}}"), "'GET' stands twice in its manifest"),
             (
-                format!("{base},\"commands\":[{{\"name\":\"X.A\",\"arity\":2,\"keys\":[1,0,0]}}]}}"),
+                format!("{base},\"hooks\":[\"get\"]}}"),
+                "'get' in its manifest is no command name",
+            ),
+            (
+                format!("{base},\"hooks\":[\"GET\",\"GET\"]}}"),
+                "'GET' stands twice in its manifest",
+            ),
+            (
+                format!(
+                    "{base},\"commands\":[{{\"name\":\"X.A\",\"arity\":2,\"keys\":[1,0,0]}}]}}"
+                ),
                 "the command 'X.A' in its manifest has an impossible arity or key places",
             ),
-            ("{".to_owned(), "its manifest cannot be read: EOF while parsing an object at line 1 column 1"),
+            (
+                "{".to_owned(),
+                "its manifest cannot be read: EOF while parsing an object at line 1 column 1",
+            ),
         ];
         for (text, wanted) in cases {
             assert_eq!(Manifest::read(&module_with(&text)), Err(wanted.to_owned()));
         }
         let none = "it has no custom section 'sluicegate-manifest': is this a plugin?";
-        for module in [&b""[..], b"\0asm\x01\0\0\0", b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff", b"not a module"] {
+        for module in [
+            &b""[..],
+            b"\0asm\x01\0\0\0",
+            b"\0asm\x01\0\0\0\x00\xff\xff\xff\xff\xff\xff",
+            b"not a module",
+        ] {
             assert_eq!(Manifest::read(module), Err(none.to_owned()));
         }
         let whole = module_with(base);

@@ -22,6 +22,8 @@ pub mod frame;
 pub mod generation;
 pub mod glob;
 pub mod grants;
+#[cfg(test)]
+mod guest_tests;
 pub mod health;
 pub mod host;
 pub mod limits;
@@ -29,3 +31,5 @@ pub mod manifest;
 mod reply_check;
 pub mod room;
 pub mod shared;
+#[cfg(test)]
+mod test_support;

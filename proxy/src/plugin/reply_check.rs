@@ -6,7 +6,7 @@
 use super::limits::REPLY_DEPTH_MAX;
 
 /// Whether `bytes` are exactly one reply of protocol `resp` (2 or 3). Pushes are no replies.
-pub fn is_one_reply(bytes: &[u8], resp: u8) -> bool {
+pub(super) fn is_one_reply(bytes: &[u8], resp: u8) -> bool {
     let mut at = 0;
     // Items still to come per open level; the whole reply is one item.
     let mut open = [0_u64; REPLY_DEPTH_MAX + 1];

@@ -1,0 +1,237 @@
+//! A guest that breaks every rule on demand, written against the raw contract.
+//!
+//! `MISBEHAVE <fault>` (or GET with the fault as key) does it at once; `MISBEHAVE <fault> later` first sleeps, then does it
+//! in `resume`; `MISBEHAVE loop-cancel later` loops when it is cancelled. `fine` behaves. A fault in the config
+//! (`{"fault": "init-refuse"}`) acts in `init`. The SDK is not used: it would not let us.
+#![allow(
+    unsafe_code,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "this guest exists to do what is forbidden"
+)]
+#![cfg(target_arch = "wasm32")]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+const MANIFEST: &[u8] = br#"{"name":"misbehaving","version":"1.0.0","abi":"1.0.0","hooks":["GET"],
+"commands":[{"name":"MISBEHAVE","arity":-2,"keys":[0,0,0],"flags":["write"]}],"tasks":["task"],
+"capabilities":{"commands":["GET"],"wait":true,"background":true,"shared_bytes":1024},"metrics":[],"config":"fault"}"#;
+
+#[used]
+#[unsafe(link_section = "sluicegate-manifest")]
+static SECTION: [u8; MANIFEST.len()] = {
+    let mut section = [0; MANIFEST.len()];
+    let mut at = 0;
+    while at < section.len() {
+        section[at] = MANIFEST[at];
+        at += 1;
+    }
+    section
+};
+
+thread_local! {
+    /// The fault that each sleeping call will do.
+    static LATER: RefCell<HashMap<u32, String>> = RefCell::default();
+    static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static RETURNED: RefCell<[u32; 3]> = const { RefCell::new([0; 3]) };
+    /// When set, the allocator lies.
+    static BAD_REALLOC: RefCell<bool> = const { RefCell::new(false) };
+}
+
+#[link(wasm_import_module = "sluicegate:plugin/host@1.0.0")]
+unsafe extern "C" {
+    #[link_name = "log"]
+    fn host_log(level: u32, ptr: *const u8, len: usize);
+    #[link_name = "shared-get"]
+    fn host_shared_get(ptr: *const u8, len: usize, ret: u32);
+}
+
+fn log(text: &str) {
+    unsafe { host_log(4, text.as_ptr(), text.len()) }
+}
+
+fn returned(ptr: u32, len: u32) -> u32 {
+    RETURNED.set([ptr, len, 0]);
+    RETURNED.with(|cell| cell.as_ptr() as usize as u32)
+}
+
+/// Hands out bytes as the result of an entry.
+fn answer(bytes: Vec<u8>) -> u32 {
+    OUT.with_borrow_mut(|out| {
+        *out = bytes;
+        returned(out.as_ptr() as usize as u32, out.len() as u32)
+    })
+}
+
+fn done(reply: &[u8]) -> u32 {
+    answer([&[1], reply].concat())
+}
+
+/// PENDING with one SLEEP.
+fn sleep(ms: u32) -> u32 {
+    answer([&[0, 0, 1, 0, 3][..], &ms.to_le_bytes()].concat())
+}
+
+fn endless() -> ! {
+    let mut spin = 0_u64;
+    loop {
+        spin = std::hint::black_box(spin.wrapping_add(1));
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is the fault")]
+fn recurse(depth: u64) -> u64 {
+    std::hint::black_box(recurse(std::hint::black_box(depth + 1)) + 1)
+}
+
+fn bomb() -> u32 {
+    let mut kept: Vec<Vec<u8>> = Vec::new();
+    loop {
+        // Untouched: touching each page would reach the CPU limit first.
+        kept.push(std::hint::black_box(Vec::with_capacity(1 << 20)));
+    }
+}
+
+fn misbehave(fault: &str, call: u32) -> u32 {
+    match fault {
+        "fine" => done(b"+OK\r\n"),
+        "loop" => endless(),
+        "bomb" => bomb(),
+        "recurse" => recurse(u64::from(call)) as u32,
+        "panic" => panic!("the plugin said {call}"),
+        "out-of-bounds" => unsafe { std::ptr::read_volatile(0x7fff_fff0 as *const u32) },
+        "garbage" => answer(b"\x09 this is no frame".to_vec()),
+        "empty" => answer(Vec::new()),
+        "lying-length" => returned(64, u32::MAX),
+        "lying-pointer" => 0xffff_fff0,
+        "lying-count" => answer([&[0, 0, 255, 255, 3][..], &[0; 4]].concat()),
+        "lying-arg" => answer(
+            [
+                &[0, 0, 1, 0, 1, 0, 0][..],
+                &1_u32.to_le_bytes(),
+                &u32::MAX.to_le_bytes(),
+            ]
+            .concat(),
+        ),
+        "huge" => {
+            let mut reply = b"$52428800\r\n".to_vec();
+            reply.resize(reply.len() + 52_428_800, b'x');
+            reply.extend_from_slice(b"\r\n");
+            done(&reply)
+        }
+        "long" => {
+            let mut reply = b"$2097152\r\n".to_vec();
+            reply.resize(reply.len() + 2_097_152, b'x');
+            reply.extend_from_slice(b"\r\n");
+            done(&reply)
+        }
+        "broken-resp" => done(b"$10\r\nabc\r\n"),
+        "two-replies" => done(b"+OK\r\n+OK\r\n"),
+        "resp3" => done(b"_\r\n"),
+        "no-ops" => answer(vec![0, 0, 0, 0]),
+        "endless-pending" => {
+            LATER.with_borrow_mut(|later| later.insert(call, fault.to_owned()));
+            sleep(0)
+        }
+        "bad-realloc" => {
+            BAD_REALLOC.set(true);
+            done(b"+OK\r\n")
+        }
+        "bad-import-pointer" => {
+            unsafe { host_shared_get(0xffff_0000_usize as *const u8, 1 << 20, 8) };
+            done(b"+OK\r\n")
+        }
+        "log-flood" => {
+            for _ in 0..1_000 {
+                log(&"x".repeat(10_000));
+            }
+            done(b"+OK\r\n")
+        }
+        other => done(format!("-ERR unknown fault '{other}'\r\n").as_bytes()),
+    }
+}
+
+/// The arguments of a start frame.
+fn arguments(frame: &[u8]) -> Vec<String> {
+    let mut rest = &frame[24..];
+    let mut found = Vec::new();
+    while rest.len() >= 4 {
+        let len = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
+        found.push(String::from_utf8_lossy(&rest[4..4 + len]).into_owned());
+        rest = &rest[4 + len..];
+    }
+    found
+}
+
+fn owned(ptr: *mut u8, len: usize) -> Vec<u8> {
+    if len == 0 {
+        return Vec::new();
+    }
+    unsafe { Vec::from_raw_parts(ptr, len, len) }
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cabi_realloc(_old: *mut u8, _old_len: usize, _align: usize, len: usize) -> *mut u8 {
+    if BAD_REALLOC.with_borrow(|bad| *bad) {
+        return 0xffff_ff00_usize as *mut u8;
+    }
+    let mut buffer = Vec::<u8>::with_capacity(len);
+    let ptr = buffer.as_mut_ptr();
+    std::mem::forget(buffer);
+    ptr
+}
+
+#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#describe")]
+extern "C" fn describe() -> u32 {
+    returned(MANIFEST.as_ptr() as usize as u32, MANIFEST.len() as u32)
+}
+
+#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#init")]
+extern "C" fn init(ptr: *mut u8, len: usize) -> u32 {
+    std::panic::set_hook(Box::new(|info| log(&info.to_string())));
+    let config = String::from_utf8_lossy(&owned(ptr, len)).into_owned();
+    if config.contains("init-loop") {
+        endless();
+    }
+    if config.contains("init-panic") {
+        panic!("init said no");
+    }
+    if config.contains("init-garbage") {
+        return 0xffff_fff0;
+    }
+    if config.contains("init-refuse") {
+        let words = "this config is refused";
+        RETURNED.set([1, words.as_ptr() as usize as u32, words.len() as u32]);
+    } else {
+        RETURNED.set([0; 3]);
+    }
+    RETURNED.with(|cell| cell.as_ptr() as usize as u32)
+}
+
+#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#start")]
+extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> u32 {
+    let arguments = arguments(&owned(ptr, len));
+    let fault = arguments.get(1).map_or("", String::as_str);
+    if arguments.get(2).is_some_and(|word| word == "later") {
+        LATER.with_borrow_mut(|later| later.insert(call, fault.to_owned()));
+        return sleep(1);
+    }
+    misbehave(fault, call)
+}
+
+#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#resume")]
+extern "C" fn resume(call: u32, ptr: *mut u8, len: usize) -> u32 {
+    drop(owned(ptr, len));
+    let fault = LATER.with_borrow_mut(|later| later.remove(&call));
+    misbehave(&fault.unwrap_or_default(), call)
+}
+
+#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#cancel")]
+extern "C" fn cancel(call: u32) {
+    let fault = LATER.with_borrow_mut(|later| later.remove(&call));
+    if fault.is_some_and(|fault| fault == "loop-cancel") {
+        endless();
+    }
+}

@@ -1,0 +1,117 @@
+//! The arguments of a call, as they came in its start frame.
+//!
+//! Owns one buffer (the frame) and where each argument lies in it. For hooks and own commands argument 0 is the
+//! command's name as the client wrote it; for spawned calls and closed sessions the arguments are the plugin's own.
+//! Reading past the end gives an empty argument, never a panic: a trap would cost other calls.
+
+use std::ops::Range;
+
+/// The arguments of one call.
+#[derive(Debug, Clone, Default)]
+pub struct Args {
+    bytes: Vec<u8>,
+    spans: Vec<Range<usize>>,
+}
+
+impl Args {
+    /// Arguments that lie in `bytes` at `spans`.
+    pub(crate) fn from_frame(bytes: Vec<u8>, spans: Vec<Range<usize>>) -> Self {
+        Self { bytes, spans }
+    }
+
+    /// Number of arguments, the command's name included.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no argument.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// Argument `index`, empty past the end.
+    pub fn get(&self, index: usize) -> &[u8] {
+        let span = self.spans.get(index).cloned().unwrap_or(0..0);
+        self.bytes.get(span).unwrap_or_default()
+    }
+
+    /// The command's name as the client wrote it.
+    pub fn name(&self) -> &[u8] {
+        self.get(0)
+    }
+
+    /// The first argument after the name: for most commands their key.
+    pub fn key(&self) -> &[u8] {
+        self.get(1)
+    }
+
+    /// Whether argument `index` is `word`, in any case.
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.get(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Argument `index` as a decimal integer in Redis's strict form (no plus sign, no leading zero).
+    pub fn int(&self, index: usize) -> Option<i64> {
+        parse_int(self.get(index))
+    }
+
+    /// All arguments from `index` on.
+    pub fn from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
+        (index..self.len()).map(|i| self.get(i))
+    }
+}
+
+/// Reads a decimal integer as Redis does: `-?` then digits without a leading zero, within 64 bits.
+pub fn parse_int(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    match digits {
+        [] => return None,
+        [b'0'] => return if negative { None } else { Some(0) },
+        [b'0', ..] => return None,
+        _ => {}
+    }
+    let mut value: i64 = 0;
+    for digit in digits {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        let digit = i64::from(digit - b'0');
+        value = value.checked_mul(10)?;
+        value = if negative {
+            value.checked_sub(digit)?
+        } else {
+            value.checked_add(digit)?
+        };
+    }
+    Some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_int;
+
+    #[test]
+    fn parse_int_reads_what_redis_reads() {
+        let cases: &[(&str, Option<i64>)] = &[
+            ("0", Some(0)),
+            ("-1", Some(-1)),
+            ("120", Some(120)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("9223372036854775808", None),
+            ("", None),
+            ("-", None),
+            ("-0", None),
+            ("01", None),
+            ("+1", None),
+            ("1 ", None),
+            ("1.5", None),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(parse_int(text.as_bytes()), *wanted, "{text:?}");
+        }
+    }
+}

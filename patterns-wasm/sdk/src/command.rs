@@ -1,0 +1,162 @@
+//! Redis commands as a handler builds them: `cmd("SET").arg(key).arg(value).arg("PX").arg(2000)`.
+//!
+//! A `Command` is already encoded as the arguments of a CMD or TX operation, so that handing it to the gateway is one
+//! copy. A key *beside* another is named by `beside(owner, name)`: the gateway chooses a name on the owner's shard.
+
+use crate::frame::{BESIDE_BIT, put_bytes, put_u32};
+use crate::reply::put_decimal;
+
+/// Which shard an operation goes to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// That of the command's own keys.
+    OwnKeys,
+    /// That of this key.
+    Key(Vec<u8>),
+    /// The shard with this index in its pool.
+    Shard(u16),
+}
+
+impl Target {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::OwnKeys => out.push(0),
+            Self::Key(key) => {
+                out.push(1);
+                put_bytes(out, key);
+            }
+            Self::Shard(index) => {
+                out.push(2);
+                out.extend_from_slice(&index.to_le_bytes());
+            }
+        }
+    }
+}
+
+/// One argument.
+#[derive(Debug, Clone, Copy)]
+pub enum Arg<'a> {
+    /// As it is.
+    Bytes(&'a [u8]),
+    /// A number in decimal.
+    Int(i64),
+    /// A key on the shard of `owner`, named by the gateway.
+    Beside {
+        /// The key that decides the shard.
+        owner: &'a [u8],
+        /// Which of the keys beside it.
+        name: &'a str,
+    },
+}
+
+/// The key called `name` beside `owner`: always on the owner's shard.
+pub fn beside<'a>(owner: &'a [u8], name: &'a str) -> Arg<'a> {
+    Arg::Beside { owner, name }
+}
+
+impl<'a> From<&'a [u8]> for Arg<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Arg<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Arg<'a> {
+    fn from(bytes: &'a [u8; N]) -> Self {
+        Self::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a str> for Arg<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Bytes(text.as_bytes())
+    }
+}
+
+impl From<i64> for Arg<'_> {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+/// A command with its arguments.
+#[derive(Debug, Clone)]
+pub struct Command {
+    pub(crate) target: Target,
+    pub(crate) hooked: bool,
+    pub(crate) count: usize,
+    pub(crate) encoded: Vec<u8>,
+}
+
+/// A command that starts with its name.
+pub fn cmd(name: &str) -> Command {
+    let command = Command {
+        target: Target::OwnKeys,
+        hooked: false,
+        count: 0,
+        encoded: Vec::with_capacity(64),
+    };
+    command.arg(name)
+}
+
+impl Command {
+    /// Adds an argument.
+    #[must_use]
+    pub fn arg<'a>(mut self, arg: impl Into<Arg<'a>>) -> Self {
+        self.count += 1;
+        match arg.into() {
+            Arg::Bytes(bytes) => put_bytes(&mut self.encoded, bytes),
+            Arg::Int(value) => {
+                let mut digits = Vec::with_capacity(20);
+                put_decimal(&mut digits, value);
+                put_bytes(&mut self.encoded, &digits);
+            }
+            Arg::Beside { owner, name } => {
+                let len = u32::try_from(4 + owner.len() + name.len()).unwrap_or(u32::MAX);
+                self.encoded
+                    .extend_from_slice(&(len | BESIDE_BIT).to_le_bytes());
+                put_bytes(&mut self.encoded, owner);
+                self.encoded.extend_from_slice(name.as_bytes());
+            }
+        }
+        self
+    }
+
+    /// Adds several arguments.
+    #[must_use]
+    pub fn args<'a>(self, args: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        args.into_iter().fold(self, |command, arg| command.arg(arg))
+    }
+
+    /// Sends it to the shard of `key` instead of that of its own keys.
+    #[must_use]
+    pub fn to_key(mut self, key: &[u8]) -> Self {
+        self.target = Target::Key(key.to_vec());
+        self
+    }
+
+    /// Sends it to shard `index`.
+    #[must_use]
+    pub fn to_shard(mut self, index: u16) -> Self {
+        self.target = Target::Shard(index);
+        self
+    }
+
+    /// Lets later bindings see it, as if a client had sent it.
+    #[must_use]
+    pub fn hooked(mut self) -> Self {
+        self.hooked = true;
+        self
+    }
+
+    /// Appends `u32 argc, args`.
+    pub(crate) fn write_args(&self, out: &mut Vec<u8>) {
+        put_u32(out, self.count);
+        out.extend_from_slice(&self.encoded);
+    }
+}

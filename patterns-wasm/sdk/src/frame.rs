@@ -1,0 +1,144 @@
+//! Reading and writing the flat frames of `wit/plugin.wit`, guest side.
+//!
+//! The host is trusted to send well-formed frames, but a wrong one must not panic here: every read answers `None`
+//! past the end and the call then ends with an error. Nothing here knows what the fields mean to a handler.
+
+use std::ops::Range;
+
+/// The kinds of out-frames.
+pub(crate) const PENDING: u8 = 0;
+pub(crate) const DONE: u8 = 1;
+pub(crate) const PASS: u8 = 2;
+pub(crate) const BACKGROUND: u8 = 3;
+/// Body flag: resume at the first finished operation.
+pub(crate) const FLAG_FIRST: u8 = 1;
+/// Body flag: the call ends here.
+pub(crate) const FLAG_LAST: u8 = 2;
+/// Marks an argument as a key beside its owner.
+pub(crate) const BESIDE_BIT: u32 = 1 << 31;
+
+/// The header of a start frame.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Head {
+    pub(crate) kind: u8,
+    pub(crate) resp: u8,
+    pub(crate) db: u16,
+    pub(crate) handler: u16,
+    pub(crate) session: u64,
+}
+
+/// One result of a resume frame.
+#[derive(Debug)]
+pub(crate) struct OpResult<'a> {
+    pub(crate) op: u32,
+    pub(crate) status: u8,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// A cursor over a frame.
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    fn take(&mut self, len: usize) -> Option<Range<usize>> {
+        let end = self.at.checked_add(len)?;
+        if end > self.bytes.len() {
+            return None;
+        }
+        let span = self.at..end;
+        self.at = end;
+        Some(span)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let span = self.take(N)?;
+        self.bytes.get(span)?.try_into().ok()
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    pub(crate) fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
+    /// Where the bytes of a `u32 len, bytes` field lie.
+    pub(crate) fn span(&mut self) -> Option<Range<usize>> {
+        let len = self.u32()?;
+        self.take(len as usize)
+    }
+
+    pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
+        let span = self.span()?;
+        self.bytes.get(span)
+    }
+}
+
+/// Reads a start frame: its header and where its arguments lie.
+pub(crate) fn read_start(frame: &[u8]) -> Option<(Head, Vec<Range<usize>>)> {
+    let mut reader = Reader::new(frame);
+    if reader.u8()? != 1 {
+        return None;
+    }
+    let kind = reader.u8()?;
+    let resp = reader.u8()?;
+    reader.u8()?;
+    let db = reader.u16()?;
+    let handler = reader.u16()?;
+    reader.u16()?;
+    reader.u16()?;
+    let session = reader.u64()?;
+    let count = reader.u32()? as usize;
+    // A lying count must not reserve memory: each argument takes at least four bytes of the frame.
+    let mut spans = Vec::with_capacity(count.min(frame.len() / 4));
+    for _ in 0..count {
+        spans.push(reader.span()?);
+    }
+    let head = Head {
+        kind,
+        resp,
+        db,
+        handler,
+        session,
+    };
+    Some((head, spans))
+}
+
+/// Hands each result of a resume frame to `each`; answers whether the frame was whole.
+pub(crate) fn read_resume<'a>(frame: &'a [u8], mut each: impl FnMut(OpResult<'a>)) -> Option<()> {
+    let mut reader = Reader::new(frame);
+    let count = reader.u32()?;
+    for _ in 0..count {
+        let op = reader.u32()?;
+        let status = reader.u8()?;
+        let bytes = reader.bytes()?;
+        each(OpResult { op, status, bytes });
+    }
+    Some(())
+}
+
+/// Appends `u32 len, bytes`.
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_u32(out, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends a length or count. Nothing in a 32-bit guest is longer than the word.
+pub(crate) fn put_u32(out: &mut Vec<u8>, value: usize) {
+    out.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+}

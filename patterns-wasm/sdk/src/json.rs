@@ -1,0 +1,309 @@
+//! A small JSON reader for configs: strict, bounded in depth, no dependency.
+//!
+//! Guests are budgeted at 64 KiB, which is why this is here. It reads what the gateway makes from YAML: objects keep
+//! their order, duplicate keys are refused, numbers are decimal without exponent. Errors are for the operator.
+
+/// Deepest nesting that is read.
+const DEPTH_MAX: usize = 16;
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Bool(bool),
+    /// `12`, `-0.5`
+    Number(f64),
+    /// `"text"`
+    Text(String),
+    /// `[..]`
+    List(Vec<Json>),
+    /// `{..}` in the order of the text.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Reads one value that fills `text`.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let mut parser = Parser { text, at: 0 };
+        let value = parser.value(0)?;
+        parser.blank();
+        if parser.at == text.len() {
+            Ok(value)
+        } else {
+            Err(parser.fault("more than one value"))
+        }
+    }
+
+    /// What kind of value this is, for messages.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a boolean",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Parser<'_> {
+    fn fault(&self, what: &str) -> String {
+        format!("bad JSON at byte {}: {what}", self.at)
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Json) -> Result<Json, String> {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        if rest.starts_with(word.as_bytes()) {
+            self.at += word.len();
+            return Ok(value);
+        }
+        Err(self.fault("unknown word"))
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Json, String> {
+        if depth > DEPTH_MAX {
+            return Err(self.fault("nested too deep"));
+        }
+        self.blank();
+        match self.peek() {
+            Some(b'n') => self.word("null", Json::Null),
+            Some(b't') => self.word("true", Json::Bool(true)),
+            Some(b'f') => self.word("false", Json::Bool(false)),
+            Some(b'"') => self.text().map(Json::Text),
+            Some(b'[') => self.list(depth),
+            Some(b'{') => self.object(depth),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.fault("a value is missing")),
+        }
+    }
+
+    /// After an item: whether another follows, or `close` ends the list.
+    fn another(&mut self, close: u8) -> Result<bool, String> {
+        self.blank();
+        let found = self.peek();
+        self.at += 1;
+        match found {
+            Some(b',') => Ok(true),
+            Some(byte) if byte == close => Ok(false),
+            _ => Err(self.fault("a comma or a closing bracket is missing")),
+        }
+    }
+
+    fn closes_at_once(&mut self, close: u8) -> bool {
+        self.at += 1;
+        self.blank();
+        let closes = self.peek() == Some(close);
+        self.at += usize::from(closes);
+        closes
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Json, String> {
+        let mut items = Vec::new();
+        if self.closes_at_once(b']') {
+            return Ok(Json::List(items));
+        }
+        loop {
+            items.push(self.value(depth + 1)?);
+            if !self.another(b']')? {
+                return Ok(Json::List(items));
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Json, String> {
+        let mut entries: Vec<(String, Json)> = Vec::new();
+        if self.closes_at_once(b'}') {
+            return Ok(Json::Object(entries));
+        }
+        loop {
+            self.blank();
+            let key = self.text()?;
+            self.blank();
+            if self.peek() != Some(b':') {
+                return Err(self.fault("a colon is missing"));
+            }
+            self.at += 1;
+            if entries.iter().any(|(known, _)| *known == key) {
+                return Err(self.fault("a key stands twice"));
+            }
+            let value = self.value(depth + 1)?;
+            entries.push((key, value));
+            if !self.another(b'}')? {
+                return Ok(Json::Object(entries));
+            }
+        }
+    }
+
+    /// Decimal only: the shared float parser of the standard library would cost a guest many KiB.
+    fn number(&mut self) -> Result<Json, String> {
+        let negative = self.peek() == Some(b'-');
+        self.at += usize::from(negative);
+        let mut value = 0.0_f64;
+        let mut scale = 1.0_f64;
+        let mut fraction = false;
+        let mut digits = 0;
+        while let Some(byte) = self.peek() {
+            match byte {
+                b'0'..=b'9' => {
+                    digits += 1;
+                    value = value * 10.0 + f64::from(byte - b'0');
+                    scale *= if fraction { 10.0 } else { 1.0 };
+                }
+                b'.' if !fraction && digits > 0 => fraction = true,
+                _ => break,
+            }
+            self.at += 1;
+        }
+        if digits == 0 || digits > 18 {
+            return Err(self.fault("not a number of at most 18 digits"));
+        }
+        let value = value / scale;
+        Ok(Json::Number(if negative { -value } else { value }))
+    }
+
+    fn text(&mut self) -> Result<String, String> {
+        if self.peek() != Some(b'"') {
+            return Err(self.fault("a text is missing"));
+        }
+        self.at += 1;
+        let mut bytes = Vec::new();
+        loop {
+            let byte = self
+                .peek()
+                .ok_or_else(|| self.fault("the text does not end"))?;
+            self.at += 1;
+            match byte {
+                b'"' => break,
+                b'\\' => self.escape(&mut bytes)?,
+                other => bytes.push(other),
+            }
+        }
+        String::from_utf8(bytes).map_err(|_| self.fault("the text is not UTF-8"))
+    }
+
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
+        let byte = self
+            .peek()
+            .ok_or_else(|| self.fault("the text does not end"))?;
+        self.at += 1;
+        let plain = match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'r' => b'\r',
+            b'b' => 8,
+            b'f' => 12,
+            b'u' => {
+                let code = self.unicode()?;
+                let mut buffer = [0; 4];
+                bytes.extend_from_slice(code.encode_utf8(&mut buffer).as_bytes());
+                return Ok(());
+            }
+            _ => return Err(self.fault("unknown escape")),
+        };
+        bytes.push(plain);
+        Ok(())
+    }
+
+    fn unicode(&mut self) -> Result<char, String> {
+        let high = self.hex4()?;
+        let code = if (0xd800..0xdc00).contains(&high) {
+            if self.text.get(self.at..self.at + 2) != Some(b"\\u") {
+                return Err(self.fault("half of a surrogate pair"));
+            }
+            self.at += 2;
+            let low = self.hex4()?;
+            if !(0xdc00..0xe000).contains(&low) {
+                return Err(self.fault("half of a surrogate pair"));
+            }
+            0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)
+        } else {
+            high
+        };
+        char::from_u32(code).ok_or_else(|| self.fault("half of a surrogate pair"))
+    }
+
+    fn hex4(&mut self) -> Result<u32, String> {
+        let digits = self.text.get(self.at..self.at + 4).unwrap_or_default();
+        let mut code = 0;
+        for digit in digits {
+            let value = char::from(*digit).to_digit(16);
+            code = code * 16 + value.ok_or_else(|| self.fault("not a hexadecimal digit"))?;
+        }
+        self.at += 4;
+        if digits.len() == 4 {
+            Ok(code)
+        } else {
+            Err(self.fault("the text does not end"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Json;
+
+    #[test]
+    fn json_reads_every_kind_of_value() {
+        let text = br#" {"a": [1, -2.5, true, null], "b": {"c": "x\"\n\u00e4\ud83d\ude00"}, "d": {}, "e": []} "#;
+        let wanted = Json::Object(vec![
+            (
+                "a".into(),
+                Json::List(vec![
+                    Json::Number(1.0),
+                    Json::Number(-2.5),
+                    Json::Bool(true),
+                    Json::Null,
+                ]),
+            ),
+            (
+                "b".into(),
+                Json::Object(vec![("c".into(), Json::Text("x\"\nä😀".into()))]),
+            ),
+            ("d".into(), Json::Object(vec![])),
+            ("e".into(), Json::List(vec![])),
+        ]);
+        assert_eq!(Json::parse(text), Ok(wanted));
+        for end in 1..text.len() - 2 {
+            assert!(Json::parse(&text[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_wrong_says_where() {
+        for text in [
+            "{\"a\":1,\"a\":2}",
+            "[1,]",
+            "nul",
+            "\"\\x\"",
+            "\"\\ud800\"",
+            "1 2",
+            "-",
+            "{1:2}",
+            "",
+            "[1 2]",
+        ] {
+            let fault = Json::parse(text.as_bytes()).expect_err(text);
+            assert!(fault.starts_with("bad JSON at byte "), "{text}: {fault}");
+        }
+        assert!(Json::parse("[".repeat(100).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,243 @@
+//! The operations of one call: the batch being built, and the results that have not been taken yet.
+//!
+//! An operation is queued when it is made and sent when the handler next waits, so everything that a handler makes
+//! before it waits travels in one batch, in that order. `Operations` is a future over one or more of them; dropping it
+//! leaves the operation running and forgets its result. Results come in by their running number.
+//!
+//! Invariant: a slot exists for each operation whose result may still come or has not been taken, in their order.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::frame::{FLAG_FIRST, Head};
+use crate::reply::Reply;
+
+/// Most operations in one batch, a limit of the host.
+const BATCH_MAX: usize = 128;
+
+pub(crate) const STATUS_REPLY: u8 = 0;
+pub(crate) const STATUS_TIMEOUT: u8 = 2;
+pub(crate) const STATUS_EVENT: u8 = 3;
+
+/// What a call is and what it has under way.
+pub(crate) struct Call {
+    pub(crate) head: Head,
+    pub(crate) state: RefCell<State>,
+}
+
+/// The changing part of a call.
+#[derive(Default)]
+pub(crate) struct State {
+    next_op: u32,
+    body: Vec<u8>,
+    body_count: usize,
+    slots: Vec<Slot>,
+    /// The reply to give now while the call goes on.
+    pub(crate) background: Option<Vec<u8>>,
+    /// Whether the client has its reply already.
+    pub(crate) replied: bool,
+}
+
+struct Slot {
+    op: u32,
+    /// Number of the first operation that was queued with this one.
+    group: u32,
+    abandoned: bool,
+    result: Option<Outcome>,
+}
+
+/// One result as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) status: u8,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Outcome {
+    /// The reply of a CMD or TX; its error, when it is one.
+    pub(crate) fn reply(self) -> Result<Reply> {
+        if self.status != STATUS_REPLY {
+            return Err(self.error());
+        }
+        match Reply::parse(&self.bytes) {
+            Some(Reply::Error(text)) => Err(Error::of(ErrorKind::Reply, text)),
+            Some(reply) => Ok(reply),
+            None => Err(Error::new("the gateway gave no whole reply")),
+        }
+    }
+
+    /// The error of a result that is none.
+    pub(crate) fn error(self) -> Error {
+        let text = String::from_utf8_lossy(&self.bytes).into_owned();
+        match self.status {
+            1 => Error::of(ErrorKind::Backend, text),
+            STATUS_TIMEOUT => Error::of(ErrorKind::Timeout, String::from("ERR timed out")),
+            4 => {
+                let mut line = String::from("ERR denied: ");
+                line.push_str(&text);
+                Error::of(ErrorKind::Denied, line)
+            }
+            _ => Error::new("the gateway gave an unknown result"),
+        }
+    }
+}
+
+impl State {
+    /// Queues an operation that gives no result.
+    pub(crate) fn queue_silent(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        if self.body_count >= BATCH_MAX {
+            return false;
+        }
+        write(&mut self.body);
+        self.body_count += 1;
+        self.next_op = self.next_op.wrapping_add(1);
+        true
+    }
+
+    fn queue(&mut self, group: u32, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let op = self.next_op;
+        let queued = self.queue_silent(write);
+        if queued {
+            self.slots.push(Slot {
+                op,
+                group,
+                abandoned: false,
+                result: None,
+            });
+        }
+        queued
+    }
+
+    /// Whether there is anything to send.
+    pub(crate) fn has_body(&self) -> bool {
+        self.body_count > 0
+    }
+
+    /// Whether any result may still come.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.slots.iter().any(|slot| slot.result.is_none())
+    }
+
+    /// Appends the body of an out-frame and begins the next batch.
+    pub(crate) fn take_body(&mut self, flags: u8, out: &mut Vec<u8>) {
+        out.push(flags);
+        let count = u16::try_from(self.body_count).unwrap_or(u16::MAX);
+        out.extend_from_slice(&count.to_le_bytes());
+        out.append(&mut self.body);
+        self.body_count = 0;
+    }
+
+    /// `FLAG_FIRST` when one finished operation may let the handler go on, else 0.
+    pub(crate) fn resume_flag(&self) -> u8 {
+        let mut outstanding = self.slots.iter().filter(|slot| slot.result.is_none());
+        let Some(head) = outstanding.next() else {
+            return 0;
+        };
+        let one_group = !head.abandoned && outstanding.all(|slot| slot.group == head.group);
+        if one_group { 0 } else { FLAG_FIRST }
+    }
+
+    /// Takes in the result of operation `op`; one that nobody wants is dropped.
+    pub(crate) fn put_result(&mut self, op: u32, status: u8, bytes: &[u8]) {
+        let Some(index) = self.slots.iter().position(|slot| slot.op == op) else {
+            return;
+        };
+        if self.slots.get(index).is_some_and(|slot| slot.abandoned) {
+            self.slots.remove(index);
+        } else if let Some(slot) = self.slots.get_mut(index) {
+            slot.result = Some(Outcome {
+                status,
+                bytes: bytes.to_vec(),
+            });
+        }
+    }
+
+    fn is_ready(&self, group: u32) -> bool {
+        self.slots
+            .iter()
+            .all(|slot| slot.group != group || slot.result.is_some())
+    }
+
+    fn take_group(&mut self, group: u32) -> Vec<Outcome> {
+        let mut taken = Vec::new();
+        self.slots.retain_mut(|slot| {
+            if slot.group == group {
+                taken.extend(slot.result.take());
+            }
+            slot.group != group
+        });
+        taken
+    }
+
+    fn abandon(&mut self, group: u32) {
+        self.slots.retain_mut(|slot| {
+            let mine = slot.group == group;
+            slot.abandoned |= mine;
+            !(mine && slot.result.is_some())
+        });
+    }
+}
+
+/// One or more operations that were queued together; ready when all have finished.
+#[must_use = "an operation is sent when the handler next waits, and its result is lost unless awaited"]
+pub(crate) struct Operations {
+    call: Rc<Call>,
+    group: u32,
+    /// Set when the batch had no more room: the operations were not queued.
+    refused: bool,
+    done: bool,
+}
+
+impl Operations {
+    /// Queues what each of `writers` appends as one operation.
+    pub(crate) fn queue<W: FnOnce(&mut Vec<u8>)>(
+        call: &Rc<Call>,
+        writers: impl IntoIterator<Item = W>,
+    ) -> Self {
+        let mut state = call.state.borrow_mut();
+        let group = state.next_op;
+        let mut refused = false;
+        for write in writers {
+            refused |= !state.queue(group, write);
+        }
+        drop(state);
+        Self {
+            call: Rc::clone(call),
+            group,
+            refused,
+            done: false,
+        }
+    }
+}
+
+impl Future for Operations {
+    type Output = Result<Vec<Outcome>>;
+
+    fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.refused {
+            return Poll::Ready(Err(Error::new("more than 128 operations in one batch")));
+        }
+        let group = self.group;
+        let outcomes = {
+            let mut state = self.call.state.borrow_mut();
+            if !state.is_ready(group) {
+                return Poll::Pending;
+            }
+            state.take_group(group)
+        };
+        self.done = true;
+        Poll::Ready(Ok(outcomes))
+    }
+}
+
+impl Drop for Operations {
+    fn drop(&mut self) {
+        if !self.done {
+            self.call.state.borrow_mut().abandon(self.group);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Replies: reading RESP2 and RESP3 into a small value, and writing a value in the session's protocol.
+//!
+//! `Reply` is what operations give and what handlers return. The RESP3 types that RESP2 lacks are kept where they
+//! carry meaning for a plugin and fold into their RESP2 form otherwise (a set is an array, a big number a bulk).
+//! Reading never panics and answers `None` for bytes that are no reply.
+
+use crate::args::parse_int;
+
+/// Deepest nesting that is read.
+const DEPTH_MAX: usize = 32;
+
+/// One reply.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// `$-1`, `*-1` or `_`.
+    Null,
+    /// `+OK`
+    Simple(String),
+    /// `:1`
+    Int(i64),
+    /// `$3 foo`
+    Bulk(Vec<u8>),
+    /// `-ERR ...` inside an array; an operation's own error is an `Err`.
+    Error(String),
+    /// `*2 ...`, `~2 ...` or a push.
+    Array(Vec<Reply>),
+    /// `%1 ...`: keys and values in turn.
+    Map(Vec<Reply>),
+    /// `#t`
+    Bool(bool),
+    /// `,1.5` as its text.
+    Double(String),
+}
+
+impl Reply {
+    /// `+OK`
+    pub fn ok() -> Self {
+        Self::Simple(String::from("OK"))
+    }
+
+    /// A bulk string.
+    pub fn bulk(bytes: impl Into<Vec<u8>>) -> Self {
+        Self::Bulk(bytes.into())
+    }
+
+    /// Whether this is null.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// The integer, also when it came as text.
+    pub fn int(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(*value),
+            Self::Bulk(text) => parse_int(text),
+            Self::Simple(text) => parse_int(text.as_bytes()),
+            Self::Bool(value) => Some(i64::from(*value)),
+            Self::Null | Self::Error(_) | Self::Array(_) | Self::Map(_) | Self::Double(_) => None,
+        }
+    }
+
+    /// The bytes of a bulk or simple string.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Bulk(bytes) => Some(bytes),
+            Self::Simple(text) | Self::Double(text) => Some(text.as_bytes()),
+            Self::Null
+            | Self::Int(_)
+            | Self::Error(_)
+            | Self::Array(_)
+            | Self::Map(_)
+            | Self::Bool(_) => None,
+        }
+    }
+
+    /// Reads exactly one reply.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let mut at = 0;
+        let reply = parse_at(bytes, &mut at, 0)?;
+        (at == bytes.len()).then_some(reply)
+    }
+
+    /// Appends this reply as bytes of protocol `resp` (2 or 3).
+    pub fn write(&self, resp: u8, out: &mut Vec<u8>) {
+        match self {
+            Self::Null => out.extend_from_slice(if resp == 3 { b"_\r\n" } else { b"$-1\r\n" }),
+            Self::Simple(text) => put_line(out, b'+', text.as_bytes()),
+            Self::Error(text) => put_line(out, b'-', text.as_bytes()),
+            Self::Int(value) => put_head(out, b':', *value),
+            Self::Bulk(bytes) => put_bulk(out, bytes),
+            Self::Array(items) => put_items(out, b'*', items, items.len(), resp),
+            Self::Map(items) if resp == 3 => put_items(out, b'%', items, items.len() / 2, resp),
+            Self::Map(items) => put_items(out, b'*', items, items.len(), resp),
+            Self::Bool(value) if resp == 3 => {
+                out.extend_from_slice(if *value { b"#t\r\n" } else { b"#f\r\n" });
+            }
+            Self::Bool(value) => put_head(out, b':', i64::from(*value)),
+            Self::Double(text) if resp == 3 => put_line(out, b',', text.as_bytes()),
+            Self::Double(text) => put_bulk(out, text.as_bytes()),
+        }
+    }
+}
+
+fn put_items(out: &mut Vec<u8>, kind: u8, items: &[Reply], count: usize, resp: u8) {
+    put_head(out, kind, i64::try_from(count).unwrap_or(0));
+    for item in items {
+        item.write(resp, out);
+    }
+}
+
+fn put_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_head(out, b'$', i64::try_from(bytes.len()).unwrap_or(0));
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A line can hold no line break: one inside the text becomes a space.
+fn put_line(out: &mut Vec<u8>, kind: u8, text: &[u8]) {
+    out.push(kind);
+    out.extend(text.iter().map(|byte| match byte {
+        b'\r' | b'\n' => b' ',
+        other => *other,
+    }));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn put_head(out: &mut Vec<u8>, kind: u8, value: i64) {
+    out.push(kind);
+    put_decimal(out, value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends `value` in decimal.
+pub(crate) fn put_decimal(out: &mut Vec<u8>, value: i64) {
+    let mut digits = [0u8; 20];
+    let mut rest = value.unsigned_abs();
+    let mut used = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        used += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push(b'-');
+    }
+    out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
+}
+
+fn line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let rest = bytes.get(*at..)?;
+    let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
+    *at += end + 2;
+    rest.get(..end)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn parse_at(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Reply> {
+    if depth > DEPTH_MAX {
+        return None;
+    }
+    let kind = *bytes.get(*at)?;
+    *at += 1;
+    let head = line(bytes, at)?;
+    match kind {
+        b'+' => Some(Reply::Simple(text(head))),
+        b'-' => Some(Reply::Error(text(head))),
+        b':' => parse_int(head.strip_prefix(b"+").unwrap_or(head)).map(Reply::Int),
+        b'(' => Some(Reply::Bulk(head.to_vec())),
+        b',' => Some(Reply::Double(text(head))),
+        b'#' => Some(Reply::Bool(head == b"t")),
+        b'_' => Some(Reply::Null),
+        b'$' | b'=' | b'!' => {
+            let Ok(len) = usize::try_from(parse_int(head)?) else {
+                return Some(Reply::Null);
+            };
+            let body = bytes.get(*at..at.checked_add(len)?)?;
+            *at += len;
+            if bytes.get(*at..*at + 2)? != b"\r\n" {
+                return None;
+            }
+            *at += 2;
+            Some(match kind {
+                b'!' => Reply::Error(text(body)),
+                b'=' => Reply::Bulk(body.get(4..).unwrap_or_default().to_vec()),
+                _ => Reply::Bulk(body.to_vec()),
+            })
+        }
+        b'*' | b'~' | b'>' => match usize::try_from(parse_int(head)?) {
+            Ok(count) => Some(Reply::Array(parse_items(bytes, at, depth, count)?)),
+            Err(_) => Some(Reply::Null),
+        },
+        b'%' => {
+            let count = usize::try_from(parse_int(head)?).ok()?.checked_mul(2)?;
+            Some(Reply::Map(parse_items(bytes, at, depth, count)?))
+        }
+        b'|' => {
+            let count = usize::try_from(parse_int(head)?).ok()?.checked_mul(2)?;
+            parse_items(bytes, at, depth, count)?;
+            parse_at(bytes, at, depth + 1)
+        }
+        _ => None,
+    }
+}
+
+fn parse_items(bytes: &[u8], at: &mut usize, depth: usize, count: usize) -> Option<Vec<Reply>> {
+    // The shortest item takes three bytes, so a lying count reserves no more than the bytes that are there.
+    let mut items = Vec::with_capacity(count.min(bytes.len() / 3));
+    for _ in 0..count {
+        items.push(parse_at(bytes, at, depth + 1)?);
+    }
+    Some(items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Reply, put_decimal};
+
+    #[test]
+    fn reply_of_either_protocol_reads_to_the_same_value() {
+        let cases: &[(&str, &str, Reply)] = &[
+            ("$-1\r\n", "_\r\n", Reply::Null),
+            ("+OK\r\n", "+OK\r\n", Reply::ok()),
+            (":-7\r\n", ":-7\r\n", Reply::Int(-7)),
+            ("$3\r\na\r\n\r\n", "$3\r\na\r\n\r\n", Reply::bulk("a\r\n")),
+            (
+                "*2\r\n:1\r\n-ERR no\r\n",
+                "*2\r\n:1\r\n-ERR no\r\n",
+                Reply::Array(vec![Reply::Int(1), Reply::Error("ERR no".into())]),
+            ),
+        ];
+        for (two, three, reply) in cases {
+            assert_eq!(Reply::parse(two.as_bytes()).as_ref(), Some(reply));
+            assert_eq!(Reply::parse(three.as_bytes()).as_ref(), Some(reply));
+            let mut out = Vec::new();
+            reply.write(2, &mut out);
+            assert_eq!(out, two.as_bytes());
+            out.clear();
+            reply.write(3, &mut out);
+            assert_eq!(out, three.as_bytes());
+        }
+    }
+
+    #[test]
+    fn reply_cut_anywhere_or_followed_by_more_is_none() {
+        let whole = b"*3\r\n$3\r\nfoo\r\n%1\r\n+a\r\n:1\r\n#t\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(Reply::parse(&whole[..end]), None, "cut at {end}");
+        }
+        assert!(Reply::parse(whole).is_some());
+        assert_eq!(Reply::parse(b":1\r\n:2\r\n"), None);
+        assert_eq!(Reply::parse(b"*1000000000\r\n"), None);
+        assert_eq!(Reply::parse(&b"*1\r\n".repeat(100)), None);
+    }
+
+    #[test]
+    fn line_reply_with_a_line_break_is_written_on_one_line() {
+        let mut out = Vec::new();
+        Reply::Error("ERR a\r\nb".into()).write(2, &mut out);
+        assert_eq!(out, b"-ERR a  b\r\n");
+    }
+
+    #[test]
+    fn decimal_covers_the_whole_range() {
+        for value in [0, 7, -7, 10, i64::MAX, i64::MIN] {
+            let mut out = Vec::new();
+            put_decimal(&mut out, value);
+            assert_eq!(out, value.to_string().as_bytes());
+        }
+    }
+}

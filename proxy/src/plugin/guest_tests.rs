@@ -1,0 +1,440 @@
+//! The engine with real guests: the passing one and the one that breaks every rule.
+//!
+//! What must hold: each fault answers its own stable text, costs at most its own cell, and leaves the engine able to run
+//! the next call; a file that is no plugin says what to do; a swap loses nothing.
+
+use std::time::{Duration, Instant};
+
+use super::batch::{Arg, Op, Target};
+use super::cells::Cells;
+use super::fault::FaultKind;
+use super::frame::{Kind, OpResult, Status};
+use super::grants::{Denied, Grants};
+use super::host::Clock;
+use super::limits::PluginLimits;
+use super::room::Step;
+use super::test_support::{
+    CLOCK, cells, engine, guest, head, load, misbehave, misbehaving, setup, start_at, wake,
+};
+
+#[test]
+fn pass_guest_passes_hooks_and_sends_a_command_of_its_own() {
+    let mut cells = cells("pass.wasm", &PluginLimits::default());
+    let (_, step) = start_at(&mut cells, CLOCK, &head(Kind::Hook, 0), &["GET", "k"]).unwrap();
+    assert_eq!(step, Step::Pass);
+    let own = head(Kind::OwnCommand, 4);
+    let (id, step) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", "k"]).unwrap();
+    let Step::Pending(batch) = step else {
+        panic!("not pending: {step:?}");
+    };
+    assert!(!batch.first && !batch.last);
+    let [only] = batch.ops.as_slice() else {
+        panic!("not one operation: {batch:?}");
+    };
+    let Op::Command {
+        reply_wanted: true,
+        hooked: false,
+        target: Target::OwnKeys,
+        args,
+    } = only.op
+    else {
+        panic!("not a command: {only:?}");
+    };
+    assert_eq!((only.number, only.denied), (0, None));
+    let args: Vec<Arg<'_>> = batch.args(args).collect();
+    assert_eq!(args, [Arg::Plain(b"GET"), Arg::Plain(b"k")]);
+    let result = OpResult {
+        number: 0,
+        status: Status::Reply,
+        bytes: b"$3\r\nabc\r\n",
+    };
+    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    assert_eq!(step, Step::Done(b"$3\r\nabc\r\n".to_vec()));
+    assert_eq!(cells.stats().live, 0);
+}
+
+#[test]
+fn pass_guest_outside_its_grant_is_denied_visibly() {
+    let limits = PluginLimits::default();
+    let bindings = setup("cache:*", "");
+    let generation = engine()
+        .load(
+            "t",
+            &guest("pass.wasm"),
+            &limits,
+            &Grants::default(),
+            &bindings,
+        )
+        .unwrap();
+    let mut cells = Cells::new(generation, 0, 1);
+    let own = head(Kind::OwnCommand, 4);
+    let mut denied_of = |key: &str| {
+        let (id, step) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", key]).unwrap();
+        let Step::Pending(batch) = step else {
+            panic!("not pending: {step:?}");
+        };
+        (id, batch.ops[0].denied)
+    };
+    assert_eq!(denied_of("cache:1").1, None);
+    let (id, denied) = denied_of("user:1");
+    assert_eq!(denied, Some(Denied::Key));
+    let result = OpResult {
+        number: 0,
+        status: Status::Denied,
+        bytes: Denied::Key.text().as_bytes(),
+    };
+    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let text = b"-ERR denied: a key is outside the granted patterns\r\n";
+    assert_eq!(step, Step::Done(text.to_vec()));
+}
+
+#[test]
+fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
+    let cases: &[(&str, FaultKind)] = &[
+        ("loop", FaultKind::CpuLimit),
+        ("bomb", FaultKind::MemoryLimit),
+        ("huge", FaultKind::MemoryLimit),
+        ("recurse", FaultKind::Trap("stack overflow")),
+        ("panic", FaultKind::Trap("unreachable")),
+        ("out-of-bounds", FaultKind::Trap("out of bounds")),
+        ("bad-import-pointer", FaultKind::Trap("out of bounds")),
+        ("garbage", FaultKind::BadReply),
+        ("empty", FaultKind::BadReply),
+        ("lying-length", FaultKind::BadReply),
+        ("lying-pointer", FaultKind::BadReply),
+        ("lying-count", FaultKind::BadReply),
+        ("lying-arg", FaultKind::BadReply),
+        ("long", FaultKind::BadReply),
+        ("broken-resp", FaultKind::BadReply),
+        ("two-replies", FaultKind::BadReply),
+        ("resp3", FaultKind::BadReply),
+        ("no-ops", FaultKind::BadReply),
+    ];
+    for (fault, wanted) in cases {
+        for later in [false, true] {
+            let mut cells = misbehaving();
+            let found = if later {
+                let (id, _) = misbehave(&mut cells, &[fault, "later"]).unwrap();
+                wake(&mut cells, id).map(|step| (id, step))
+            } else {
+                misbehave(&mut cells, &[fault])
+            };
+            let found = found.expect_err(fault);
+            assert_eq!(found.kind, *wanted, "{fault}, later: {later}: {found:?}");
+            assert!(found.lost.is_empty());
+            assert_eq!((cells.stats().cells, cells.stats().crashed), (0, 1));
+            let (_, step) = misbehave(&mut cells, &["fine"]).unwrap();
+            assert_eq!(step, Step::Done(b"+OK\r\n".to_vec()), "after {fault}");
+        }
+    }
+}
+
+#[test]
+fn panic_text_is_in_the_fault_under_the_id_that_the_client_sees() {
+    let mut cells = misbehaving();
+    let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
+    assert!(
+        fault.detail.contains("the plugin said 0"),
+        "{}",
+        fault.detail
+    );
+    let text = fault.client_text();
+    let wanted = format!("PLUGINERR t: trap unreachable (id {:08x})", fault.id);
+    assert_eq!(text, wanted);
+}
+
+#[test]
+fn endless_loop_is_stopped_soon_in_every_entry() {
+    for entry in ["start", "resume", "cancel"] {
+        let mut cells = misbehaving();
+        let word = if entry == "cancel" {
+            "loop-cancel"
+        } else {
+            "loop"
+        };
+        let id = (entry != "start").then(|| misbehave(&mut cells, &[word, "later"]).unwrap().0);
+        let begun = Instant::now();
+        let fault = match (entry, id) {
+            ("resume", Some(id)) => wake(&mut cells, id).unwrap_err(),
+            ("cancel", Some(id)) => cells.cancel(CLOCK, id).unwrap_err(),
+            _ => misbehave(&mut cells, &[word]).unwrap_err(),
+        };
+        assert_eq!(fault.kind, FaultKind::CpuLimit, "{entry}");
+        // The limit is CPU time, so a busy machine may take longer: the bound only tells "soon" from "never".
+        assert!(begun.elapsed() < Duration::from_secs(2), "{entry}");
+        assert_eq!(cells.stats().cells, 0);
+    }
+}
+
+#[test]
+fn endless_pending_ends_at_the_step_limit_and_takes_nobody_with_it() {
+    let limits = PluginLimits {
+        steps_per_call: 50,
+        ..PluginLimits::default()
+    };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    let (sibling, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
+    let (id, _) = misbehave(&mut cells, &["endless-pending"]).unwrap();
+    let mut steps = 1;
+    let fault = loop {
+        match wake(&mut cells, id) {
+            Ok(_) => steps += 1,
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!((steps, fault.kind), (50, FaultKind::StepLimit));
+    assert!(fault.lost.is_empty());
+    assert_eq!(
+        wake(&mut cells, sibling).unwrap(),
+        Step::Done(b"+OK\r\n".to_vec())
+    );
+}
+
+#[test]
+fn allocator_that_lies_is_a_bad_reply_on_the_next_entry() {
+    let mut cells = misbehaving();
+    misbehave(&mut cells, &["bad-realloc"]).unwrap();
+    let fault = misbehave(&mut cells, &["fine"]).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::BadReply);
+    misbehave(&mut cells, &["fine"]).unwrap();
+}
+
+#[test]
+fn log_flood_is_cut_in_lines_and_length() {
+    let mut cells = misbehaving();
+    misbehave(&mut cells, &["log-flood"]).unwrap();
+    let lines = cells.take_logs();
+    assert_eq!(lines.len(), 16);
+    assert!(lines.iter().all(|line| line.text.len() == 512));
+    assert_eq!(cells.stats().logs_dropped, 984);
+    assert!(!cells.has_logs());
+}
+
+#[test]
+fn trap_names_the_siblings_in_its_cell_and_quarantine_ends_that() {
+    let mut cells = misbehaving();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
+        .collect();
+    assert_eq!(cells.stats().cells, 1, "calls share a cell");
+    let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
+    let lost: Vec<_> = fault.lost.iter().map(|lost| lost.id).collect();
+    assert_eq!(lost, waiting);
+    assert!(
+        fault.lost.iter().all(|lost| lost.replayable),
+        "they only slept"
+    );
+    for id in waiting {
+        assert_eq!(wake(&mut cells, id).unwrap_err().kind, FaultKind::Aborted);
+        assert!(cells.cancel(CLOCK, id).is_ok(), "a stale id is nothing");
+    }
+    let waiting: Vec<_> = (0..3)
+        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
+        .collect();
+    assert_eq!(cells.stats().cells, 3, "quarantine: one call per cell");
+    let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
+    assert!(fault.lost.is_empty());
+    for id in waiting {
+        assert_eq!(
+            wake(&mut cells, id).unwrap(),
+            Step::Done(b"+OK\r\n".to_vec())
+        );
+    }
+}
+
+#[test]
+fn breaker_after_five_traps_refuses_then_lets_one_call_try() {
+    let mut cells = misbehaving();
+    for _ in 0..5 {
+        misbehave(&mut cells, &["panic"]).unwrap_err();
+    }
+    let fault = misbehave(&mut cells, &["fine"]).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Down);
+    assert_eq!(
+        fault.client_text(),
+        "PLUGINDOWN t: stopped after repeated traps"
+    );
+    let later = Clock {
+        mono_ms: CLOCK.mono_ms + 10_000,
+        ..CLOCK
+    };
+    let own = head(Kind::OwnCommand, 1);
+    let args = ["MISBEHAVE", "fine"];
+    assert!(start_at(&mut cells, later, &own, &args).is_ok());
+    assert!(start_at(&mut cells, later, &own, &args).is_ok());
+}
+
+#[test]
+fn full_cells_refuse_the_next_call_and_take_it_after_one_ends() {
+    let limits = PluginLimits {
+        calls_per_cell: 2,
+        cells_max: 2,
+        ..PluginLimits::default()
+    };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    let ids: Vec<_> = (0..4)
+        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
+        .collect();
+    assert_eq!(cells.stats().cells, 2);
+    let fault = misbehave(&mut cells, &["fine"]).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Busy);
+    cells.cancel(CLOCK, ids[1]).unwrap();
+    let (id, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
+    assert_ne!(id, ids[1], "the slot is the same, the call is not");
+    assert_eq!(
+        wake(&mut cells, ids[1]).unwrap_err().kind,
+        FaultKind::Aborted
+    );
+    assert_eq!(
+        wake(&mut cells, id).unwrap(),
+        Step::Done(b"+OK\r\n".to_vec())
+    );
+}
+
+#[test]
+fn request_larger_than_the_plugin_may_get_is_refused_before_the_guest() {
+    let limits = PluginLimits {
+        bytes_in_flight: 1_000,
+        ..PluginLimits::default()
+    };
+    let mut cells = cells("pass.wasm", &limits);
+    let value = "x".repeat(1_001);
+    let args = ["SET", "k", &value];
+    let fault = start_at(&mut cells, CLOCK, &head(Kind::Hook, 1), &args).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::TooLarge);
+    let own = head(Kind::OwnCommand, 4);
+    let (id, _) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", "k"]).unwrap();
+    let reply = format!("$1001\r\n{value}\r\n");
+    let result = OpResult {
+        number: 0,
+        status: Status::Reply,
+        bytes: reply.as_bytes(),
+    };
+    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let Step::Done(reply) = step else {
+        panic!("not done: {step:?}");
+    };
+    assert!(reply.starts_with(b"-ERR the reply is larger"), "{reply:?}");
+}
+
+#[test]
+fn swap_sends_new_calls_to_the_new_generation_and_lets_old_ones_finish() {
+    let mut cells = misbehaving();
+    let old = cells.generation().number;
+    let (waiting, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
+    let limits = PluginLimits::default();
+    let next = load("misbehaving/misbehaving.wasm", &limits, "").unwrap();
+    assert!(next.number > old);
+    cells.swap(next, 0);
+    misbehave(&mut cells, &["fine"]).unwrap();
+    assert_eq!(cells.stats().cells, 2);
+    assert_eq!(
+        wake(&mut cells, waiting).unwrap(),
+        Step::Done(b"+OK\r\n".to_vec())
+    );
+    cells.tidy(CLOCK);
+    assert_eq!(
+        cells.stats().cells,
+        1,
+        "the old cell went with its last call"
+    );
+}
+
+#[test]
+fn tidy_drops_cells_that_were_idle_for_long_but_one() {
+    let limits = PluginLimits {
+        calls_per_cell: 1,
+        ..PluginLimits::default()
+    };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    let ids: Vec<_> = (0..3)
+        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
+        .collect();
+    for id in ids {
+        wake(&mut cells, id).unwrap();
+    }
+    let at = |mono_ms| Clock { mono_ms, ..CLOCK };
+    cells.tidy(at(CLOCK.mono_ms + 9_999));
+    assert_eq!(cells.stats().cells, 3);
+    cells.tidy(at(CLOCK.mono_ms + 10_000));
+    assert_eq!(cells.stats().cells, 1);
+}
+
+#[test]
+fn load_of_a_file_that_is_no_plugin_says_what_to_do() {
+    let limits = PluginLimits::default();
+    let cases: &[(&str, &str)] = &[
+        (
+            "misbehaving/wasi_import.wasm",
+            "it imports wasi_snapshot_preview1.fd_write (WASI)",
+        ),
+        (
+            "misbehaving/foreign_import.wasm",
+            "it imports sluicegate:plugin/host@1.0.0.open-socket",
+        ),
+        ("misbehaving/other_abi.wasm", "it is built for ABI 2.0.0"),
+        (
+            "misbehaving/no_plugin.wasm",
+            "the export sluicegate:plugin/handler@1.0.0#describe is missing",
+        ),
+    ];
+    for (file, wanted) in cases {
+        let error = load(file, &limits, "").expect_err(file).to_string();
+        assert!(
+            error.starts_with("plugin 't': ") && error.contains(wanted),
+            "{error}"
+        );
+    }
+    let load_bytes = |bytes: &[u8]| {
+        engine()
+            .load("t", bytes, &limits, &Grants::default(), &setup("*", ""))
+            .expect_err("no plugin")
+            .to_string()
+    };
+    let pass = guest("pass.wasm");
+    for (bytes, wanted) in [
+        (&b"#!/bin/sh\n"[..], "does not begin with"),
+        (b"\0asm\x0d\0\x01\0", "this is a component"),
+        (&pass[..pass.len() / 2], "not a WebAssembly module"),
+        (&vec![0; 9 * 1024 * 1024], "at most 8388608"),
+    ] {
+        let error = load_bytes(bytes);
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn load_tries_the_real_config_and_gives_the_plugins_own_words() {
+    let limits = PluginLimits::default();
+    let cases = [
+        ("init-refuse", "config of binding 0: this config is refused"),
+        ("init-panic", "init said no"),
+        ("init-loop", "it does not start"),
+        ("init-garbage", "it does not start"),
+    ];
+    for (fault, wanted) in cases {
+        let config = format!("{{\"fault\":\"{fault}\"}}");
+        let error = load("misbehaving/misbehaving.wasm", &limits, &config).expect_err(fault);
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
+    let error = load("pass.wasm", &limits, "{\"grace\": 1}").expect_err("unknown key");
+    assert!(error.to_string().contains("unknown key 'grace'"), "{error}");
+    let small = PluginLimits {
+        memory_bytes: 64 * 1024,
+        ..limits
+    };
+    let error = load("pass.wasm", &small, "").expect_err("needs more memory");
+    assert!(error.to_string().contains("it does not start"), "{error}");
+}
+
+#[test]
+fn call_inside_multi_may_not_wait() {
+    let mut cells = misbehaving();
+    let in_multi = head(Kind::InMulti, 0);
+    for args in [&["GET", "fine"][..], &["GET", "fine", "later"]] {
+        let fault = start_at(&mut cells, CLOCK, &in_multi, args).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::BadReply, "{args:?}");
+    }
+    let (_, step) = start_at(&mut cells, CLOCK, &in_multi, &["GET", "no such fault"]).unwrap();
+    assert!(matches!(step, Step::Done(reply) if reply.starts_with(b"-ERR")));
+}
