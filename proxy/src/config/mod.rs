@@ -364,3 +364,10 @@ fn parse_with(text: &str, name: &Path, exists: fn(&Path) -> bool) -> Result<Load
         _ => Err(findings.into_faults(&tree)),
     }
 }
+
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod nutcracker_tests;
+#[cfg(test)]
+mod tests;
