@@ -18,131 +18,46 @@ pub(super) fn faults(text: &str) -> Vec<String> {
     faults.iter().map(Fault::to_string).collect()
 }
 
-/// Faults of a pool with one more line, which is line 5.
+/// A line of a pool (line 5 of the file), and its fault.
+#[rustfmt::skip]
+const POOL_FAULTS: [(&str, &str); 32] = [
+    ("lisen: x", "lisen: unknown key; did you mean listen?"),
+    ("backlog: 0", "backlog: found 0, allowed: a whole number from 1 to 65535"),
+    ("backlog: many", "backlog: found \"many\", allowed: a whole number from 1 to 65535"),
+    ("distribution: rings", "distribution: found \"rings\", allowed: ring, ketama, modula, random (did you mean ring?)"),
+    ("distribution: slots", "distribution: found \"slots\", allowed: ring, ketama, modula, random (slots needs Redis Cluster backends, which this version does not support: list plain servers as shards)"),
+    ("hash: sha1", "hash: found \"sha1\", allowed: one_at_a_time, md5, crc16, crc32, crc32a, fnv1_64, fnv1a_64, fnv1_32, fnv1a_32, hsieh, murmur, jenkins, xxh3_64"),
+    ("hash: murmur", "hash: found murmur, allowed with distribution ring: xxh3_64 (for twemproxy's placement set distribution: ketama)"),
+    ("hash_tag: {}", "hash_tag: found a mapping, allowed: two characters in quotes such as \"{}\", or \"\" for none"),
+    ("hash_tag: abc", "hash_tag: found \"abc\", allowed: two characters in quotes such as \"{}\", or \"\" for none"),
+    ("timeout: 20", "timeout: found 20, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none"),
+    ("timeout: 2d", "timeout: found \"2d\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none"),
+    ("connect_timeout: 0", "connect_timeout: found 0, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h"),
+    ("connect_timeout: 25h", "connect_timeout: found \"25h\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h"),
+    ("idle_timeout: [1s]", "idle_timeout: found a list, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none"),
+    ("client_password: ''", "client_password: found \"\", allowed: a text"),
+    ("redis_auth:", "redis_auth: found nothing, allowed: a text"),
+    ("shard_user: bob", "shard_user: a user without shard_password, allowed: both or neither"),
+    ("max_clients: 0", "max_clients: found 0, allowed: a whole number from 1 to 10000000"),
+    ("max_clients: -1", "max_clients: found -1, allowed: a whole number from 1 to 10000000"),
+    ("max_clients: 1.5", "max_clients: found 1.5, allowed: a whole number from 1 to 10000000"),
+    ("client_output: 64MB", "client_output: found \"64MB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB"),
+    ("client_output: 1", "client_output: found 1, allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB"),
+    ("shard_queue: 100", "shard_queue: found 100, allowed: a mapping (key: value)"),
+    ("shard_queue: {requests: 0}", "shard_queue.requests: found 0, allowed: a whole number from 1 to 16777216"),
+    ("shard_queue: {bytes: x}", "shard_queue.bytes: found \"x\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB"),
+    ("shard_queue: {size: 1}", "shard_queue.size: unknown key, allowed: requests, bytes"),
+    ("large_request: 1GiB", "large_request: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 16KiB to 512MiB"),
+    ("preconnect: yes", "preconnect: found \"yes\", allowed: true or false"),
+    ("plugins: cache", "plugins: found \"cache\", allowed: a list (lines that start with -)"),
+    ("plugins: [{keys: [a]}]", "plugins[0]: use is missing, allowed: the name of a plugin"),
+    ("plugins: [{use: cache, keys: [a]}]", "plugins[0].use: no plugin \"cache\": the file has none under plugins"),
+    ("listen: 127.0.0.1:1", "listen: this key is given twice"),
+];
+
 #[test]
 fn faulty_pool_setting_is_reported_with_path_line_and_what_is_allowed() {
-    let cases = [
-        ("lisen: x", "lisen: unknown key; did you mean listen?"),
-        (
-            "backlog: 0",
-            "backlog: found 0, allowed: a whole number from 1 to 65535",
-        ),
-        (
-            "backlog: many",
-            "backlog: found \"many\", allowed: a whole number from 1 to 65535",
-        ),
-        (
-            "distribution: rings",
-            "distribution: found \"rings\", allowed: ring, ketama, modula, random (did you mean ring?)",
-        ),
-        (
-            "distribution: slots",
-            "distribution: found \"slots\", allowed: ring, ketama, modula, random (slots needs Redis Cluster backends, which this version does not support: list plain servers as shards)",
-        ),
-        (
-            "hash: sha1",
-            "hash: found \"sha1\", allowed: one_at_a_time, md5, crc16, crc32, crc32a, fnv1_64, fnv1a_64, fnv1_32, fnv1a_32, hsieh, murmur, jenkins, xxh3_64",
-        ),
-        (
-            "hash: murmur",
-            "hash: found murmur, allowed with distribution ring: xxh3_64 (for twemproxy's placement set distribution: ketama)",
-        ),
-        (
-            "hash_tag: {}",
-            "hash_tag: found a mapping, allowed: two characters in quotes such as \"{}\", or \"\" for none",
-        ),
-        (
-            "hash_tag: abc",
-            "hash_tag: found \"abc\", allowed: two characters in quotes such as \"{}\", or \"\" for none",
-        ),
-        (
-            "timeout: 20",
-            "timeout: found 20, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none",
-        ),
-        (
-            "timeout: 2d",
-            "timeout: found \"2d\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none",
-        ),
-        (
-            "connect_timeout: 0",
-            "connect_timeout: found 0, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h",
-        ),
-        (
-            "connect_timeout: 25h",
-            "connect_timeout: found \"25h\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h",
-        ),
-        (
-            "idle_timeout: [1s]",
-            "idle_timeout: found a list, allowed: a time with its unit (us, ms, s, m, h) from 1ms to 24h, or 0 for none",
-        ),
-        (
-            "client_password: ''",
-            "client_password: found \"\", allowed: a text",
-        ),
-        ("redis_auth:", "redis_auth: found nothing, allowed: a text"),
-        (
-            "shard_user: bob",
-            "shard_user: a user without shard_password, allowed: both or neither",
-        ),
-        (
-            "max_clients: 0",
-            "max_clients: found 0, allowed: a whole number from 1 to 10000000",
-        ),
-        (
-            "max_clients: -1",
-            "max_clients: found -1, allowed: a whole number from 1 to 10000000",
-        ),
-        (
-            "max_clients: 1.5",
-            "max_clients: found 1.5, allowed: a whole number from 1 to 10000000",
-        ),
-        (
-            "client_output: 64MB",
-            "client_output: found \"64MB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB",
-        ),
-        (
-            "client_output: 1",
-            "client_output: found 1, allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB",
-        ),
-        (
-            "shard_queue: 100",
-            "shard_queue: found 100, allowed: a mapping (key: value)",
-        ),
-        (
-            "shard_queue: {requests: 0}",
-            "shard_queue.requests: found 0, allowed: a whole number from 1 to 16777216",
-        ),
-        (
-            "shard_queue: {bytes: x}",
-            "shard_queue.bytes: found \"x\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 64GiB",
-        ),
-        (
-            "shard_queue: {size: 1}",
-            "shard_queue.size: unknown key, allowed: requests, bytes",
-        ),
-        (
-            "large_request: 1GiB",
-            "large_request: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 16KiB to 512MiB",
-        ),
-        (
-            "preconnect: yes",
-            "preconnect: found \"yes\", allowed: true or false",
-        ),
-        (
-            "plugins: cache",
-            "plugins: found \"cache\", allowed: a list (lines that start with -)",
-        ),
-        (
-            "plugins: [{keys: [a]}]",
-            "plugins[0]: use is missing, allowed: the name of a plugin",
-        ),
-        (
-            "plugins: [{use: cache, keys: [a]}]",
-            "plugins[0].use: no plugin \"cache\": the file has none under plugins",
-        ),
-        ("listen: 127.0.0.1:1", "listen: this key is given twice"),
-    ];
-    for (line, expected) in cases {
+    for (line, expected) in POOL_FAULTS {
         let expected = vec![format!("line 5: pools.main.{expected}")];
         assert_eq!(faults(&pool_with(line)), expected, "{line}");
     }
@@ -198,80 +113,32 @@ fn faulty_file_is_reported_as_a_whole() {
     }
 }
 
+/// A plugin (line 6 of the file), and its fault.
+#[rustfmt::skip]
+const PLUGIN_FAULTS: [(&str, &str); 18] = [
+    ("{}", ": file is missing, allowed: the path of a .wasm file"),
+    ("{file: c.wasm, sha256: abc}", ".sha256: found \"abc\", allowed: 64 hexadecimal digits"),
+    ("{file: c.wasm, optional: 1}", ".optional: found 1, allowed: true or false"),
+    ("{file: c.wasm, limit: {}}", ".limit: unknown key; did you mean limits?"),
+    ("{file: c.wasm, limits: {cpu_per_step: 5s}}", ".limits.cpu_per_step: found \"5s\", allowed: a time with its unit (us, ms, s, m, h) from 100us to 1s"),
+    ("{file: c.wasm, limits: {call_timeout: 2h}}", ".limits.call_timeout: found \"2h\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 1h"),
+    ("{file: c.wasm, limits: {memory: 1GiB}}", ".limits.memory: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 32MiB"),
+    ("{file: c.wasm, limits: {stack: 1}}", ".limits.stack: found 1, allowed: a size (bytes, or with KiB, MiB, GiB) from 16KiB to 1MiB"),
+    ("{file: c.wasm, limits: {calls_per_cell: 0}}", ".limits.calls_per_cell: found 0, allowed: a whole number from 1 to 1024"),
+    ("{file: c.wasm, limits: {cells: 0}}", ".limits.cells: found 0, allowed: a whole number from 1 to 4096"),
+    ("{file: c.wasm, limits: {operations: 0}}", ".limits.operations: found 0, allowed: a whole number from 1 to 4096"),
+    ("{file: c.wasm, limits: {steps: 0}}", ".limits.steps: found 0, allowed: a whole number from 1 to 1000000"),
+    ("{file: c.wasm, limits: {reply: 1GiB}}", ".limits.reply: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1KiB to 64MiB"),
+    ("{file: c.wasm, grant: {commands: GET}}", ".grant.commands: found \"GET\", allowed: a list (lines that start with -)"),
+    ("{file: c.wasm, grant: {commands: [G T]}}", ".grant.commands: found \"G T\", allowed: names of Redis commands"),
+    ("{file: c.wasm, grant: {keys: [[]]}}", ".grant.keys[0]: found a list, allowed: a text"),
+    ("{file: c.wasm, grant: {wait: 1}}", ".grant.wait: found 1, allowed: true or false"),
+    ("{file: c.wasm, grant: {shared_bytes: 2GiB}}", ".grant.shared_bytes: found \"2GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 0 to 1GiB"),
+];
+
 #[test]
 fn faulty_plugin_is_reported_with_its_path() {
-    let cases = [
-        ("{}", ": file is missing, allowed: the path of a .wasm file"),
-        (
-            "{file: c.wasm, sha256: abc}",
-            ".sha256: found \"abc\", allowed: 64 hexadecimal digits",
-        ),
-        (
-            "{file: c.wasm, optional: 1}",
-            ".optional: found 1, allowed: true or false",
-        ),
-        (
-            "{file: c.wasm, limit: {}}",
-            ".limit: unknown key; did you mean limits?",
-        ),
-        (
-            "{file: c.wasm, limits: {cpu_per_step: 5s}}",
-            ".limits.cpu_per_step: found \"5s\", allowed: a time with its unit (us, ms, s, m, h) from 100us to 1s",
-        ),
-        (
-            "{file: c.wasm, limits: {call_timeout: 2h}}",
-            ".limits.call_timeout: found \"2h\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 1h",
-        ),
-        (
-            "{file: c.wasm, limits: {memory: 1GiB}}",
-            ".limits.memory: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 32MiB",
-        ),
-        (
-            "{file: c.wasm, limits: {stack: 1}}",
-            ".limits.stack: found 1, allowed: a size (bytes, or with KiB, MiB, GiB) from 16KiB to 1MiB",
-        ),
-        (
-            "{file: c.wasm, limits: {calls_per_cell: 0}}",
-            ".limits.calls_per_cell: found 0, allowed: a whole number from 1 to 1024",
-        ),
-        (
-            "{file: c.wasm, limits: {cells: 0}}",
-            ".limits.cells: found 0, allowed: a whole number from 1 to 4096",
-        ),
-        (
-            "{file: c.wasm, limits: {operations: 0}}",
-            ".limits.operations: found 0, allowed: a whole number from 1 to 4096",
-        ),
-        (
-            "{file: c.wasm, limits: {steps: 0}}",
-            ".limits.steps: found 0, allowed: a whole number from 1 to 1000000",
-        ),
-        (
-            "{file: c.wasm, limits: {reply: 1GiB}}",
-            ".limits.reply: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1KiB to 64MiB",
-        ),
-        (
-            "{file: c.wasm, grant: {commands: GET}}",
-            ".grant.commands: found \"GET\", allowed: a list (lines that start with -)",
-        ),
-        (
-            "{file: c.wasm, grant: {commands: [G T]}}",
-            ".grant.commands: found \"G T\", allowed: names of Redis commands",
-        ),
-        (
-            "{file: c.wasm, grant: {keys: [[]]}}",
-            ".grant.keys[0]: found a list, allowed: a text",
-        ),
-        (
-            "{file: c.wasm, grant: {wait: 1}}",
-            ".grant.wait: found 1, allowed: true or false",
-        ),
-        (
-            "{file: c.wasm, grant: {shared_bytes: 2GiB}}",
-            ".grant.shared_bytes: found \"2GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 0 to 1GiB",
-        ),
-    ];
-    for (plugin, expected) in cases {
+    for (plugin, expected) in PLUGIN_FAULTS {
         let text = format!("{}plugins:\n  cache: {plugin}\n", pool_with(""));
         let expected = format!("line 6: plugins.cache{expected}");
         assert_eq!(faults(&text), [expected], "{plugin}");

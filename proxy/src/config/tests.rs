@@ -5,6 +5,7 @@
 //! Nothing here opens a socket; only the shipped examples are read from the file system.
 
 use super::fault_tests::faults;
+use super::tree::{Node, Value};
 use super::*;
 
 fn loaded(text: &str) -> Loaded {
@@ -202,4 +203,92 @@ fn pools_on_any_free_port_do_not_clash() {
     let pool = "{listen: 'h:0', shards: ['h:2']}";
     let config = loaded(&format!("pools: {{a: {pool}, b: {pool}}}\n")).config;
     assert_eq!(config.pools.len(), 2);
+}
+
+/// A file of the folder of examples.
+fn example(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../config")
+        .join(name)
+}
+
+#[test]
+fn every_shipped_file_loads() {
+    let folder = std::fs::read_dir(example("")).unwrap();
+    let mut count = 0;
+    for entry in folder {
+        let path = entry.unwrap().path();
+        let loaded = load(&path).unwrap_or_else(|faults| panic!("{path:?}: {faults:?}"));
+        assert!(!loaded.config.pools.is_empty(), "{path:?}");
+        count += 1;
+    }
+    assert!(count >= 5, "{count} files");
+}
+
+#[test]
+fn reference_gives_the_defaults() {
+    let config = load(&example("reference.yaml")).unwrap().config;
+    let pool = config.pools[0].clone();
+    let mut expected = PoolConfig::with_defaults("main", pool.listen, pool.shards);
+    expected.bindings = pool.bindings;
+    assert_eq!(config.pools, [expected]);
+    assert_eq!(config.plugins.len(), 1);
+    assert_eq!(config.plugins[0].limits, PluginLimits::default());
+    assert_eq!(config.plugins[0].grant, Grant::AsAsked);
+    let mut rest = Config::with_defaults(config.pools.clone());
+    rest.plugins = config.plugins.clone();
+    assert_eq!(config, rest);
+}
+
+#[test]
+fn reference_shows_every_key() {
+    let text = std::fs::read_to_string(example("reference.yaml")).unwrap();
+    let shown: Vec<_> = text.lines().map(with_example).collect();
+    let shown = shown.join("\n");
+    let tree = Tree::parse(&shown).unwrap();
+    let at = |path: &[&str]| {
+        path.iter()
+            .fold(&tree.root, |node, key| node.get(key).unwrap())
+    };
+    let first = |path: &[&str]| match &at(path).value {
+        Value::List(list) => &list[0],
+        other => panic!("{other:?}"),
+    };
+    let pool = ["pools", "main"];
+    let plugin = ["plugins", "cache"];
+    let within = |path: &[&'static str; 2], key| [path[0], path[1], key];
+    let sections: [(&[&str], &Node); 8] = [
+        (&file::TOP_KEYS, &tree.root),
+        (&file::POOL_KEYS, at(&pool)),
+        (&file::SHARD_KEYS, first(&within(&pool, "shards"))),
+        (&plugin_file::BINDING_KEYS, first(&within(&pool, "plugins"))),
+        (&file::QUEUE_KEYS, at(&within(&pool, "shard_queue"))),
+        (&plugin_file::PLUGIN_KEYS, at(&plugin)),
+        (&plugin_file::LIMIT_KEYS, at(&within(&plugin, "limits"))),
+        (&plugin_file::GRANT_KEYS, at(&within(&plugin, "grant"))),
+    ];
+    for (keys, node) in sections {
+        for key in keys {
+            assert!(node.get(key).is_some(), "{key} is not in reference.yaml");
+        }
+    }
+    let together = faults(&shown);
+    assert_eq!(together.len(), 3, "{together:?}");
+    assert!(
+        together
+            .iter()
+            .all(|fault| fault.contains("together with redis_auth"))
+    );
+}
+
+/// A line whose setting is commented out, with the setting.
+fn with_example(line: &str) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let (indent, rest) = line.split_at(indent);
+    match rest.strip_prefix('#') {
+        Some(setting) if setting.starts_with(|letter: char| letter.is_ascii_lowercase()) => {
+            format!("{indent}{setting}")
+        }
+        _ => line.to_owned(),
+    }
 }
