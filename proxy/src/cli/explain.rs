@@ -191,11 +191,11 @@ pool b on h:9: modula, hash crc32a, no hash tag
   key     foo
   hash    2356372769
   slot    2 (the hash modulo the weights)
-  shard   one at h:3
+  shard   two at h:2
   key     bar
   hash    1996459178
   slot    2 (the hash modulo the weights)
-  shard   one at h:3
+  shard   two at h:2
 ";
         check(
             TWO_POOLS,
