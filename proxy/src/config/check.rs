@@ -260,11 +260,15 @@ fn bindings(
         if !file.plugin_given {
             findings.fault(&file.place, "use is missing, allowed: the name of a plugin");
         }
-        let keys = file.keys.map_or(Vec::new(), |found| found.value);
-        if !file.keys_given || keys.is_empty() {
+        let none = file
+            .keys
+            .as_ref()
+            .is_some_and(|found| found.value.is_empty());
+        if none || !file.keys_given {
             let problem = "no keys, allowed: a list of key patterns such as [\"cache:*\"]";
             findings.fault(&file.place, problem);
         }
+        let keys = file.keys.map_or(Vec::new(), |found| found.value);
         let Some(plugin) = file.plugin else {
             continue;
         };

@@ -365,6 +365,13 @@ fn parse_with(text: &str, name: &Path, exists: fn(&Path) -> bool) -> Result<Load
     }
 }
 
+#[cfg(test)]
+mod fault_tests;
+#[cfg(test)]
+mod nutcracker_tests;
+#[cfg(test)]
+mod tests;
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

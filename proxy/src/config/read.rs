@@ -297,9 +297,12 @@ pub(super) fn choice<T: Copy>(
     value.map(|(_, value)| *value)
 }
 
-/// A list of texts.
+/// A list of texts; `None` if one of them is none.
 pub(super) fn texts(item: &Item<'_>, findings: &mut Findings) -> Option<Vec<String>> {
     let elements = item.elements(findings)?;
-    let texts = elements.iter().map(|element| text(element, findings));
-    Some(texts.collect::<Vec<_>>().into_iter().flatten().collect())
+    let texts: Vec<_> = elements
+        .iter()
+        .map(|element| text(element, findings))
+        .collect();
+    texts.into_iter().collect()
 }

@@ -107,8 +107,8 @@ fn hash_fits(pool: &PoolConfig, places: &PoolPlaces, findings: &mut Findings) {
             findings.fault(&places.hash, problem);
         }
         Distribution::Ketama if pool.hash == HashKind::Crc32 && pool.shards.len() > 1 => {
-            let problem = "crc32 with ketama puts every key on one shard: its hashes have 15 bits and all lie \
-                           before the first point (kept as it is, as twemproxy does the same)";
+            let problem = "crc32 with ketama puts nearly every key on one shard: its hashes have 15 of the ring's \
+                           32 bits (kept as it is, as twemproxy does the same)";
             findings.warn(&places.hash, problem);
         }
         Distribution::Ketama if pool.hash == HashKind::Crc16 && pool.shards.len() > 1 => {

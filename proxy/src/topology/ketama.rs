@@ -6,8 +6,8 @@
 //!
 //! Point p of a shard comes from MD5 of `name-p`, four points to a digest.
 
-use super::ShardIndex;
 use super::points::Points;
+use super::{ShardIndex, twemproxy_order};
 use crate::config::ShardConfig;
 use crate::hashing::functions::md5_words;
 use crate::limits::POINTS_PER_WEIGHT;
@@ -24,7 +24,7 @@ pub fn points(shards: &[ShardConfig]) -> Points {
         .iter()
         .fold(0u32, |total, shard| total.wrapping_add(shard.weight));
     let mut pairs: Vec<(u64, ShardIndex)> = Vec::new();
-    for (index, shard) in (0..).zip(shards) {
+    for (index, shard) in twemproxy_order(shards) {
         for digest in 0..digest_count(shard.weight, weight_total, shards.len()) {
             let words = point_words(shard.name.as_bytes(), digest);
             pairs.extend(words.map(|word| (u64::from(word), index)));

@@ -14,7 +14,7 @@ pub mod ring;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::config::{Distribution, PoolConfig};
+use crate::config::{Distribution, PoolConfig, ShardConfig};
 use crate::hashing::HashKind;
 use crate::hashing::functions::xxh3;
 use points::Points;
@@ -61,7 +61,7 @@ impl Topology {
         let placement = match pool.distribution {
             Distribution::Ketama => Placement::Ketama(Arc::new(ketama::points(&pool.shards))),
             Distribution::Ring => Placement::Ring(Arc::new(ring::points(&pool.shards))),
-            Distribution::Modula => Placement::Modula(modula_slots(pool)),
+            Distribution::Modula => Placement::Modula(modula_slots(&pool.shards)),
             Distribution::Random => Placement::Random(Draw::new(0)),
         };
         Self {
@@ -169,10 +169,18 @@ impl Topology {
     }
 }
 
-/// Each shard as often as its weight, in the order of the configuration.
-fn modula_slots(pool: &PoolConfig) -> Arc<[ShardIndex]> {
+/// The shards with their indexes in the order in which twemproxy builds its rings: it sorts the servers of a pool by
+/// the length of their names, then by their bytes, when it looks for duplicates, and leaves them so.
+fn twemproxy_order(shards: &[ShardConfig]) -> Vec<(ShardIndex, &ShardConfig)> {
+    let mut order: Vec<_> = (0..).zip(shards).collect();
+    order.sort_by_key(|(_, shard)| (shard.name.len(), shard.name.as_bytes()));
+    order
+}
+
+/// Each shard as often as its weight, in twemproxy's order: the order of the file does not count.
+fn modula_slots(shards: &[ShardConfig]) -> Arc<[ShardIndex]> {
     let mut slots = Vec::new();
-    for (index, shard) in (0..).zip(&pool.shards) {
+    for (index, shard) in twemproxy_order(shards) {
         slots.extend((0..shard.weight).map(|_| index));
     }
     slots.into()

@@ -287,3 +287,19 @@ fn fingerprint_changes_with_everything_that_moves_keys() {
     );
     assert_eq!(Topology::from_pool(&reordered).fingerprint(), same);
 }
+
+/// Seen on a running nutcracker 0.5.0: it sorts servers by length of name, then by bytes, before it fills the table.
+#[test]
+fn modula_table_follows_the_names_and_not_the_order_of_the_file() {
+    let names = [("zz", 1), ("b", 2), ("aaa", 1), ("B", 1)];
+    let pool = pool(Distribution::Modula, HashKind::Crc32a, &names);
+    let topology = Topology::from_pool(&pool);
+    let Placement::Modula(slots) = &topology.placement else {
+        panic!("{topology:?}");
+    };
+    let order: Vec<_> = slots
+        .iter()
+        .map(|shard| names[usize::from(*shard)].0)
+        .collect();
+    assert_eq!(order, ["B", "b", "b", "zz", "aaa"]);
+}
