@@ -49,9 +49,9 @@ pub struct CommandSpec {
 }
 
 impl CommandSpec {
-    /// Whether it may change data.
+    /// Whether it may change data. Servers do not say it of scripts, which may do anything unless they are read-only.
     pub fn is_write(&self) -> bool {
-        self.has(flags::WRITE)
+        self.has(flags::WRITE) || (self.rule == Rule::Script && !self.is_readonly())
     }
 
     /// Whether it only reads.
@@ -111,6 +111,8 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::build);
 /// The specs, and where to find one by name.
 struct Registry {
     specs: Vec<CommandSpec>,
+    /// The folded name of each of `specs`: comparing these touches less memory than comparing the specs' own.
+    names: Vec<Folded>,
     /// Open addressing: an index into `specs`, or `PLACE_EMPTY`.
     places: Vec<u16>,
     count: usize,
@@ -120,6 +122,7 @@ impl Registry {
     fn build() -> Registry {
         let mut registry = Registry {
             specs: Vec::new(),
+            names: Vec::new(),
             places: vec![PLACE_EMPTY; PLACES],
             count: 0,
         };
@@ -156,7 +159,8 @@ impl Registry {
 
     fn add(&mut self, spec: CommandSpec) {
         let position = u16::try_from(self.specs.len()).unwrap_or(PLACE_EMPTY);
-        let mut place = hash(&fold(spec.name.as_bytes()));
+        let folded = fold(spec.name.as_bytes());
+        let mut place = hash(&folded);
         while let Some(slot) = self.places.get_mut(place) {
             if *slot == PLACE_EMPTY {
                 *slot = position;
@@ -164,6 +168,7 @@ impl Registry {
             }
             place = (place + 1) % PLACES;
         }
+        self.names.push(folded);
         self.specs.push(spec);
     }
 
@@ -174,33 +179,56 @@ impl Registry {
         let folded = fold(name);
         let mut place = hash(&folded);
         loop {
-            let position = *self.places.get(place)?;
-            let spec = self.specs.get(usize::from(position))?;
-            if folded.get(..name.len()) == Some(spec.name.as_bytes()) {
-                return Some(spec);
+            let position = usize::from(*self.places.get(place)?);
+            if *self.names.get(position)? == folded {
+                // A name with zero bytes at its end folds like the name without them.
+                return self
+                    .specs
+                    .get(position)
+                    .filter(|spec| spec.name.len() == name.len());
             }
             place = (place + 1) % PLACES;
         }
     }
 }
 
-/// `name` in lower case, padded with zero bytes. Longer names lose their tail: callers refuse them first.
-fn fold(name: &[u8]) -> [u8; NAME_BYTES_MAX] {
-    let mut folded = [0; NAME_BYTES_MAX];
-    for (to, from) in folded.iter_mut().zip(name) {
-        *to = from.to_ascii_lowercase();
+/// A name in lower case, padded with zero bytes, as words: look-up is on every request, and words are quick to fold,
+/// mix and compare.
+type Folded = [u64; NAME_BYTES_MAX / 8];
+
+/// `name` in lower case. Longer names lose their tail: callers refuse them first.
+fn fold(name: &[u8]) -> Folded {
+    let mut folded = [0; NAME_BYTES_MAX / 8];
+    let (whole, rest) = name.as_chunks::<8>();
+    let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    // By shifts: through a padded buffer a short name would wait for its own bytes to reach memory.
+    let rest = rest
+        .iter()
+        .rev()
+        .fold(0, |word, byte| (word << 8) | u64::from(*byte));
+    for (to, word) in folded.iter_mut().zip(whole.chain([rest])) {
+        *to = lower(word);
     }
     folded
 }
 
-/// A place for a folded name: every eight bytes are mixed in by one multiplication.
-fn hash(folded: &[u8; NAME_BYTES_MAX]) -> usize {
+/// Eight bytes in lower case at once: the high bit of each byte says whether it is an ASCII capital.
+fn lower(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low_bits = word & (ONES * 0x7f);
+    let above_z = low_bits + ONES * u64::from(0x7f - b'Z');
+    let from_a = low_bits + ONES * u64::from(0x80 - b'A');
+    let capitals = (from_a ^ above_z) & !word & (ONES * 0x80);
+    word | (capitals >> 2)
+}
+
+/// A place for a folded name: every word is mixed in by one multiplication.
+fn hash(folded: &Folded) -> usize {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut mixed: u64 = 0;
-    for chunk in folded.as_chunks::<8>().0 {
-        mixed = (mixed ^ u64::from_le_bytes(*chunk)).wrapping_mul(FACTOR);
-        mixed ^= mixed >> 32;
-    }
+    let mixed = folded.iter().fold(0u64, |mixed, word| {
+        let mixed = (mixed ^ word).wrapping_mul(FACTOR);
+        mixed ^ (mixed >> 32)
+    });
     usize::try_from(mixed % PLACES as u64).unwrap_or(0)
 }
 
@@ -236,108 +264,4 @@ fn single_key(row: &Row) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn every_spec() -> Vec<&'static CommandSpec> {
-        all()
-            .iter()
-            .flat_map(|spec| std::iter::once(spec).chain(&spec.subcommands))
-            .collect()
-    }
-
-    #[test]
-    fn every_row_without_keys_or_with_several_has_a_rule() {
-        let missing: Vec<&str> = every_spec()
-            .into_iter()
-            .filter(|spec| spec.rule == NO_RULE)
-            .map(|spec| spec.name.as_str())
-            .collect();
-        assert_eq!(missing, Vec::<&str>::new());
-    }
-
-    #[test]
-    fn only_rows_with_one_fixed_key_go_by_the_default() {
-        for spec in every_spec() {
-            let by_hand = overrides::RULES.iter().any(|(name, _)| *name == spec.name);
-            match spec.rule {
-                Rule::Key => assert!(spec.single_key.is_some() && !by_hand, "{}", spec.name),
-                Rule::Container => assert!(!spec.subcommands.is_empty(), "{}", spec.name),
-                _ => assert!(by_hand, "{}", spec.name),
-            }
-        }
-    }
-
-    #[test]
-    fn rules_are_in_order_and_each_names_a_row() {
-        let names: Vec<&str> = overrides::RULES.iter().map(|(name, _)| *name).collect();
-        assert!(names.is_sorted_by(|a, b| a < b));
-        let known: Vec<&str> = every_spec().iter().map(|s| s.name.as_str()).collect();
-        for name in names {
-            assert!(known.contains(&name), "{name} is no row");
-        }
-    }
-
-    #[test]
-    fn hand_rows_are_in_order_and_the_generated_table_lacks_them() {
-        assert!(newer::ROWS.is_sorted_by(|a, b| a.name < b.name));
-        for row in newer::ROWS {
-            let generated = table::ROWS.iter().any(|known| known.name == row.name);
-            assert!(!generated, "{} can go: the table has it", row.name);
-        }
-    }
-
-    #[test]
-    fn every_name_is_found_in_any_case() {
-        for spec in all() {
-            assert!(spec.name.len() <= NAME_BYTES_MAX);
-            for name in [spec.name.to_lowercase(), spec.name.to_uppercase()] {
-                assert_eq!(find(name.as_bytes()).map(|s| s.index), Some(spec.index));
-            }
-        }
-    }
-
-    #[test]
-    fn names_that_are_no_command_are_not_found() {
-        let long = [b'a'; NAME_BYTES_MAX + 1];
-        for name in [
-            b"".as_slice(),
-            b"ge",
-            b"gett",
-            b"get ",
-            b"get\0",
-            b"\xff\xfe",
-            b"client|id",
-            &long,
-        ] {
-            assert!(find(name).is_none(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn indices_are_dense() {
-        let mut indices: Vec<usize> = every_spec().iter().map(|s| usize::from(s.index)).collect();
-        indices.sort_unstable();
-        assert_eq!(indices, (0..count()).collect::<Vec<usize>>());
-    }
-
-    #[test]
-    fn no_command_reads_and_writes_at_once() {
-        for spec in every_spec() {
-            assert!(!(spec.is_write() && spec.is_readonly()), "{}", spec.name);
-        }
-    }
-
-    #[test]
-    fn no_name_needs_a_long_probe() {
-        for spec in all() {
-            let mut place = hash(&fold(spec.name.as_bytes()));
-            let mut probes = 1;
-            while REGISTRY.specs[usize::from(REGISTRY.places[place])].index != spec.index {
-                place = (place + 1) % PLACES;
-                probes += 1;
-            }
-            assert!(probes <= 4, "{} takes {probes} probes", spec.name);
-        }
-    }
-}
+mod tests;

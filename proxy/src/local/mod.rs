@@ -24,8 +24,8 @@ use crate::session::identity::Identity;
 /// commands Redis and Valkey share, and the first with CLIENT SETINFO. Which commands work is up to the shards.
 pub const REDIS_VERSION: &str = "7.2.4";
 
-/// What the gateway knows of itself when it answers.
-#[derive(Debug, Clone, Copy)]
+/// What the gateway knows of itself when it answers. Not `Debug`: it holds the password.
+#[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// The Unix clock, microseconds.
     pub now_us: u64,

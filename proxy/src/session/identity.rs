@@ -14,7 +14,7 @@ pub enum NameError {
     /// Holds a space, a line end or another byte that is not printable ASCII.
     #[error("cannot contain spaces, newlines or special characters.")]
     Characters,
-    #[error("is longer than {CLIENT_TEXT_BYTES_MAX} bytes")]
+    #[error("cannot be longer than {CLIENT_TEXT_BYTES_MAX} bytes")]
     Length,
 }
 
