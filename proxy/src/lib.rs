@@ -10,6 +10,8 @@
 //! ARCHITECTURE.md at the top of the repository says what each module owns and which modules it may import;
 //! the tidy test reads that list. Modules are listed here from the lowest layer up.
 
+pub mod buffer;
 pub mod limits;
+pub mod pending;
 pub mod resp;
 pub mod topology;

@@ -14,5 +14,9 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGUMENTS_MAX: usize = 10;
 /// Before AUTH: longest bulk string, bytes, as in Redis.
 pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
-/// Deepest nesting of a reply that is scanned.
-pub const REPLY_DEPTH_MAX: usize = 32;
+/// Most elements that one aggregate of a reply may announce; a larger number is no honest reply.
+pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
+/// Largest buffer that a worker keeps as spare memory, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Most spare buffers that a worker keeps.
+pub const SPARE_BUFFERS_MAX: usize = 1024;

@@ -8,3 +8,6 @@
 //! No socket, clock or log; nothing here panics on any input.
 
 pub mod args;
+pub mod inline;
+pub mod reply;
+pub mod request;
