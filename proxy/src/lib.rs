@@ -11,6 +11,9 @@
 //! the tidy test reads that list. Modules are listed here from the lowest layer up.
 
 pub mod buffer;
+pub mod cli;
+pub mod config;
+pub mod hashing;
 pub mod limits;
 pub mod pending;
 pub mod resp;
