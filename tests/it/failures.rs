@@ -9,6 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::{InProcess, Process, pool_yaml, yaml, yaml_over};
 use sluicegate_tests::real_server::{RealServer, free_port};
+use sluicegate_tests::tools::gateway_binary;
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::{eventually, eventually_true};
 
@@ -188,7 +189,7 @@ fn bad_configuration_ends_the_process_with_every_fault() {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let mut text = pool_yaml(&address.to_string(), &[address], &["no_such_key: 1"]);
     text.push_str("      - {name: shard-0, address: \"127.0.0.1:1\", weight: 0}\n");
-    let mut process = Process::spawn(&text, address);
+    let mut process = Process::spawn(&gateway_binary(), &text, address);
     assert!(!process.wait().success());
     let log = process.log();
     assert!(log.contains("no_such_key"), "{log}");

@@ -6,16 +6,14 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::InProcess;
+use sluicegate_tests::nutcracker::Nutcracker;
 use sluicegate_tests::real_server::{RealServer, free_port};
 use sluicegate_tests::rng::Rng;
 use sluicegate_tests::tools::find_or_skip;
 use sluicegate_tests::value::Value;
-use sluicegate_tests::wait::eventually;
 
 const KEYS: usize = 10_000;
 
@@ -68,53 +66,6 @@ impl Pool {
             writeln!(text, "   - {}:{}{name}", server.address(), (self.weight)(index)).expect("write to a string");
         }
         text
-    }
-}
-
-/// A running nutcracker and the folder of its files.
-struct Nutcracker {
-    child: Child,
-    folder: PathBuf,
-}
-
-impl Nutcracker {
-    fn start(program: &Path, yaml: &str, listen: SocketAddr) -> Nutcracker {
-        let folder = std::env::temp_dir().join(format!("sluicegate-nutcracker-{}-{}", std::process::id(), listen.port()));
-        std::fs::create_dir_all(&folder).expect("folder for nutcracker");
-        let file = |name: &str| folder.join(name);
-        std::fs::write(file("nutcracker.yml"), yaml).expect("write nutcracker.yml");
-        let child = Command::new(program)
-            .arg("-c")
-            .arg(file("nutcracker.yml"))
-            .arg("-o")
-            .arg(file("log"))
-            .arg("-p")
-            .arg(file("pid"))
-            .args(["-a", "127.0.0.1", "-s", &free_port().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("start nutcracker");
-        let mut nutcracker = Nutcracker { child, folder };
-        eventually("nutcracker to answer", || {
-            let ended = nutcracker.child.try_wait().expect("look at a child");
-            let log = std::fs::read_to_string(nutcracker.folder.join("log")).unwrap_or_default();
-            assert!(ended.is_none(), "nutcracker ended at start: {log}\n{yaml}");
-            let mut client = Client::try_connect(listen).ok()?;
-            client.send(&["GET", "x"]);
-            client.next_reply().map(|_| ())
-        });
-        nutcracker
-    }
-}
-
-impl Drop for Nutcracker {
-    fn drop(&mut self) {
-        // Both fail only when the process is gone already; a folder left behind harms nobody.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -102,7 +102,12 @@ pub struct Process {
 impl Process {
     /// Starts the binary with `text`, whose pool must listen on `address`, and waits until it answers PING.
     pub fn start(text: &str, address: SocketAddr) -> Process {
-        let mut process = Process::spawn(text, address);
+        Process::start_binary(&tools::gateway_binary(), text, address)
+    }
+
+    /// The same with another build of the binary.
+    pub fn start_binary(binary: &Path, text: &str, address: SocketAddr) -> Process {
+        let mut process = Process::spawn(binary, text, address);
         eventually("the gateway process to answer PING", || {
             let ended = process.child.try_wait().expect("look at a child");
             assert!(ended.is_none(), "the gateway ended at start: {}", process.log());
@@ -111,15 +116,15 @@ impl Process {
         process
     }
 
-    /// Starts the binary and does not wait.
-    pub fn spawn(text: &str, address: SocketAddr) -> Process {
+    /// Starts a binary and does not wait.
+    pub fn spawn(binary: &Path, text: &str, address: SocketAddr) -> Process {
         static STARTED: AtomicU32 = AtomicU32::new(0);
         let number = STARTED.fetch_add(1, Ordering::Relaxed);
         let name = format!("sluicegate-tests-{}-{number}.yaml", std::process::id());
         let file = std::env::temp_dir().join(name);
         std::fs::write(&file, text).expect("write a configuration");
         let log = std::fs::File::create(file.with_extension("log")).expect("log file");
-        let child = Command::new(tools::gateway_binary())
+        let child = Command::new(binary)
             .args(["run", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
@@ -138,6 +143,11 @@ impl Process {
     /// Where its pool listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Asks it to end.
