@@ -12,6 +12,7 @@
 
 pub mod buffer;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod hashing;
 pub mod limits;

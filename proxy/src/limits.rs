@@ -119,3 +119,7 @@ pub const PLUGIN_OPERATIONS: usize = 128;
 pub const PLUGIN_STEPS: usize = 1000;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
+/// Messages that wait in a worker's inbox.
+pub const INBOX_MESSAGES_MAX: usize = 1024;
+/// Unsent output of one client above which it is watched for progress, bytes.
+pub const CLIENT_OUTPUT_WATCHED_BYTES: usize = 1024 * 1024;

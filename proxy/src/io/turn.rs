@@ -118,6 +118,11 @@ impl Turn {
         }
     }
 
+    /// Whether a lane needs a task of its own.
+    pub fn has_to_connect(&self) -> bool {
+        !self.to_connect.is_empty()
+    }
+
     /// Lanes that need a task of their own, each once.
     pub fn take_to_connect(&mut self) -> Vec<LaneId> {
         std::mem::take(&mut self.to_connect)

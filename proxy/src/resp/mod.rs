@@ -11,3 +11,5 @@ pub mod args;
 pub mod inline;
 pub mod reply;
 pub mod request;
+pub mod value;
+pub mod write;
