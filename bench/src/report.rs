@@ -23,7 +23,10 @@ pub struct Table {
 
 impl Table {
     pub fn new(subjects: &[Subject]) -> Table {
-        Table { subjects: subjects.iter().map(|subject| subject.name).collect(), measures: Vec::new() }
+        Table {
+            subjects: subjects.iter().map(|subject| subject.name).collect(),
+            measures: Vec::new(),
+        }
     }
 
     /// Takes in one measure.
@@ -31,9 +34,19 @@ impl Table {
         self.measures.push((workload.name, subject, measure));
     }
 
-    fn median(&self, workload: &Workload, subject: usize, field: fn(&Measure) -> Option<f64>) -> Option<f64> {
-        let of_both = self.measures.iter().filter(|(name, index, _)| *name == workload.name && *index == subject);
-        let mut values: Vec<f64> = of_both.filter_map(|(_, _, measure)| field(measure)).collect();
+    fn median(
+        &self,
+        workload: &Workload,
+        subject: usize,
+        field: fn(&Measure) -> Option<f64>,
+    ) -> Option<f64> {
+        let of_both = self
+            .measures
+            .iter()
+            .filter(|(name, index, _)| *name == workload.name && *index == subject);
+        let mut values: Vec<f64> = of_both
+            .filter_map(|(_, _, measure)| field(measure))
+            .collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         if values.len() % 2 == 1 {
@@ -48,7 +61,9 @@ impl Table {
     }
 
     fn rate(&self, workload: &Workload, subject: usize) -> Option<f64> {
-        self.median(workload, subject, |measure| Some(measure.requests_per_second))
+        self.median(workload, subject, |measure| {
+            Some(measure.requests_per_second)
+        })
     }
 
     /// The gateway's CPU time per request as a share of another subject's.
@@ -58,7 +73,10 @@ impl Table {
     }
 
     fn bounds(workload: &Workload) -> [(&'static str, f64); 2] {
-        [(TWEMPROXY, workload.twemproxy_max), (HAPROXY, workload.haproxy_max)]
+        [
+            (TWEMPROXY, workload.twemproxy_max),
+            (HAPROXY, workload.haproxy_max),
+        ]
     }
 
     /// Writes bench/results/DATE-COMMIT.json.
@@ -68,7 +86,10 @@ impl Table {
         let date = said("date", &["-u", "+%Y-%m-%d"]);
         let commit = said("git", &["rev-parse", "--short", "HEAD"]);
         let file = folder.join(format!("{date}-{commit}.json"));
-        let rows: Vec<String> = WORKLOADS.iter().map(|workload| self.json_row(workload)).collect();
+        let rows: Vec<String> = WORKLOADS
+            .iter()
+            .map(|workload| self.json_row(workload))
+            .collect();
         let text = format!(
             "{{\n  \"date\": \"{date}\",\n  \"commit\": \"{commit}\",\n  \"machine\": \"{}\",\n  \"workloads\": [\n{}\n  ]\n}}\n",
             machine(),
@@ -79,10 +100,15 @@ impl Table {
     }
 
     fn json_row(&self, workload: &Workload) -> String {
-        let number = |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
+        let number =
+            |value: Option<f64>| value.map_or("null".to_owned(), |value| format!("{value:.3}"));
         let subjects = self.subjects.iter().enumerate().map(|(index, name)| {
             let (cpu, rate) = (self.cpu_us(workload, index), self.rate(workload, index));
-            format!("\"{name}\": {{\"cpu_us\": {}, \"requests_per_second\": {}}}", number(cpu), number(rate))
+            format!(
+                "\"{name}\": {{\"cpu_us\": {}, \"requests_per_second\": {}}}",
+                number(cpu),
+                number(rate)
+            )
         });
         let subjects = subjects.collect::<Vec<_>>().join(", ");
         format!("    {{\"name\": \"{}\", {subjects}}}", workload.name)
@@ -91,7 +117,10 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "CPU us per request (user+system of the proxy's process) and thousand requests per second; medians.")?;
+        writeln!(
+            f,
+            "CPU us per request (user+system of the proxy's process) and thousand requests per second; medians."
+        )?;
         writeln!(f, "{}", machine())?;
         write!(f, "{:<24}", "")?;
         for name in &self.subjects {
@@ -101,17 +130,24 @@ impl fmt::Display for Table {
         for workload in WORKLOADS {
             write!(f, "{:<24}", workload.name)?;
             for index in 0..self.subjects.len() {
-                let cpu = self.cpu_us(workload, index).map_or(String::new(), |us| format!("{us:.2} us"));
+                let cpu = self
+                    .cpu_us(workload, index)
+                    .map_or(String::new(), |us| format!("{us:.2} us"));
                 let rate = self.rate(workload, index).unwrap_or(f64::NAN) / 1000.0;
                 write!(f, "{:>20}", format!("{cpu} {rate:>7.0}k"))?;
             }
             writeln!(f)?;
         }
-        writeln!(f, "\nThe gateway's CPU per request as a share of another's, and the bound (DESIGN 9):")?;
+        writeln!(
+            f,
+            "\nThe gateway's CPU per request as a share of another's, and the bound (DESIGN 9):"
+        )?;
         for workload in WORKLOADS {
             write!(f, "{:<24}", workload.name)?;
             for (other, bound) in Table::bounds(workload) {
-                let Some(ratio) = self.ratio(workload, other) else { continue };
+                let Some(ratio) = self.ratio(workload, other) else {
+                    continue;
+                };
                 let verdict = if ratio <= bound { "ok" } else { "OVER" };
                 write!(f, "  {other} {ratio:.2} (<= {bound:.2} {verdict})")?;
             }
@@ -122,14 +158,21 @@ impl fmt::Display for Table {
 }
 
 fn said(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program).args(args).current_dir(repository()).output();
-    output.map_or("unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let output = Command::new(program)
+        .args(args)
+        .current_dir(repository())
+        .output();
+    output.map_or("unknown".to_owned(), |output| {
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    })
 }
 
 /// Processor and number of cores.
 fn machine() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let model = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{}, {cores} cores", model.unwrap_or("unknown processor"))
 }

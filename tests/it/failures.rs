@@ -20,8 +20,15 @@ fn key_on_each(gateway: &InProcess, shards: &[RealServer]) -> Vec<String> {
     for key in &keys {
         assert_eq!(client.command(&["SET", key, "v"]), Value::ok());
     }
-    let on = |shard: &RealServer, key: &String| shard.client().command(&["EXISTS", key]) == Value::Integer(1);
-    let found = |shard| keys.iter().find(|key| on(shard, key)).cloned().expect("200 keys reach every shard");
+    let on = |shard: &RealServer, key: &String| {
+        shard.client().command(&["EXISTS", key]) == Value::Integer(1)
+    };
+    let found = |shard| {
+        keys.iter()
+            .find(|key| on(shard, key))
+            .cloned()
+            .expect("200 keys reach every shard")
+    };
     shards.iter().map(found).collect()
 }
 
@@ -36,7 +43,10 @@ fn start(count: usize, extra: &[&str]) -> (Vec<RealServer>, InProcess, Vec<Strin
 fn assert_names_shard(reply: &Value, shard: usize, rest: &str) {
     let text = reply.text();
     let named = text.contains(&format!("'shard-{shard}'"));
-    assert!(reply.is_error("ERR ") && named && text.contains(rest), "{reply:?}, wanted shard-{shard} and `{rest}`");
+    assert!(
+        reply.is_error("ERR ") && named && text.contains(rest),
+        "{reply:?}, wanted shard-{shard} and `{rest}`"
+    );
 }
 
 #[test]
@@ -62,8 +72,13 @@ fn killed_shard_is_named_and_the_others_go_on() {
     assert_eq!(client.command(&["GET", &keys[2]]), Value::bulk("new"));
 
     shards[1].restart();
-    eventually_true("the gateway to find the shard again", || client.command(&["SET", &keys[1], "back"]) == Value::ok());
-    assert_eq!(client.command(&["MGET", &keys[1], &keys[0]]), Value::Array(vec![Value::bulk("back"), Value::bulk("new")]));
+    eventually_true("the gateway to find the shard again", || {
+        client.command(&["SET", &keys[1], "back"]) == Value::ok()
+    });
+    assert_eq!(
+        client.command(&["MGET", &keys[1], &keys[0]]),
+        Value::Array(vec![Value::bulk("back"), Value::bulk("new")])
+    );
 }
 
 #[test]
@@ -71,7 +86,14 @@ fn command_on_a_connection_that_breaks_has_an_unknown_outcome() {
     let (mut shards, gateway, keys) = start(2, &[]);
     let mut client = gateway.client();
     shards[0].pause();
-    client.send_raw(&[request(&["INCR", "key:none"]), request(&["SET", &keys[0], "x"]), request(&["GET", &keys[1]])].concat());
+    client.send_raw(
+        &[
+            request(&["INCR", "key:none"]),
+            request(&["SET", &keys[0], "x"]),
+            request(&["GET", &keys[1]]),
+        ]
+        .concat(),
+    );
     // The write has left the gateway once the frozen server's socket holds bytes; that it was sent shows in the error.
     let mut other = gateway.client();
     assert_eq!(other.command(&["GET", &keys[1]]), Value::bulk("v"));
@@ -114,11 +136,26 @@ fn broken_requests_get_a_plain_servers_words_after_earlier_replies() {
     let (_shards, gateway, keys) = start(2, &[]);
     let long = "x".repeat(70_000);
     let cases = [
-        "*x\r\n", "*1\r\n!3\r\nGET\r\n", "*1\r\n$x\r\n", "*1\r\n$-1\r\n", "*2\r\n$3\r\nGET\r\n:1\r\n",
-        "*1\r\n$99999999999999\r\n", "*99999999999999\r\n", "*1\r\n\r\n", "SET a \"b\r\n", "GET 'a'b\r\n",
-        &long, &format!("*{long}"), &format!("*1\r\n${long}"),
+        "*x\r\n",
+        "*1\r\n!3\r\nGET\r\n",
+        "*1\r\n$x\r\n",
+        "*1\r\n$-1\r\n",
+        "*2\r\n$3\r\nGET\r\n:1\r\n",
+        "*1\r\n$99999999999999\r\n",
+        "*99999999999999\r\n",
+        "*1\r\n\r\n",
+        "SET a \"b\r\n",
+        "GET 'a'b\r\n",
+        &long,
+        &format!("*{long}"),
+        &format!("*1\r\n${long}"),
     ];
-    let earlier = [request(&["SET", &keys[0], "v"]), request(&["GET", &keys[0]]), request(&["GET", &keys[1]])].concat();
+    let earlier = [
+        request(&["SET", &keys[0], "v"]),
+        request(&["GET", &keys[0]]),
+        request(&["GET", &keys[1]]),
+    ]
+    .concat();
     plain.client().command(&["SET", &keys[1], "v"]);
     for case in cases {
         let said = |address: SocketAddr| {
@@ -129,10 +166,17 @@ fn broken_requests_get_a_plain_servers_words_after_earlier_replies() {
         };
         let shown = &case[..case.len().min(40)];
         let (ours, theirs) = (said(gateway.address()), said(plain.address()));
-        assert!(theirs.contains("-ERR Protocol error"), "{shown:?} is no error to a plain server: {theirs}");
+        assert!(
+            theirs.contains("-ERR Protocol error"),
+            "{shown:?} is no error to a plain server: {theirs}"
+        );
         assert_eq!(ours, theirs, "for {shown:?}");
     }
-    assert_eq!(gateway.client().command(&["GET", &keys[0]]), Value::bulk("v"), "and the gateway goes on");
+    assert_eq!(
+        gateway.client().command(&["GET", &keys[0]]),
+        Value::bulk("v"),
+        "and the gateway goes on"
+    );
 }
 
 #[test]
@@ -145,14 +189,19 @@ fn request_cut_off_by_a_closing_client_never_runs() {
         client.close_sending_side();
         assert_eq!(client.read_to_close(), b"", "cut at {cut}");
     }
-    assert_eq!(gateway.client().command(&["GET", &keys[0]]), Value::bulk("v"));
+    assert_eq!(
+        gateway.client().command(&["GET", &keys[0]]),
+        Value::bulk("v")
+    );
 }
 
 #[test]
 fn client_that_closes_its_sending_side_gets_every_reply_first() {
     let (_shards, gateway, keys) = start(3, &[]);
     let mut client = gateway.client();
-    let requests: Vec<u8> = (0..3000).flat_map(|index| request(&["GET", &keys[index % 3]])).collect();
+    let requests: Vec<u8> = (0..3000)
+        .flat_map(|index| request(&["GET", &keys[index % 3]]))
+        .collect();
     client.send_raw(&requests);
     client.close_sending_side();
     assert_eq!(client.read_to_close(), b"$1\r\nv\r\n".repeat(3000));
@@ -168,8 +217,14 @@ fn shard_that_is_absent_at_start_is_named_and_joins_later() {
     for index in 0..100 {
         replies.push(client.command(&["SET", &format!("key:{index}"), "v"]));
     }
-    let served = replies.iter().filter(|reply| **reply == Value::ok()).count();
-    assert!((20..=80).contains(&served), "{served} of 100 keys lie on the shard that is there");
+    let served = replies
+        .iter()
+        .filter(|reply| **reply == Value::ok())
+        .count();
+    assert!(
+        (20..=80).contains(&served),
+        "{served} of 100 keys lie on the shard that is there"
+    );
     for reply in replies.iter().filter(|reply| **reply != Value::ok()) {
         assert_names_shard(reply, 1, "");
     }
@@ -180,7 +235,8 @@ fn port_in_use_is_a_start_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("bind");
     let listen = taken.local_addr().expect("address").to_string();
     let shard = RealServer::start();
-    let error = InProcess::try_start(&pool_yaml(&listen, &[shard.address()], &[])).expect_err("the port is taken");
+    let error = InProcess::try_start(&pool_yaml(&listen, &[shard.address()], &[]))
+        .expect_err("the port is taken");
     assert!(error.contains(&listen), "{error}");
 }
 
@@ -215,7 +271,9 @@ fn process_that_is_told_to_end_answers_what_it_has_taken_first() {
     // The local answer behind them on another connection shows that the gateway's turn has passed.
     assert_eq!(Client::connect(address).line("PING").text(), "PONG");
     process.terminate();
-    eventually_true("the gateway to stop listening", || Client::try_connect(address).is_err());
+    eventually_true("the gateway to stop listening", || {
+        Client::try_connect(address).is_err()
+    });
     for shard in &shards {
         shard.resume();
     }
@@ -234,15 +292,27 @@ fn large_values_and_long_commands_pass() {
     client.send(&[b"SET", &b"large"[..], &value]);
     assert_eq!(client.reply(), Value::ok());
     client.send(&["GET", "large"]);
-    assert!(client.reply() == Value::Bulk(value), "64 MiB come back as they went");
+    assert!(
+        client.reply() == Value::Bulk(value),
+        "64 MiB come back as they went"
+    );
 
     let keys: Vec<String> = (0..100_000).map(|index| format!("long:{index}")).collect();
     let mut mset = vec!["MSET".to_owned()];
-    mset.extend(keys.iter().flat_map(|key| [key.clone(), format!("v-{key}")]));
+    mset.extend(
+        keys.iter()
+            .flat_map(|key| [key.clone(), format!("v-{key}")]),
+    );
     assert_eq!(client.command(&mset), Value::ok());
     let mget = [&["MGET".to_owned()][..], &keys].concat();
-    let expected = keys.iter().map(|key| Value::bulk(format!("v-{key}"))).collect();
-    assert!(client.command(&mget) == Value::Array(expected), "each value in the place of its key");
+    let expected = keys
+        .iter()
+        .map(|key| Value::bulk(format!("v-{key}")))
+        .collect();
+    assert!(
+        client.command(&mget) == Value::Array(expected),
+        "each value in the place of its key"
+    );
     let unlink = [&["UNLINK".to_owned()][..], &keys].concat();
     assert_eq!(client.command(&unlink), Value::Integer(100_000));
 }
@@ -252,11 +322,14 @@ fn large_values_and_long_commands_pass() {
 fn deep_pipeline_of_one_client_leaves_turns_to_others() {
     let (_shards, gateway, keys) = start(3, &[]);
     let deep = gateway.client();
-    let requests: Vec<u8> = (0..200_000).flat_map(|index| request(&["GET", &keys[index % 3]])).collect();
+    let requests: Vec<u8> = (0..200_000)
+        .flat_map(|index| request(&["GET", &keys[index % 3]]))
+        .collect();
     let mut sender = deep.sender();
     std::thread::scope(|scope| {
         let mut deep = deep;
-        let sending = scope.spawn(move || std::io::Write::write_all(&mut sender, &requests).expect("send"));
+        let sending =
+            scope.spawn(move || std::io::Write::write_all(&mut sender, &requests).expect("send"));
         let reading = scope.spawn(move || {
             for _ in 0..200_000 {
                 assert_eq!(deep.reply(), Value::bulk("v"));
@@ -269,7 +342,10 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
             answered += 1;
             (sending.is_finished() && reading.is_finished()).then_some(())
         });
-        assert!(answered > 20, "only {answered} answers during the other client's pipeline");
+        assert!(
+            answered > 20,
+            "only {answered} answers during the other client's pipeline"
+        );
         reading.join().expect("every reply of the deep pipeline");
     });
 }

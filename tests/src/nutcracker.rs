@@ -22,7 +22,11 @@ pub struct Nutcracker {
 impl Nutcracker {
     /// Starts `program` with `yaml`, whose pool listens on `listen`, and waits until it answers.
     pub fn start(program: &Path, yaml: &str, listen: SocketAddr) -> Nutcracker {
-        let folder = std::env::temp_dir().join(format!("sluicegate-nutcracker-{}-{}", std::process::id(), listen.port()));
+        let folder = std::env::temp_dir().join(format!(
+            "sluicegate-nutcracker-{}-{}",
+            std::process::id(),
+            listen.port()
+        ));
         std::fs::create_dir_all(&folder).expect("folder for nutcracker");
         let file = |name: &str| folder.join(name);
         std::fs::write(file("nutcracker.yml"), yaml).expect("write nutcracker.yml");
