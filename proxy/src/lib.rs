@@ -10,12 +10,16 @@
 //! ARCHITECTURE.md at the top of the repository says what each module owns and which modules it may import;
 //! the tidy test reads that list. Modules are listed here from the lowest layer up.
 
-pub mod buffer;
-pub mod cli;
-pub mod command;
-pub mod config;
-pub mod hashing;
 pub mod limits;
-pub mod pending;
+pub mod hashing;
+pub mod buffer;
 pub mod resp;
+pub mod config;
+pub mod command;
 pub mod topology;
+pub mod pending;
+pub mod session;
+pub mod core;
+pub mod io;
+pub mod server;
+pub mod cli;

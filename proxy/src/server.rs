@@ -51,10 +51,10 @@ impl Gateway {
     /// Starts a gateway; it serves when this returns.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let (listeners, addresses) = bind_all(&config.pools)?;
-        let pools: Vec<(Arc<PoolConfig>, Arc<Topology>)> = config
+        let pools: Vec<(Arc<PoolConfig>, Topology)> = config
             .pools
             .iter()
-            .map(|pool| (Arc::new(pool.clone()), Arc::new(Topology::from_pool(pool))))
+            .map(|pool| (Arc::new(pool.clone()), Topology::from_pool(pool)))
             .collect();
         let (stop, stopped) = watch::channel(false);
         let mut gateway = Self {
@@ -67,7 +67,7 @@ impl Gateway {
         for number in 0..worker_count(config.workers) {
             let pools = pools
                 .iter()
-                .map(|(pool, topology)| Pool::new(Arc::clone(pool), Arc::clone(topology)))
+                .map(|(pool, topology)| Pool::new(Arc::clone(pool), topology.clone().with_seed(seed(number))))
                 .collect();
             gateway.start_worker(number, pools, config.memory_budget_bytes)?;
         }

@@ -288,3 +288,13 @@ impl fmt::Debug for Secret {
         formatter.write_str("***")
     }
 }
+
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix { path } => write!(formatter, "{}", path.display()),
+        }
+    }
+}

@@ -9,13 +9,14 @@
 use std::fmt::Write as _;
 
 use crate::buffer::Piece;
-use crate::config::PoolConfig;
+use crate::config::{PoolConfig, ShardQueue};
 use crate::core::Core;
 use crate::core::ids::LaneId;
 use crate::core::lane::{Lane, LaneState, MayHaveRun, Owner};
 use crate::core::timer::Timer;
 use crate::limits;
 use crate::resp::reply::ReplyScanned;
+use crate::resp::write;
 use crate::topology::ShardIndex;
 
 /// Where a request goes: pool, shard, protocol (0 for RESP2, 1 for RESP3).
@@ -29,12 +30,12 @@ pub(crate) struct Target {
 impl Core {
     /// Sends `request` to a shard; `owner` gets the reply, or the reason why there is none.
     pub(crate) fn forward(&mut self, target: Target, request: Piece<'_>, owner: Owner) {
-        let Some((id, (timeout_ms, queue_max))) = self.usable_lane(target) else {
+        let Some((id, timeout_ms, queue_max)) = self.usable_lane(target) else {
             return self.refuse_unreachable(target, owner);
         };
         let now_ms = self.clock.now_ms;
         let Some(lane) = self.lanes.get_mut(id) else { return };
-        if lane.awaited() >= limits::LANE_QUEUE_MAX || lane.bytes_held() > queue_max {
+        if lane.awaited() >= queue_max.requests || lane.bytes_held() > queue_max.bytes {
             self.stats.overloads += 1;
             let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
             return self.fail(owner, &text);
@@ -53,11 +54,11 @@ impl Core {
     }
 
     /// The lane for `target` with the pool's time-out and queue bound, if a request may be put on it now.
-    fn usable_lane(&mut self, target: Target) -> Option<(LaneId, (u64, usize))> {
+    fn usable_lane(&mut self, target: Target) -> Option<(LaneId, u64, ShardQueue)> {
         let now_ms = self.clock.now_ms;
         let id = self.lane_of(target)?;
         let config = &self.pools.get(usize::from(target.pool))?.config;
-        let bounds = (timeout_ms(config), config.shard_queue);
+        let (timeout_ms, queue_max) = (timeout_ms(config), config.shard_queue);
         let lane = self.lanes.get_mut(id)?;
         if let LaneState::Closed { retry_at_ms } = lane.state {
             if retry_at_ms > now_ms {
@@ -67,7 +68,7 @@ impl Core {
             lane.attempts = lane.attempts.saturating_add(1);
             self.wake.connect.push(id);
         }
-        Some((id, bounds))
+        Some((id, timeout_ms, queue_max))
     }
 
     /// The lane for `target`, made if there is none.
@@ -285,21 +286,21 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
     if let Some(password) = &config.shard_password {
         steps.push(SetupStep::Auth);
         match &config.shard_user {
-            Some(user) => crate::resp::write::request(&mut bytes, &[b"AUTH", user, password]),
-            None => crate::resp::write::request(&mut bytes, &[b"AUTH", password]),
+            Some(user) => write::request(&mut bytes, [b"AUTH", user.as_bytes(), password.bytes()].into_iter()),
+            None => write::request(&mut bytes, [b"AUTH".as_slice(), password.bytes()].into_iter()),
         }
     }
     if protocol == 3 {
         steps.push(SetupStep::Hello);
-        crate::resp::write::request(&mut bytes, &[b"HELLO", b"3"]);
+        write::request(&mut bytes, [b"HELLO".as_slice(), b"3"].into_iter());
     }
     steps.extend([SetupStep::Multi, SetupStep::Discard]);
-    crate::resp::write::request(&mut bytes, &[b"MULTI"]);
-    crate::resp::write::request(&mut bytes, &[b"DISCARD"]);
+    write::request(&mut bytes, [b"MULTI".as_slice()].into_iter());
+    write::request(&mut bytes, [b"DISCARD".as_slice()].into_iter());
     (steps, bytes)
 }
 
-fn timeout_ms(config: &PoolConfig) -> u64 {
+pub(crate) fn timeout_ms(config: &PoolConfig) -> u64 {
     config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 

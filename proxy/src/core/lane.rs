@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, Piece, Spare};
 use crate::core::forward::SetupStep;
-use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
+use crate::core::ids::{JoinId, SessionId};
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -30,10 +30,6 @@ pub enum Owner {
     Session(SessionId, Place),
     /// A split request: the reply is one part.
     Part(JoinId, u32),
-    /// A plugin's task: the reply is the result of its operation.
-    Task(TaskId, u32),
-    /// A transaction in which plugins take part: the reply is EXEC's.
-    Exec(ExecId),
     /// Nobody: the reply is skipped.
     Nobody,
 }
@@ -86,6 +82,8 @@ pub struct Lane {
     pub to_wake: bool,
     /// Whether a timer for the head of the queue is set.
     pub timer_set: bool,
+    /// Why the connection is to be closed, if it is.
+    pub to_close: Option<String>,
     /// When the last byte came, milliseconds on the worker's clock.
     pub last_input_ms: u64,
     /// When the last request was pushed.
@@ -115,6 +113,7 @@ impl Lane {
             multi_allowed: true,
             to_wake: false,
             timer_set: false,
+            to_close: None,
             last_input_ms: 0,
             last_used_ms: 0,
             setup: Vec::new(),
@@ -244,6 +243,7 @@ impl Lane {
         self.written = 0;
         self.expired = 0;
         self.timer_set = false;
+        self.to_close = None;
         if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
             self.queue = VecDeque::new();
         }

@@ -21,10 +21,8 @@ pub mod lane;
 pub mod reply;
 pub mod request;
 pub mod session;
-pub mod split;
 pub mod stats;
 pub mod timer;
-pub mod transaction;
 
 use std::sync::Arc;
 
@@ -32,10 +30,9 @@ use slotmap::SlotMap;
 
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
-use crate::core::ids::{JoinId, LaneId, SessionId};
+use crate::core::ids::{LaneId, SessionId};
 use crate::core::lane::Lane;
 use crate::core::session::{Closing, Session};
-use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
 use crate::core::timer::Timers;
 use crate::resp::request::RequestScan;
@@ -59,7 +56,7 @@ pub struct Pool {
     /// Its checked configuration.
     pub config: Arc<PoolConfig>,
     /// Its placement.
-    pub topology: Arc<Topology>,
+    pub topology: Topology,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
     /// Sessions of this pool in this worker.
@@ -68,7 +65,7 @@ pub struct Pool {
 
 impl Pool {
     /// A pool without lanes; they are made on first use.
-    pub fn new(config: Arc<PoolConfig>, topology: Arc<Topology>) -> Self {
+    pub fn new(config: Arc<PoolConfig>, topology: Topology) -> Self {
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         Self { config, topology, lanes, sessions: 0 }
     }
@@ -96,7 +93,6 @@ pub struct Core {
     pub(crate) pools: Vec<Pool>,
     pub(crate) sessions: SlotMap<SessionId, Session>,
     pub(crate) lanes: SlotMap<LaneId, Lane>,
-    pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) spare: Spare,
     pub(crate) scan: RequestScan,
     pub(crate) keys: Vec<u32>,
@@ -120,7 +116,6 @@ impl Core {
             pools,
             sessions: SlotMap::with_key(),
             lanes: SlotMap::with_key(),
-            joins: SlotMap::with_key(),
             spare: Spare::default(),
             scan: RequestScan::default(),
             keys: Vec::new(),
@@ -254,6 +249,5 @@ pub(crate) fn wake_session(session: &mut Session, id: SessionId, wake: &mut Wake
 
 /// How long a client of this pool may be idle; `None` = for ever.
 pub(crate) fn idle_limit_ms(config: &PoolConfig) -> Option<u64> {
-    let limit = u64::try_from(config.idle_timeout.as_millis()).unwrap_or(u64::MAX);
-    (limit > 0).then_some(limit)
+    config.idle_timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
 }

@@ -7,10 +7,9 @@
 use bytes::BytesMut;
 
 use crate::buffer::OutBuffer;
-use crate::core::ids::TaskId;
-use crate::core::transaction::Transaction;
 use crate::pending::Pending;
 use crate::resp::request::RequestScan;
+use crate::resp::write::Protocol;
 use crate::session::identity::Identity;
 
 /// Whether and when a session ends.
@@ -39,10 +38,8 @@ pub struct Session {
     pub input: BytesMut,
     /// The scan of a request that has begun in `input`.
     pub scan: Option<Box<RequestScan>>,
-    /// An open MULTI.
-    pub transaction: Option<Box<Transaction>>,
-    /// Plugin calls in flight for this session.
-    pub tasks: Vec<TaskId>,
+    /// `input` may hold a whole request that has not been looked at.
+    pub input_ready: bool,
     /// The next request waits for a plugin call to end.
     pub held: bool,
     /// Whether and when the session ends.
@@ -59,19 +56,6 @@ pub struct Session {
     pub accounted: usize,
     /// Whether it waits for the worker's budget.
     pub starved: bool,
-    /// Whether plugins asked to be told when this session ends.
-    pub watched: Vec<Watched>,
-}
-
-/// A plugin that asked to be told when a session ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Watched {
-    /// Index of the binding in the pool.
-    pub binding: u16,
-    /// The handler to start.
-    pub handler: u16,
-    /// The key it gave.
-    pub key: Vec<u8>,
 }
 
 impl Session {
@@ -84,8 +68,7 @@ impl Session {
             out: OutBuffer::default(),
             input: BytesMut::new(),
             scan: None,
-            transaction: None,
-            tasks: Vec::new(),
+            input_ready: false,
             held: false,
             closing: Closing::No,
             to_wake: false,
@@ -94,14 +77,12 @@ impl Session {
             last_request_ms: now_ms,
             accounted: 0,
             starved: false,
-            watched: Vec::new(),
         }
     }
 
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
-        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
-        self.input.capacity() + self.out.len() + self.pending.kept_bytes() + queued
+        self.input.capacity() + self.out.len() + self.pending.kept_bytes()
     }
 
     /// Whether everything that was asked has been answered and written.
@@ -111,6 +92,6 @@ impl Session {
 
     /// Index of the lanes that this session uses: 0 for RESP2, 1 for RESP3.
     pub fn protocol_index(&self) -> usize {
-        usize::from(self.identity.protocol == 3)
+        usize::from(self.identity.protocol == Protocol::Resp3)
     }
 }

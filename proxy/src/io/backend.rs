@@ -35,7 +35,7 @@ pub struct Peer {
 pub async fn run(turn: Rc<RefCell<Turn>>, id: LaneId, peer: Peer) {
     let limit = peer.connect_timeout;
     let fault = match &peer.address {
-        Address::Unix(path) => match timeout(limit, UnixStream::connect(path)).await {
+        Address::Unix { path } => match timeout(limit, UnixStream::connect(path)).await {
             Ok(Ok(stream)) => carry(&turn, id, stream).await,
             Ok(Err(error)) => unreachable_fault(&error),
             Err(_) => connect_timed_out(limit),

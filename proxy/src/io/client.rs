@@ -56,7 +56,7 @@ impl Client {
         if let Some(session) = turn.core.session(self.id) {
             session.to_wake = false;
         }
-        turn.core.client_input_grown(self.id);
+        turn.core.client_input_grown(self.id, false);
         let mut ended = self.read(turn, stream, cx).is_err();
         ended |= self.write(turn, stream, cx).is_err();
         turn.core.account_session(self.id);
@@ -115,7 +115,7 @@ impl Client {
         let reading = tokio_util::io::poll_read_buf(Pin::new(stream), cx, &mut session.input);
         let count = std::task::ready!(reading)?;
         if count > 0 {
-            core.client_input_grown_by_read(self.id);
+            core.client_input_grown(self.id, true);
         }
         Poll::Ready(Ok(count))
     }
