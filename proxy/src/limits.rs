@@ -123,3 +123,12 @@ pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
 pub const INBOX_MESSAGES_MAX: usize = 1024;
 /// Unsent output of one client above which it is watched for progress, bytes.
 pub const CLIENT_OUTPUT_WATCHED_BYTES: usize = 1024 * 1024;
+
+// Bounds of commands.
+
+/// Most keys in one part of a split command: a longer part would hold up the other clients of its shard.
+pub const SPLIT_PART_KEYS_MAX: usize = 512;
+/// Most bytes of arguments in one part of a split command; a single larger value is a part by itself.
+pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
+/// Longest name, library name or library version that a client may give its connection, bytes.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: &std::path::Path) -> Result<(), String> {
-    let loaded = sluicegate::config::load(config).map_err(|faults| format!("{faults:?}"))?;
+    let loaded = sluicegate::config::load(config).map_err(|faults| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     let gateway = Gateway::start(loaded.config).map_err(|error| error.to_string())?;
     for (pool, address) in gateway.addresses() {
         tracing::info!(pool, %address, "listening");

@@ -44,6 +44,8 @@ pub struct CommandSpec {
     pub subcommands: Vec<CommandSpec>,
     /// What servers say of it.
     pub row: &'static Row,
+    /// Finds its keys where the row cannot say.
+    parser: Option<keys::Parser>,
 }
 
 impl CommandSpec {
@@ -145,6 +147,7 @@ impl Registry {
             arity: row.arity,
             rule: rule_of(&name, row),
             single_key: single_key(row),
+            parser: keys::parser_of(&name),
             subcommands,
             row,
             name,

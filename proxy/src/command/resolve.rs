@@ -92,23 +92,11 @@ fn printed(bytes: &[u8], max: usize) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resp::args::Span;
+    use crate::resp::sample::Request;
 
     fn check(words: &[&[u8]], expected: Result<&str, &str>) {
-        let raw: Vec<u8> = words.concat();
-        let mut start = 0;
-        let spans: Vec<Span> = words
-            .iter()
-            .map(|word| {
-                let len = u32::try_from(word.len()).unwrap();
-                start += len;
-                Span {
-                    start: start - len,
-                    len,
-                }
-            })
-            .collect();
-        let args = Args::new(&raw, &spans);
+        let request = Request::new(words);
+        let args = request.args();
         match (resolve(&args), expected) {
             (Ok(spec), Ok(name)) => assert_eq!(spec.name, name),
             (Err(error), Err(text)) => {

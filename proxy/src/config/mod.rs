@@ -8,12 +8,28 @@
 //! The way: `tree` (YAML with lines) -> `file` (the exact shape, `ConfigFile`) -> `check` (meaning, `Config`);
 //! `nutcracker` goes from the tree to `Config` by twemproxy's rules. Only `load` touches the file system.
 
+mod address;
+mod check;
+pub mod fault;
+mod file;
+mod nutcracker;
+mod plugin_file;
+mod read;
+mod rules;
+mod tree;
+mod units;
+
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::hashing::HashKind;
 use crate::limits;
+use check::Surroundings;
+use fault::{Fault, Findings};
+use file::ConfigFile;
+use read::Item;
+use tree::Tree;
 
 /// The whole checked configuration.
 #[derive(Clone, Debug, PartialEq)]
@@ -286,6 +302,66 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("***")
+    }
+}
+
+/// A configuration that can serve, and what the operator should know about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    pub config: Config,
+    pub warnings: Vec<Fault>,
+}
+
+/// Reads and checks a file, `nutcracker.yml` or our own format. Also checks that plugin files exist.
+pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
+    let text = read_text(path).map_err(|problem| {
+        vec![Fault {
+            path: String::new(),
+            line: None,
+            problem,
+        }]
+    })?;
+    parse_with(&text, path, Path::is_file)
+}
+
+/// Checks the text of a file called `name`; plugin files are taken to exist.
+pub fn parse(text: &str, name: &Path) -> Result<Loaded, Vec<Fault>> {
+    parse_with(text, name, |_| true)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let shown = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if bytes.len() > limits::CONFIG_BYTES_MAX {
+        let most = limits::CONFIG_BYTES_MAX;
+        return Err(format!(
+            "{shown} has {} bytes, allowed: at most {most}",
+            bytes.len()
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
+}
+
+fn parse_with(text: &str, name: &Path, exists: fn(&Path) -> bool) -> Result<Loaded, Vec<Fault>> {
+    let tree = Tree::parse(text).map_err(|fault| vec![fault])?;
+    let mut findings = Findings::default();
+    let root = Item::root(&tree);
+    let config = if nutcracker::recognises(&tree.root) {
+        Some(nutcracker::config(&root, &mut findings))
+    } else {
+        let around = Surroundings {
+            folder: name.parent().unwrap_or(Path::new("")),
+            exists,
+        };
+        let file = ConfigFile::read(&root, &mut findings);
+        file.map(|file| check::config(file, around, &mut findings))
+    };
+    match config {
+        Some(config) if !findings.has_faults() => Ok(Loaded {
+            config,
+            warnings: findings.into_warnings(&tree),
+        }),
+        _ => Err(findings.into_faults(&tree)),
     }
 }
 

@@ -30,6 +30,18 @@ pub(crate) struct Target {
 impl Core {
     /// Sends `request` to a shard; `owner` gets the reply, or the reason why there is none.
     pub(crate) fn forward(&mut self, target: Target, request: Piece<'_>, owner: Owner) {
+        self.forward_many(target, request, 0, owner);
+    }
+
+    /// Sends several requests in one piece; the replies of the first `skipped` are not looked at, `owner` gets the
+    /// last one's.
+    pub(crate) fn forward_many(
+        &mut self,
+        target: Target,
+        request: Piece<'_>,
+        skipped: usize,
+        owner: Owner,
+    ) {
         let Some((id, timeout_ms, queue_max)) = self.usable_lane(target) else {
             return self.refuse_unreachable(target, owner);
         };
@@ -41,7 +53,7 @@ impl Core {
             return self.fail(owner, &text);
         }
         let deadline_ms = now_ms.saturating_add(timeout_ms);
-        lane.push(request, owner, deadline_ms, &mut self.spare);
+        lane.push(request, skipped, owner, deadline_ms, &mut self.spare);
         lane.last_used_ms = now_ms;
         if !lane.timer_set && timeout_ms != u64::MAX {
             lane.timer_set = true;
@@ -248,6 +260,9 @@ impl Core {
             match step {
                 SetupStep::Auth => return Err(format!("refused its password: {text}")),
                 SetupStep::Hello => return Err(format!("refused RESP3: {text}")),
+                SetupStep::Multi if lane.has_groups() => {
+                    return Err("does not allow MULTI, which a transaction needs".into());
+                }
                 SetupStep::Multi => lane.multi_allowed = false,
                 SetupStep::Discard => {}
             }

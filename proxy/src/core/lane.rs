@@ -129,11 +129,28 @@ impl Lane {
         }
     }
 
-    /// Appends a whole request.
-    pub fn push(&mut self, request: Piece<'_>, owner: Owner, deadline_ms: u64, spare: &mut Spare) {
+    /// Appends `skipped + 1` whole requests in one piece: the replies of the first `skipped` belong to nobody, the
+    /// last one's to `owner`. All count as taken by the kernel only when the last byte is.
+    pub fn push(
+        &mut self,
+        request: Piece<'_>,
+        skipped: usize,
+        owner: Owner,
+        deadline_ms: u64,
+        spare: &mut Spare,
+    ) {
         self.pushed += request.bytes().len() as u64;
         self.out.push(request, spare);
+        for _ in 0..skipped {
+            let nobody = Awaited { owner: Owner::Nobody, end: self.pushed, deadline_ms };
+            self.queue.push_back(nobody);
+        }
         self.queue.push_back(Awaited { owner, end: self.pushed, deadline_ms });
+    }
+
+    /// Whether a MULTI..EXEC is among the requests.
+    pub fn has_groups(&self) -> bool {
+        self.queue.iter().any(|awaited| awaited.owner == Owner::Nobody)
     }
 
     /// Number of replies awaited.
@@ -282,7 +299,7 @@ mod tests {
         let mut spare = Spare::default();
         let mut lane = ready_lane();
         for place in 0..3 {
-            lane.push(Piece::borrowed(b"12345"), owner(place), u64::MAX, &mut spare);
+            lane.push(Piece::borrowed(b"12345"), 0, owner(place), u64::MAX, &mut spare);
         }
         lane.wrote(9, &mut spare);
         let ran: Vec<_> = lane.close(0, &mut spare).into_iter().map(|(_, ran)| ran.0).collect();
@@ -295,8 +312,8 @@ mod tests {
     fn request_that_timed_out_keeps_its_place_so_that_its_late_reply_is_skipped() {
         let mut spare = Spare::default();
         let mut lane = ready_lane();
-        lane.push(Piece::borrowed(b"a"), owner(0), 10, &mut spare);
-        lane.push(Piece::borrowed(b"b"), owner(1), 20, &mut spare);
+        lane.push(Piece::borrowed(b"a"), 0, owner(0), 10, &mut spare);
+        lane.push(Piece::borrowed(b"b"), 0, owner(1), 20, &mut spare);
         assert_eq!(lane.expire_one(9), None);
         assert_eq!(lane.expire_one(10), Some(owner(0)));
         assert_eq!(lane.expire_one(10), None);
@@ -313,7 +330,7 @@ mod tests {
         let mut spare = Spare::default();
         let mut lane = Lane::new(0, 0, 2);
         lane.state = LaneState::Connecting;
-        lane.push(Piece::borrowed(b"GET"), owner(0), u64::MAX, &mut spare);
+        lane.push(Piece::borrowed(b"GET"), 0, owner(0), u64::MAX, &mut spare);
         assert!(lane.to_write().is_empty());
         lane.begin_setup((vec![SetupStep::Auth], b"AUTH".to_vec()));
         assert_eq!(lane.to_write(), b"AUTH");

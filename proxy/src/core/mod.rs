@@ -14,6 +14,7 @@
 //! lanes, `reply` brings answers back, `split`, `transaction` and `task` carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
+pub mod answer;
 pub mod expiry;
 pub mod forward;
 pub mod ids;
@@ -21,8 +22,10 @@ pub mod lane;
 pub mod reply;
 pub mod request;
 pub mod session;
+pub mod split;
 pub mod stats;
 pub mod timer;
+pub mod transaction;
 
 use std::sync::Arc;
 
@@ -30,12 +33,14 @@ use slotmap::SlotMap;
 
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
-use crate::core::ids::{LaneId, SessionId};
+use crate::core::ids::{JoinId, LaneId, SessionId};
 use crate::core::lane::Lane;
 use crate::core::session::{Closing, Session};
+use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
 use crate::core::timer::Timers;
 use crate::resp::request::RequestScan;
+use crate::route::Scratch;
 use crate::session::identity::Identity;
 use crate::topology::Topology;
 
@@ -93,9 +98,10 @@ pub struct Core {
     pub(crate) pools: Vec<Pool>,
     pub(crate) sessions: SlotMap<SessionId, Session>,
     pub(crate) lanes: SlotMap<LaneId, Lane>,
+    pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) spare: Spare,
     pub(crate) scan: RequestScan,
-    pub(crate) keys: Vec<u32>,
+    pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
     pub(crate) starved: Vec<SessionId>,
@@ -116,9 +122,10 @@ impl Core {
             pools,
             sessions: SlotMap::with_key(),
             lanes: SlotMap::with_key(),
+            joins: SlotMap::with_key(),
             spare: Spare::default(),
             scan: RequestScan::default(),
-            keys: Vec::new(),
+            scratch: Scratch::default(),
             bytes_held: 0,
             bytes_max,
             starved: Vec::new(),
@@ -134,12 +141,12 @@ impl Core {
     }
 
     /// Takes in a client of pool `pool`; `address` is shown in CLIENT LIST.
-    pub fn open_session(&mut self, pool: u16, address: String) -> SessionId {
+    pub fn open_session(&mut self, pool: u16, address: String, local_address: String) -> SessionId {
         self.next_client += 1;
         // The worker's number stands in the low bits, so an id tells whose session it is.
         let id = self.next_client << 8 | (self.worker & 0xff);
         let open = self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
-        let identity = Identity::new(id, address, open, self.clock.unix_ms);
+        let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
         let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
         self.stats.sessions_opened += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {

@@ -20,7 +20,7 @@ impl Core {
     pub(crate) fn settle(&mut self, owner: Owner, reply: Piece<'_>) {
         match owner {
             Owner::Session(session, place) => self.answer(session, place, reply),
-            Owner::Part(..) => {}
+            Owner::Part(join, part) => self.settle_part(join, part, reply.bytes()),
             Owner::Nobody => {}
         }
     }

@@ -13,7 +13,8 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::buffer::Piece;
 use crate::command::resolve::resolve;
-use crate::command::{self, CommandSpec};
+use crate::command::rule::Rule;
+use crate::command::CommandSpec;
 use crate::core::forward::Target;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -22,6 +23,8 @@ use crate::core::{Core, wake_session};
 use crate::limits;
 use crate::resp::args::Args;
 use crate::resp::inline;
+use crate::route::{self, Plan};
+use crate::topology::ShardIndex;
 use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
 
 /// A whole request: its arguments, and its bytes in a form that can be kept without a copy if it is large.
@@ -247,6 +250,7 @@ impl Core {
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
             Err(error) => {
+                self.fail_transaction(id);
                 let mut reply = self.spare.take();
                 error.write(&request.args, &mut reply);
                 self.answer_next(id, &reply);
@@ -256,28 +260,46 @@ impl Core {
     }
 
     fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
-        if let Some(position) = spec.single_key
-            && spec.rule == command::rule::Rule::Key
-        {
-            let key = request.args.get(usize::from(position)).unwrap_or_default();
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.identity.last_command = Some(spec.index);
+        if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
+            return self.refuse_next(id, "NOAUTH Authentication required.");
+        }
+        if session.transaction.is_some() {
+            if let Some(command) = self.queue_command(id, spec, request) {
+                self.answer_locally(id, command, request);
+            }
+            return;
+        }
+        if spec.rule == Rule::Key {
+            let position = usize::from(spec.single_key.unwrap_or(1));
+            let key = request.args.get(position).unwrap_or_default();
             return self.forward_by_key(id, key, request.piece);
         }
-        match spec.rule {
-            command::rule::Rule::Local(command::rule::LocalCommand::Ping) => self.answer_next(id, b"+PONG\r\n"),
-            command::rule::Rule::Local(command::rule::LocalCommand::ConfigGet) => self.answer_next(id, b"*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
-            _ => self.refuse_next(id, "ERR later"),
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
+            Plan::Answer(command) => self.answer_locally(id, command, request),
+            Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
+            Plan::Split(split) => self.send_parts(id, *split),
+            Plan::Transaction(step) => self.transaction_step(id, step),
+            Plan::Refuse(reply) => {
+                self.stats.requests_refused += 1;
+                self.answer_next(id, &reply);
+            }
         }
     }
 
     /// The hot path: one key, one shard.
     fn forward_by_key(&mut self, id: SessionId, key: &[u8], piece: Piece<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get(id) else { return };
         let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
-        let target = Target {
-            pool: session.pool,
-            shard: pool.topology.shard_of(key),
-            protocol_index: session.protocol_index(),
-        };
+        self.forward_to_shard(id, pool.topology.shard_of(key), piece);
+    }
+
+    fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let target =
+            Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
     }

@@ -7,6 +7,7 @@
 use bytes::BytesMut;
 
 use crate::buffer::OutBuffer;
+use crate::core::transaction::Transaction;
 use crate::pending::Pending;
 use crate::resp::request::RequestScan;
 use crate::resp::write::Protocol;
@@ -38,6 +39,8 @@ pub struct Session {
     pub input: BytesMut,
     /// The scan of a request that has begun in `input`.
     pub scan: Option<Box<RequestScan>>,
+    /// An open MULTI.
+    pub transaction: Option<Box<Transaction>>,
     /// `input` may hold a whole request that has not been looked at.
     pub input_ready: bool,
     /// The next request waits for a plugin call to end.
@@ -68,6 +71,7 @@ impl Session {
             out: OutBuffer::default(),
             input: BytesMut::new(),
             scan: None,
+            transaction: None,
             input_ready: false,
             held: false,
             closing: Closing::No,
@@ -82,7 +86,8 @@ impl Session {
 
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
-        self.input.capacity() + self.out.len() + self.pending.kept_bytes()
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
+        self.input.capacity() + queued + self.out.len() + self.pending.kept_bytes()
     }
 
     /// Whether everything that was asked has been answered and written.

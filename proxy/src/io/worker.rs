@@ -31,6 +31,20 @@ pub enum Accepted {
     Unix(StdUnixStream),
 }
 
+impl Accepted {
+    /// The address that the client connected to, as CLIENT INFO shows it.
+    fn local_address(&self) -> String {
+        match self {
+            Self::Tcp(socket) => socket.local_addr().map_or(String::new(), |a| a.to_string()),
+            Self::Unix(socket) => socket
+                .local_addr()
+                .ok()
+                .and_then(|address| address.as_pathname().map(|path| path.display().to_string()))
+                .unwrap_or_default(),
+        }
+    }
+}
+
 /// What a worker is told from outside.
 #[derive(Debug)]
 pub enum Message {
@@ -114,7 +128,9 @@ fn start_client(
     let turn = Rc::clone(turn);
     let live = Arc::clone(live);
     tokio::task::spawn_local(async move {
-        let opened = with_turn(&turn, |turn| turn.core.open_session(pool, address));
+        let local_address = socket.local_address();
+        let opened =
+            with_turn(&turn, |turn| turn.core.open_session(pool, address, local_address));
         let served = match socket {
             Accepted::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(stream) => Ok(client::serve(Rc::clone(&turn), stream, opened).await),

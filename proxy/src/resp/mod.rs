@@ -11,5 +11,7 @@ pub mod args;
 pub mod inline;
 pub mod reply;
 pub mod request;
+#[cfg(test)]
+pub(crate) mod sample;
 pub mod value;
 pub mod write;
