@@ -64,7 +64,7 @@ impl InProcess {
 
     /// Starts, or gives the faults or the start error as text.
     pub fn try_start(text: &str) -> Result<InProcess, String> {
-        let loaded = config::parse(text, "test.yaml").map_err(|faults| {
+        let loaded = config::parse(text, Path::new("test.yaml")).map_err(|faults| {
             faults
                 .iter()
                 .map(ToString::to_string)
