@@ -4,6 +4,7 @@
 //! are emptied, the gateway starts from the same file, the same keys are written through it, and the lists must be
 //! equal. Without nutcracker (Debian package of that name) the test says so, and fails where `CI=true`.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::net::SocketAddr;
 
@@ -115,8 +116,10 @@ const POOLS: &[Pool] = &[
     },
 ];
 
+/// Names of several lengths in no order: nutcracker sorts its servers by length of name, then name, before it
+/// gives out the slots of `modula`.
 fn plain_name(index: usize) -> String {
-    format!("cache-{index:02}")
+    format!("cache-{}", (index * 7 + 3) % 25 * 9)
 }
 
 /// A name with bytes above 0x7f: they go through the same signed loops as keys.
@@ -193,6 +196,17 @@ fn take_keys(servers: &[RealServer]) -> Vec<Value> {
     servers.iter().map(take).collect()
 }
 
+/// The keys that are in `ours` only. When no server has any, all servers have equal keys.
+fn strangers<'a>(ours: &'a Value, theirs: &Value) -> Vec<&'a Value> {
+    match (ours, theirs) {
+        (Value::Array(ours), Value::Array(theirs)) => {
+            let theirs: HashSet<&Value> = theirs.iter().collect();
+            ours.iter().filter(|key| !theirs.contains(key)).collect()
+        }
+        other => panic!("no lists of keys: {other:?}"),
+    }
+}
+
 #[test]
 fn keys_lie_on_the_servers_that_nutcracker_chose() {
     let Some(program) = find_or_skip("nutcracker", "placement beside nutcracker") else {
@@ -214,9 +228,12 @@ fn keys_lie_on_the_servers_that_nutcracker_chose() {
         write_keys(listen, &keys);
         drop(gateway);
         for (index, (ours, theirs)) in take_keys(&servers).iter().zip(&theirs).enumerate() {
+            let strangers = strangers(ours, theirs);
             assert!(
-                ours == theirs,
-                "other keys on server {index} than nutcracker put there, with\n{yaml}"
+                strangers.is_empty(),
+                "{} keys on server {index} that nutcracker put elsewhere, such as {:?}, with\n{yaml}",
+                strangers.len(),
+                strangers[0],
             );
         }
         let used = theirs

@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// One reply. Numbers that are not integers stay text: the tests compare what was sent.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     Simple(Vec<u8>),
     Error(Vec<u8>),
