@@ -59,7 +59,6 @@ pub enum TransactionStep {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalCommand {
     AclWhoami,
-    Asking,
     Auth,
     ClientCaching,
     ClientGetname,
@@ -74,12 +73,11 @@ pub enum LocalCommand {
     ClientSetname,
     ClientTracking,
     ClientTrackinginfo,
+    /// CLUSTER and its like: the gateway presents itself as one server.
     ClusterDisabled,
     Command,
     CommandCount,
-    CommandDocs,
     CommandGetkeys,
-    CommandGetkeysandflags,
     CommandInfo,
     CommandList,
     ConfigGet,
@@ -92,8 +90,6 @@ pub enum LocalCommand {
     ModuleList,
     Ping,
     Quit,
-    Readonly,
-    Readwrite,
     Reset,
     Role,
     Select,

@@ -56,6 +56,14 @@ impl<'a> Args<'a> {
         self.get(0).unwrap_or_default()
     }
 
+    /// The same request without its first `count` arguments, as when one command carries another (COMMAND GETKEYS).
+    pub fn skip(&self, count: usize) -> Args<'a> {
+        Args {
+            raw: self.raw,
+            spans: self.spans.get(count..).unwrap_or_default(),
+        }
+    }
+
     /// All arguments from `index` on.
     pub fn from(&self, index: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let this = *self;
