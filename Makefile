@@ -33,7 +33,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	guests=$$($(GUESTS)); test -z "$$guests" || \
-		cargo clippy --locked --target wasm32-unknown-unknown $$guests -- -D warnings
+		cargo clippy --locked --lib --examples --target wasm32-unknown-unknown $$guests -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
 	@test -n "$(SKIP_DENY)" || command -v cargo-deny >/dev/null || test -x $(DENY) || \
 		cargo install cargo-deny --locked --version 0.20.2 --root target/tools

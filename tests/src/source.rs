@@ -50,9 +50,10 @@ impl Source {
         Some(below.strip_suffix("/mod").unwrap_or(below))
     }
 
-    /// Whether the whole file is the tests of its module.
+    /// Whether the whole file is there for the tests of its module.
     pub fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.ends_with("_tests.rs")
+        let ends = ["/tests.rs", "_tests.rs", "/test_support.rs"];
+        ends.iter().any(|end| self.path.ends_with(end))
     }
 
     /// One line of a report.
