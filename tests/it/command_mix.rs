@@ -194,7 +194,9 @@ impl Mix {
         };
         let row = table[rng.below(table.len())];
         let mut sample = self.fill(rng, row);
-        if may_break && sample.compare == Bytes && rng.one_in(25) {
+        // A further key would be on another shard, where a plain server has no such border.
+        let one_key = !row.template.contains("-same") && !row.template.starts_with("PFCOUNT");
+        if may_break && one_key && sample.compare == Bytes && rng.one_in(25) {
             spoil(rng, &mut sample.args);
         }
         sample
