@@ -132,3 +132,9 @@ pub const SPLIT_PART_KEYS_MAX: usize = 512;
 pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
 /// Longest name, library name or library version that a client may give its connection, bytes.
 pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
+/// Plugin: most cells of all plugins and workers together.
+pub const PLUGIN_INSTANCES_MAX: usize = 2000;
+/// Plugin: cells beyond those, for trying a new file and for old generations that finish.
+pub const PLUGIN_INSTANCES_SPARE: usize = 64;
+/// Plugin: how often the files are looked at.
+pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);

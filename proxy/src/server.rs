@@ -6,15 +6,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, Listen, PoolConfig, Workers};
-use crate::core::Pool;
-use crate::io::listen::{self, ListenSocket, Listener, WorkerDoor};
+use crate::core::PoolSetup;
+use crate::core::answer::GatewayFacts;
+use crate::io::board::Board;
+use crate::io::listen::{self, ListenSocket, Listener};
+use crate::io::plugins::Plugins;
 use crate::io::worker::{self, Message, WorkerSetup};
 use crate::limits;
 use crate::topology::Topology;
@@ -32,6 +34,9 @@ pub enum StartError {
         /// The system's words.
         error: std::io::Error,
     },
+    /// Plugins cannot be loaded.
+    #[error("{}", .0.join("\n"))]
+    Plugins(Vec<String>),
     /// A thread could not be started.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -41,57 +46,59 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Gateway {
     addresses: Vec<(String, SocketAddr)>,
-    doors: Vec<WorkerDoor>,
+    board: Arc<Board>,
     threads: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     drain_timeout: Duration,
 }
 
 impl Gateway {
-    /// Starts a gateway; it serves when this returns.
-    pub fn start(config: Config) -> Result<Self, StartError> {
+    /// Starts a gateway; it serves when this returns. `config_file` is shown in INFO.
+    pub fn start(config: Config, config_file: &str) -> Result<Self, StartError> {
+        let count = worker_count(config.workers);
+        let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
         let (listeners, addresses) = bind_all(&config.pools)?;
-        let pools: Vec<(Arc<PoolConfig>, Topology)> = config
-            .pools
-            .iter()
-            .map(|pool| (Arc::new(pool.clone()), Topology::from_pool(pool)))
-            .collect();
         let (stop, stopped) = watch::channel(false);
+        let (inboxes, messages): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX)).unzip();
         let mut gateway = Self {
             addresses,
-            doors: Vec::new(),
+            board: Arc::new(Board::new(inboxes)),
             threads: Vec::new(),
             stop,
             drain_timeout: config.drain_timeout,
         };
-        for number in 0..worker_count(config.workers) {
-            let pools = pools
-                .iter()
-                .map(|(pool, topology)| Pool::new(Arc::clone(pool), topology.clone().with_seed(seed(number))))
-                .collect();
-            gateway.start_worker(number, pools, config.memory_budget_bytes)?;
+        let facts = facts(&listeners, count, config_file);
+        for (number, messages) in (0..).zip(messages) {
+            let pools = pool_setups(&config, plugins.as_ref());
+            let setup = WorkerSetup {
+                number,
+                pools,
+                facts: facts.clone(),
+                board: Arc::clone(&gateway.board),
+                bytes_max: config.memory_budget_bytes,
+                seed: seed(number),
+            };
+            gateway.start_thread(format!("worker-{number}"), move || worker::run(setup, messages))?;
+        }
+        if let Some(plugins) = plugins {
+            gateway.start_plugin_watch(plugins, stopped.clone())?;
         }
         gateway.start_acceptor(listeners, stopped)?;
         Ok(gateway)
     }
 
-    fn start_worker(
+    fn start_plugin_watch(
         &mut self,
-        number: u16,
-        pools: Vec<Pool>,
-        bytes_max: usize,
+        plugins: Plugins,
+        stopped: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let live = Arc::new(AtomicUsize::new(0));
-        let (inbox, messages) = mpsc::channel(limits::INBOX_MESSAGES_MAX);
-        let setup = WorkerSetup {
-            number: u64::from(number),
-            pools,
-            bytes_max,
-            seed: seed(number),
-            live: Arc::clone(&live),
-        };
-        self.doors.push(WorkerDoor { live, inbox });
-        self.start_thread(format!("worker-{number}"), move || worker::run(setup, messages))
+        let workers = self.board.inboxes();
+        self.start_thread("plugins".into(), move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(plugins.watch(workers, stopped));
+            Ok(())
+        })
     }
 
     fn start_acceptor(
@@ -99,10 +106,10 @@ impl Gateway {
         listeners: Vec<Listener>,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
-        let doors = self.doors.clone();
+        let board = Arc::clone(&self.board);
         self.start_thread("acceptor".into(), move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(listen::accept_all(listeners, doors, stopped))
+            runtime.block_on(listen::accept_all(listeners, board, stopped))
         })
     }
 
@@ -128,13 +135,35 @@ impl Gateway {
     /// Stops: no new clients, the present ones get their replies within `drain_timeout`, then all is closed.
     pub fn shutdown(self) {
         let _no_acceptor_left = self.stop.send(true);
-        for door in &self.doors {
-            let _worker_ended = door.inbox.blocking_send(Message::Drain(self.drain_timeout));
+        for inbox in self.board.inboxes() {
+            let _worker_ended = inbox.blocking_send(Message::Drain(self.drain_timeout));
         }
-        drop(self.doors);
         for thread in self.threads {
             let _panicked = thread.join();
         }
+    }
+}
+
+/// What a worker gets of each pool.
+fn pool_setups(config: &Config, plugins: Option<&Plugins>) -> Vec<PoolSetup> {
+    let setup = |(index, pool): (usize, &PoolConfig)| PoolSetup {
+        config: Arc::new(pool.clone()),
+        topology: Topology::from_pool(pool),
+        bindings: plugins.map_or(Vec::new(), |plugins| plugins.bindings(config, index)),
+    };
+    config.pools.iter().enumerate().map(setup).collect()
+}
+
+fn facts(listeners: &[Listener], workers: u16, config_file: &str) -> GatewayFacts {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    GatewayFacts {
+        run_id: (0..3).map(|part| format!("{:016x}", seed(part))).collect::<String>().chars().take(40).collect(),
+        process_id: std::process::id(),
+        workers: usize::from(workers),
+        config_file: config_file.to_owned(),
+        started_unix_ms: u64::try_from(started.as_millis()).unwrap_or(0),
+        ports: listeners.iter().map(Listener::port).collect(),
+        ..GatewayFacts::default()
     }
 }
 
@@ -156,7 +185,7 @@ fn bind_all(
         {
             addresses.push((config.name.clone(), address));
         }
-        let clients_max = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
+        let clients_max = u64::from(config.max_clients);
         listeners.push(Listener { pool, clients_max, socket });
     }
     Ok((listeners, addresses))
@@ -174,7 +203,7 @@ fn worker_count(workers: Workers) -> u16 {
 }
 
 /// A seed that differs between workers and starts; nothing secret hangs on it.
-fn seed(number: u16) -> u64 {
+fn seed(number: u64) -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(number)
 }

@@ -9,7 +9,7 @@ use crate::buffer::Piece;
 use crate::command::resolve::resolve;
 use crate::core::Core;
 use crate::core::forward::Target;
-use crate::core::ids::TaskId;
+use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::session::Watched;
 use crate::core::task::{Awaiting, HeldResult, NewTask};
@@ -83,14 +83,8 @@ impl Core {
             Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
             Op::UnwatchSession { handler, key } => {
                 let Some(task) = self.tasks.get(id) else { return };
-                let watched = Watched {
-                    binding: task.binding,
-                    handler,
-                    key: batch.slice(key).to_vec(),
-                };
-                if let Some(session) = task.session.and_then(|s| self.sessions.get_mut(s)) {
-                    session.watched.retain(|other| *other != watched);
-                }
+                let (binding, key) = (task.binding, batch.slice(key).to_vec());
+                self.unwatch_session(task.session, &Watched { binding, handler, key });
             }
             Op::Spawn { handler, args } => {
                 let Some(task) = self.tasks.get(id) else { return };
@@ -217,6 +211,44 @@ impl Core {
         }
     }
 
+    /// Carries out what a call inside MULTI leaves behind: notices and new calls.
+    pub(crate) fn carry_out_last(
+        &mut self,
+        session: SessionId,
+        (pool, binding): (u16, u16),
+        batch: &Batch,
+    ) {
+        for numbered in batch.ops.iter().filter(|numbered| numbered.denied.is_none()) {
+            match numbered.op {
+                Op::Notify { key, bytes } => {
+                    let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
+                    self.notify(Notice { pool, binding, key, bytes });
+                }
+                Op::Spawn { handler, args } => {
+                    let request = self.encode(pool, batch, args);
+                    let taken = Taken { binding, handler };
+                    self.start_plain_task(pool, taken, (Kind::Spawned, None), &request);
+                }
+                Op::UnwatchSession { handler, key } => {
+                    let key = batch.slice(key).to_vec();
+                    self.unwatch_session(Some(session), &Watched { binding, handler, key });
+                }
+                // The contract allows no others here.
+                Op::Command { .. }
+                | Op::Transaction { .. }
+                | Op::Sleep { .. }
+                | Op::WaitKey { .. }
+                | Op::WatchSession { .. } => {}
+            }
+        }
+    }
+
+    fn unwatch_session(&mut self, session: Option<SessionId>, watched: &Watched) {
+        if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
+            session.watched.retain(|other| other != watched);
+        }
+    }
+
     fn watch_session(&mut self, id: TaskId, handler: u16, key: &[u8]) {
         let Some(task) = self.tasks.get(id) else { return };
         let (pool, binding) = (task.pool, task.binding);
@@ -246,7 +278,7 @@ impl Core {
         &mut self,
         pool: u16,
         taken: Taken,
-        (kind, session): (Kind, Option<crate::core::ids::SessionId>),
+        (kind, session): (Kind, Option<SessionId>),
         request: &[u8],
     ) {
         let mut scan = RequestScan::default();

@@ -21,8 +21,11 @@ impl Core {
                 Timer::LaneIdle(id) => self.close_idle_lane(id),
                 Timer::SessionStalled(id, written) => self.check_stalled(id, written),
                 Timer::SessionIdle(id) => self.check_idle(id),
+                Timer::TaskOperation(id, number) => self.operation_timer(id, number),
+                Timer::TaskDeadline(id) => self.task_deadline(id),
             }
         }
+        self.run_ready_tasks();
     }
 
     fn expire_lane(&mut self, id: LaneId) {

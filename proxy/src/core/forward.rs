@@ -177,6 +177,7 @@ impl Core {
             let outcome = if may_have_run { "outcome unknown" } else { "not sent" };
             self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
         }
+        self.run_ready_tasks();
     }
 
     /// Takes in what a shard sent while its lane had no unfinished input. The rest is kept.
@@ -198,6 +199,7 @@ impl Core {
         {
             lane.input_mut().extend_from_slice(rest);
         }
+        self.run_ready_tasks();
         Ok(())
     }
 
@@ -219,6 +221,7 @@ impl Core {
             *lane.input_mut() = input;
             lane.shrink();
         }
+        self.run_ready_tasks();
         Ok(())
     }
 

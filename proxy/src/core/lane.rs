@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, Piece, Spare};
 use crate::core::forward::SetupStep;
-use crate::core::ids::{JoinId, SessionId};
+use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -30,6 +30,10 @@ pub enum Owner {
     Session(SessionId, Place),
     /// A split request: the reply is one part.
     Part(JoinId, u32),
+    /// A plugin's task: the reply is the result of its operation.
+    Task(TaskId, u32),
+    /// A transaction in which plugins take part: the reply is EXEC's.
+    Exec(ExecId),
     /// Nobody: the reply is skipped.
     Nobody,
 }

@@ -15,17 +15,23 @@
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
+pub mod effects;
+pub mod exec;
 pub mod expiry;
 pub mod forward;
+pub mod hook;
 pub mod ids;
 pub mod lane;
+pub mod plugins;
 pub mod reply;
 pub mod request;
 pub mod session;
 pub mod split;
 pub mod stats;
+pub mod task;
 pub mod timer;
 pub mod transaction;
+pub mod waiters;
 
 use std::sync::Arc;
 
@@ -33,12 +39,17 @@ use slotmap::SlotMap;
 
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
-use crate::core::ids::{JoinId, LaneId, SessionId};
+use crate::core::answer::GatewayFacts;
+use crate::core::exec::ActiveExec;
+use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
+use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::session::{Closing, Session};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
+use crate::core::task::Task;
 use crate::core::timer::Timers;
+use crate::core::waiters::{Notice, Waiters};
 use crate::resp::request::RequestScan;
 use crate::route::Scratch;
 use crate::session::identity::Identity;
@@ -53,6 +64,19 @@ pub struct Wake {
     pub lanes: Vec<LaneId>,
     /// Lanes that need a connection.
     pub connect: Vec<LaneId>,
+    /// NOTIFYs for the other workers.
+    pub notices: Vec<Notice>,
+}
+
+/// What a pool is made of, ready to be sent to a worker's thread.
+#[derive(Debug)]
+pub struct PoolSetup {
+    /// Its checked configuration.
+    pub config: Arc<PoolConfig>,
+    /// Its placement.
+    pub topology: Topology,
+    /// Its bindings, in the order in which they are tried.
+    pub bindings: Vec<PluginBinding>,
 }
 
 /// A pool as a worker sees it.
@@ -62,17 +86,24 @@ pub struct Pool {
     pub config: Arc<PoolConfig>,
     /// Its placement.
     pub topology: Topology,
+    /// Names of its shards, in the order of the configuration.
+    pub shard_names: Vec<String>,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
+    /// Its plugins.
+    pub plugins: Option<PoolPlugins>,
     /// Sessions of this pool in this worker.
     pub sessions: usize,
 }
 
 impl Pool {
-    /// A pool without lanes; they are made on first use.
-    pub fn new(config: Arc<PoolConfig>, topology: Topology) -> Self {
+    /// A pool without lanes; they are made on first use. `seed` feeds what is drawn by chance.
+    pub fn new(setup: PoolSetup, seed: u64) -> Self {
+        let PoolSetup { config, topology, bindings } = setup;
+        let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
-        Self { config, topology, lanes, sessions: 0 }
+        let plugins = PoolPlugins::new(bindings, seed);
+        Self { config, topology: topology.with_seed(seed), shard_names, lanes, plugins, sessions: 0 }
     }
 }
 
@@ -99,12 +130,21 @@ pub struct Core {
     pub(crate) sessions: SlotMap<SessionId, Session>,
     pub(crate) lanes: SlotMap<LaneId, Lane>,
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
+    pub(crate) tasks: SlotMap<TaskId, Task>,
+    pub(crate) execs: SlotMap<ExecId, ActiveExec>,
+    pub(crate) ready_tasks: Vec<TaskId>,
+    pub(crate) waiters: Waiters,
+    /// What the log should tell; the outer layer writes it.
+    pub notes: Vec<String>,
+    pub(crate) facts: GatewayFacts,
     pub(crate) spare: Spare,
     pub(crate) scan: RequestScan,
     pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
     pub(crate) starved: Vec<SessionId>,
+    /// Open sessions, as INFO counts them.
+    pub(crate) sessions_counted: u64,
     random: u64,
     worker: u64,
     next_client: u64,
@@ -123,12 +163,19 @@ impl Core {
             sessions: SlotMap::with_key(),
             lanes: SlotMap::with_key(),
             joins: SlotMap::with_key(),
+            tasks: SlotMap::with_key(),
+            execs: SlotMap::with_key(),
+            ready_tasks: Vec::new(),
+            waiters: Waiters::default(),
+            notes: Vec::new(),
+            facts: GatewayFacts::default(),
             spare: Spare::default(),
             scan: RequestScan::default(),
             scratch: Scratch::default(),
             bytes_held: 0,
             bytes_max,
             starved: Vec::new(),
+            sessions_counted: 0,
             random: seed,
             worker,
             next_client: 0,
@@ -149,6 +196,7 @@ impl Core {
         let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
         let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
         self.stats.sessions_opened += 1;
+        self.sessions_counted += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
             pool.sessions += 1;
             if let Some(limit_ms) = idle_limit_ms(&pool.config) {
@@ -162,12 +210,18 @@ impl Core {
     pub fn close_session(&mut self, id: SessionId) {
         let Some(mut session) = self.sessions.remove(id) else { return };
         self.stats.sessions_closed += 1;
+        self.sessions_counted = self.sessions_counted.saturating_sub(1);
         self.bytes_held = self.bytes_held.saturating_sub(session.accounted);
         session.out.clear(&mut self.spare);
         if let Some(pool) = self.pools.get_mut(usize::from(session.pool)) {
             pool.sessions = pool.sessions.saturating_sub(1);
         }
         self.wake_starved();
+        self.orphan_tasks(&session.tasks);
+        for watched in session.watched {
+            self.session_closed_task(session.pool, watched);
+        }
+        self.run_ready_tasks();
     }
 
     /// Number of open sessions.

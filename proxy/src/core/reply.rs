@@ -13,6 +13,7 @@ use crate::core::timer::Timer;
 use crate::core::{Core, wake_session};
 use crate::limits;
 use crate::pending::Place;
+use crate::plugin::frame::Status;
 use crate::resp::write;
 
 impl Core {
@@ -21,14 +22,22 @@ impl Core {
         match owner {
             Owner::Session(session, place) => self.answer(session, place, reply),
             Owner::Part(join, part) => self.settle_part(join, part, reply.bytes()),
+            Owner::Task(task, number) => {
+                self.settle_task(task, number, Status::Reply, reply.bytes());
+            }
+            Owner::Exec(exec) => self.settle_exec(exec, reply),
             Owner::Nobody => {}
         }
     }
 
     /// Tells the owner that its request has no reply, and why.
     pub(crate) fn fail(&mut self, owner: Owner, text: &str) {
-        if owner == Owner::Nobody {
-            return;
+        match owner {
+            Owner::Nobody => return,
+            Owner::Task(task, number) => {
+                return self.settle_task(task, number, Status::BackendError, text.as_bytes());
+            }
+            Owner::Session(..) | Owner::Part(..) | Owner::Exec(_) => {}
         }
         let mut reply = self.spare.take();
         write::error(&mut reply, text);
@@ -39,6 +48,7 @@ impl Core {
     /// Fills a place of a session.
     pub(crate) fn answer(&mut self, id: SessionId, place: Place, reply: Piece<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
+        self.stats.output_bytes += reply.bytes().len() as u64;
         if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
             wake_session(session, id, &mut self.wake);
         }

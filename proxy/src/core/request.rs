@@ -56,6 +56,7 @@ impl Core {
             session.input.extend_from_slice(rest);
         }
         self.keep_scan(id, scan, matches!(progress, Progress::More(_)));
+        self.run_ready_tasks();
     }
 
     /// Goes on with a session's own input: after a read into it, or when something that held it back has changed.
@@ -76,6 +77,7 @@ impl Core {
             session.input = input;
         }
         self.keep_scan(id, scan, more);
+        self.run_ready_tasks();
     }
 
     /// Runs the requests in `input` and takes them off it; whether there may be more.
@@ -172,10 +174,21 @@ impl Core {
     }
 
     /// Whether the next request may be carried out now; if not, the session is held until it may.
-    fn may_run(&mut self, id: SessionId, _args: &Args<'_>) -> bool {
+    fn may_run(&mut self, id: SessionId, args: &Args<'_>) -> bool {
         let Some(session) = self.sessions.get_mut(id) else { return false };
         session.held = false;
-        session.pending.len() < limits::SESSION_PENDING_MAX
+        if session.pending.len() >= limits::SESSION_PENDING_MAX {
+            return false;
+        }
+        if session.tasks.is_empty() {
+            return true;
+        }
+        self.hurry_session(id);
+        let held = self.must_wait(id, args);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.held = held;
+        }
+        !held
     }
 
     fn inline_request(&mut self, id: SessionId, line: &[u8]) {
@@ -224,13 +237,13 @@ impl Core {
         if self.bytes_held <= self.bytes_max {
             return true;
         }
-        let Some(session) = self.sessions.get_mut(id) else { return false };
-        if session.input.len() > limits::LARGE_REQUEST_BYTES {
+        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
             // Waiting could not help: what fills the budget are unfinished requests such as this one.
             self.refuse_next(id, "ERR the gateway's memory budget is used up; request not carried out");
             self.end_session(id, Closing::AfterReplies);
             return false;
         }
+        let Some(session) = self.sessions.get_mut(id) else { return false };
         if !session.starved {
             session.starved = true;
             self.starved.push(id);
@@ -244,11 +257,13 @@ impl Core {
             return;
         }
         self.stats.requests += 1;
+        self.stats.input_bytes += request.args.raw().len() as u64;
         let now_ms = self.clock.now_ms;
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.last_request_ms = now_ms;
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
+            Err(_) if self.start_own_command(id, request) => {}
             Err(error) => {
                 self.fail_transaction(id);
                 let mut reply = self.spare.take();
@@ -269,6 +284,9 @@ impl Core {
             if let Some(command) = self.queue_command(id, spec, request) {
                 self.answer_locally(id, command, request);
             }
+            return;
+        }
+        if self.start_hooked(id, spec, request) {
             return;
         }
         if spec.rule == Rule::Key {

@@ -7,6 +7,7 @@
 use bytes::BytesMut;
 
 use crate::buffer::OutBuffer;
+use crate::core::ids::TaskId;
 use crate::core::transaction::Transaction;
 use crate::pending::Pending;
 use crate::resp::request::RequestScan;
@@ -39,6 +40,10 @@ pub struct Session {
     pub input: BytesMut,
     /// The scan of a request that has begun in `input`.
     pub scan: Option<Box<RequestScan>>,
+    /// Plugin calls in flight for this session.
+    pub tasks: Vec<TaskId>,
+    /// Plugins that asked to be told when this session ends.
+    pub watched: Vec<Watched>,
     /// An open MULTI.
     pub transaction: Option<Box<Transaction>>,
     /// `input` may hold a whole request that has not been looked at.
@@ -61,6 +66,17 @@ pub struct Session {
     pub starved: bool,
 }
 
+/// A plugin that asked to be told when a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Index of the binding in the pool.
+    pub binding: u16,
+    /// The handler to start.
+    pub handler: u16,
+    /// The key that it gave.
+    pub key: Vec<u8>,
+}
+
 impl Session {
     /// A session that has just connected.
     pub fn new(pool: u16, identity: Identity, now_ms: u64) -> Self {
@@ -71,6 +87,8 @@ impl Session {
             out: OutBuffer::default(),
             input: BytesMut::new(),
             scan: None,
+            tasks: Vec::new(),
+            watched: Vec::new(),
             transaction: None,
             input_ready: false,
             held: false,

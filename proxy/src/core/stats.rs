@@ -10,6 +10,10 @@ pub struct Stats {
     pub sessions_opened: u64,
     /// Client connections that are gone.
     pub sessions_closed: u64,
+    /// Bytes of whole requests read.
+    pub input_bytes: u64,
+    /// Bytes written to clients.
+    pub output_bytes: u64,
     /// Requests read.
     pub requests: u64,
     /// Requests that were split over shards.
@@ -39,6 +43,8 @@ impl Stats {
     pub fn add(&mut self, other: &Self) {
         self.sessions_opened += other.sessions_opened;
         self.sessions_closed += other.sessions_closed;
+        self.input_bytes += other.input_bytes;
+        self.output_bytes += other.output_bytes;
         self.requests += other.requests;
         self.requests_split += other.requests_split;
         self.requests_refused += other.requests_refused;

@@ -17,12 +17,14 @@ use crate::core::Core;
 use crate::core::forward::Target;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
+use crate::core::plugins::cells_of;
 use crate::core::timer::Timer;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
-use crate::plugin::cells::{CallId, Step};
+use crate::plugin::cells::CallId;
 use crate::plugin::fault::{Fault, FaultKind, LostCall, client_text};
 use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
+use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write::Protocol;
@@ -147,7 +149,7 @@ impl Core {
         let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
             return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
         };
-        let limit_ms = cells.call_ms();
+        let limit_ms = cells.generation().limits.call_ms;
         let args = Args::new(&task.request, &task.spans);
         let started = cells.start(clock, &task.head, args.from(0));
         self.timers.set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
@@ -261,7 +263,7 @@ impl Core {
         let args = Args::new(&task.request, &task.spans);
         let next = task.spec.and_then(|spec| {
             let plugins = self.pools.get(usize::from(task.pool))?.plugins.as_ref()?;
-            plugins.bindings.next_for(spec.index, &task.key, task.binding)
+            plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
             return self.start_task(NewTask {
@@ -350,7 +352,7 @@ impl Core {
         let Some(task) = self.tasks.get(id) else { return };
         let (pool, binding, call) = (task.pool, task.binding, task.call);
         let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
-        let name = cells.plugin_name().to_owned();
+        let name = cells.generation().name.clone();
         let fault = call.and_then(|call| cells.cancel(clock, call).err());
         let text = client_text(FaultKind::Timeout, &name, 0);
         self.stats.plugin_faults += 1;
@@ -378,7 +380,7 @@ impl Core {
         let (pool, binding, call) = (task.pool, task.binding, task.call);
         self.drop_task(id);
         let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
-        let name = cells.plugin_name().to_owned();
+        let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
             self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
             self.calls_lost(pool, binding, &fault.lost, &name);

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::core::ids::{LaneId, SessionId};
+use crate::core::ids::{LaneId, SessionId, TaskId};
 
 /// What to look at when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,10 @@ pub enum Timer {
     SessionStalled(SessionId, u64),
     /// Whether this session has been idle too long.
     SessionIdle(SessionId),
+    /// A SLEEP or WAIT-KEY of this task: the number of the operation.
+    TaskOperation(TaskId, u32),
+    /// The task's whole time is over.
+    TaskDeadline(TaskId),
 }
 
 /// The timers of a worker.

@@ -162,11 +162,21 @@ impl Core {
         if transaction.commands.is_empty() {
             return self.answer_next(id, b"*0\r\n");
         }
+        if self.has_hooked(target.pool, &transaction.commands) {
+            return self.execute_hooked(id, target, transaction.commands);
+        }
         let Some(session) = self.sessions.get_mut(id) else { return };
         let place = session.pending.push();
         let requests: Vec<Vec<u8>> =
             transaction.commands.into_iter().map(|queued| queued.request).collect();
         self.forward_group(target, &requests, Owner::Session(id, place));
+    }
+
+    fn has_hooked(&self, pool: u16, commands: &[QueuedCommand]) -> bool {
+        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
+        plugins.is_some_and(|plugins| {
+            commands.iter().any(|queued| plugins.bindings.hooked(queued.spec.index))
+        })
     }
 
     /// Sends `commands` as MULTI..EXEC in one piece; `owner` gets EXEC's reply.

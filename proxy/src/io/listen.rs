@@ -6,23 +6,14 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::config::Listen;
+use crate::io::board::Board;
 use crate::io::worker::{Accepted, Message};
-
-/// A worker as the acceptor sees it.
-#[derive(Debug, Clone)]
-pub struct WorkerDoor {
-    /// How many clients it has.
-    pub live: Arc<AtomicUsize>,
-    /// Where to hand clients in.
-    pub inbox: mpsc::Sender<Message>,
-}
 
 /// A bound listener of one pool.
 #[derive(Debug)]
@@ -30,9 +21,19 @@ pub struct Listener {
     /// Index of the pool.
     pub pool: u16,
     /// Most clients of the pool.
-    pub clients_max: usize,
+    pub clients_max: u64,
     /// The socket.
     pub socket: ListenSocket,
+}
+
+impl Listener {
+    /// Its TCP port; 0 for a unix socket.
+    pub fn port(&self) -> u16 {
+        match &self.socket {
+            ListenSocket::Tcp(socket) => socket.local_addr().map_or(0, |address| address.port()),
+            ListenSocket::Unix(_) => 0,
+        }
+    }
 }
 
 /// The socket of a listener.
@@ -86,12 +87,12 @@ fn bind_tcp(host: &str, port: u16, backlog: u32) -> std::io::Result<std::net::Tc
 /// Accepts clients until `stop` says so.
 pub async fn accept_all(
     listeners: Vec<Listener>,
-    doors: Vec<WorkerDoor>,
+    board: Arc<Board>,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     let mut accepting = tokio::task::JoinSet::new();
     for listener in listeners {
-        let doors = doors.clone();
+        let board = Arc::clone(&board);
         let mut stop = stop.clone();
         let bounds = Bounds { pool: listener.pool, clients_max: listener.clients_max };
         let socket = match listener.socket {
@@ -100,7 +101,7 @@ pub async fn accept_all(
         };
         accepting.spawn(async move {
             tokio::select! {
-                () = accept_loop(&socket, bounds, &doors) => {}
+                () = accept_loop(&socket, bounds, &board) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
@@ -117,13 +118,13 @@ enum Socket {
 #[derive(Clone, Copy)]
 struct Bounds {
     pool: u16,
-    clients_max: usize,
+    clients_max: u64,
 }
 
-async fn accept_loop(socket: &Socket, bounds: Bounds, doors: &[WorkerDoor]) {
+async fn accept_loop(socket: &Socket, bounds: Bounds, board: &Board) {
     loop {
         match accept_one(socket).await {
-            Ok((accepted, address)) => hand_over(accepted, address, bounds, doors).await,
+            Ok((accepted, address)) => hand_over(accepted, address, bounds, board).await,
             Err(error) => {
                 // EMFILE and its like pass when a client leaves: wait a little.
                 tracing::warn!(%error, "a client could not be accepted");
@@ -147,19 +148,16 @@ async fn accept_one(socket: &Socket) -> std::io::Result<(Accepted, String)> {
     }
 }
 
-async fn hand_over(socket: Accepted, address: String, bounds: Bounds, doors: &[WorkerDoor]) {
-    let live: usize = doors.iter().map(|door| door.live.load(Ordering::Relaxed)).sum();
-    if live >= bounds.clients_max {
+async fn hand_over(socket: Accepted, address: String, bounds: Bounds, board: &Board) {
+    if board.clients() >= bounds.clients_max {
         refuse(socket);
         return;
     }
-    let Some(door) = doors.iter().min_by_key(|door| door.live.load(Ordering::Relaxed)) else {
-        return;
-    };
-    door.live.fetch_add(1, Ordering::Relaxed);
+    let worker = board.least_loaded();
+    board.client_comes(worker);
     let message = Message::Client { pool: bounds.pool, socket, address };
-    if door.inbox.send(message).await.is_err() {
-        door.live.fetch_sub(1, Ordering::Relaxed);
+    if !board.send(worker, message).await {
+        board.client_left(worker);
     }
 }
 

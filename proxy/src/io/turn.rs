@@ -5,6 +5,7 @@
 //! tasks that the core named and starts those that are missing. Single-threaded: it lives in an `Rc<RefCell>` whose
 //! borrow never crosses an await.
 
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +13,7 @@ use slotmap::SecondaryMap;
 
 use crate::core::ids::{LaneId, SessionId};
 use crate::core::{Clock, Core};
+use crate::io::board::Board;
 use crate::limits;
 
 /// What the tasks of a worker share.
@@ -27,11 +29,14 @@ pub struct Turn {
     timer_waker: Option<Waker>,
     timer_armed_ms: u64,
     to_connect: Vec<LaneId>,
+    board: Arc<Board>,
+    worker: usize,
+    waited_for: usize,
 }
 
 impl Turn {
     /// Shares `core` among the tasks of a worker that starts now.
-    pub fn new(core: Core) -> Self {
+    pub fn new(core: Core, board: Arc<Board>, worker: usize) -> Self {
         Self {
             core,
             scratch: vec![0; limits::TURN_BYTES_MAX],
@@ -41,6 +46,9 @@ impl Turn {
             timer_waker: None,
             timer_armed_ms: u64::MAX,
             to_connect: Vec::new(),
+            board,
+            worker,
+            waited_for: 0,
         }
     }
 
@@ -110,6 +118,19 @@ impl Turn {
             }
         }
         self.to_connect.append(&mut wake.connect);
+        if !wake.notices.is_empty() {
+            for notice in wake.notices.drain(..) {
+                self.board.notify_others(self.worker, &notice);
+            }
+        }
+        for note in self.core.notes.drain(..) {
+            tracing::warn!("{note}");
+        }
+        let waited_for = self.core.keys_waited_for();
+        if waited_for != self.waited_for {
+            self.waited_for = waited_for;
+            self.board.waits(self.worker, waited_for);
+        }
         if self.core.timers.next_ms().is_some_and(|at_ms| at_ms < self.timer_armed_ms)
             && let Some(waker) = &self.timer_waker
         {

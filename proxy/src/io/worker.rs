@@ -10,7 +10,6 @@ use std::net::TcpStream as StdTcpStream;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,7 +17,11 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-use crate::core::{Core, Pool};
+use crate::core::answer::GatewayFacts;
+use crate::core::waiters::Notice;
+use crate::core::{Core, Pool, PoolSetup};
+use crate::io::board::Board;
+use crate::io::plugins::PluginNews;
 use crate::io::turn::Turn;
 use crate::io::{backend, client};
 
@@ -57,6 +60,10 @@ pub enum Message {
         /// Its address, as CLIENT LIST shows it.
         address: String,
     },
+    /// A plugin has a new generation, or a new file was refused.
+    Plugin(PluginNews),
+    /// Calls of this worker may wait for what a plugin notifies on another.
+    Notice(Notice),
     /// End: answer what was asked, for at most this long, then close.
     Drain(Duration),
 }
@@ -67,29 +74,35 @@ pub struct WorkerSetup {
     /// Its number, from 0.
     pub number: u64,
     /// Its pools.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolSetup>,
+    /// What holds for the whole gateway.
+    pub facts: GatewayFacts,
+    /// What it shares with the other workers.
+    pub board: Arc<Board>,
     /// Its memory budget for traffic, bytes.
     pub bytes_max: usize,
     /// Feeds jitter and plugins' random numbers.
     pub seed: u64,
-    /// How many clients it has; the acceptor reads it, each socket's end lowers it.
-    pub live: Arc<AtomicUsize>,
 }
 
 /// Runs a worker on the present thread until it is told to end.
 pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let live = Arc::clone(&setup.live);
+    let board = Arc::clone(&setup.board);
     let preconnect = setup.pools.iter().any(|pool| pool.config.preconnect);
-    let core = Core::new(setup.pools, setup.number, setup.seed, setup.bytes_max);
-    let turn = Rc::new(RefCell::new(Turn::new(core)));
+    let pools = setup.pools.into_iter().map(|pool| Pool::new(pool, setup.seed)).collect();
+    let mut core = Core::new(pools, setup.number, setup.seed, setup.bytes_max);
+    core.set_facts(setup.facts);
+    let number = usize::try_from(setup.number).unwrap_or(0);
+    let turn = Rc::new(RefCell::new(Turn::new(core, Arc::clone(&board), number)));
     let local = LocalSet::new();
     local.block_on(&runtime, async move {
         tokio::task::spawn_local(timers(Rc::clone(&turn)));
         if preconnect {
             with_turn(&turn, |turn| turn.core.preconnect());
         }
-        serve(turn, inbox, live).await;
+        tokio::task::spawn_local(publish(Rc::clone(&turn), Arc::clone(&board), number));
+        serve(turn, inbox, board, number).await;
     });
     Ok(())
 }
@@ -97,13 +110,23 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
 async fn serve(
     turn: Rc<RefCell<Turn>>,
     mut inbox: mpsc::Receiver<Message>,
-    live: Arc<AtomicUsize>,
+    board: Arc<Board>,
+    number: usize,
 ) {
     while let Some(message) = inbox.recv().await {
         match message {
             Message::Client { pool, socket, address } => {
-                start_client(&turn, &live, pool, socket, address);
+                start_client(&turn, (&board, number), pool, socket, address);
             }
+            Message::Plugin(news) => with_turn(&turn, |turn| match news {
+                PluginNews::Swapped { plugin, generation } => {
+                    turn.core.swap_plugin(plugin, &generation);
+                }
+                PluginNews::Refused { plugin, fault } => {
+                    turn.core.plugin_load_failed(plugin, &fault);
+                }
+            }),
+            Message::Notice(notice) => with_turn(&turn, |turn| turn.core.notified(&notice)),
             Message::Drain(limit) => {
                 let drained = async {
                     with_turn(&turn, |turn| turn.core.drain());
@@ -120,13 +143,13 @@ async fn serve(
 
 fn start_client(
     turn: &Rc<RefCell<Turn>>,
-    live: &Arc<AtomicUsize>,
+    (board, number): (&Arc<Board>, usize),
     pool: u16,
     socket: Accepted,
     address: String,
 ) {
     let turn = Rc::clone(turn);
-    let live = Arc::clone(live);
+    let board = Arc::clone(board);
     tokio::task::spawn_local(async move {
         let local_address = socket.local_address();
         let opened =
@@ -145,8 +168,20 @@ fn start_client(
             tracing::warn!(%error, "a client's socket could not be used");
             with_turn(&turn, |turn| turn.core.close_session(opened));
         }
-        live.fetch_sub(1, Ordering::Relaxed);
+        board.client_left(number);
     });
+}
+
+/// Tells the other workers what this one has counted, and the core what they have, once a second.
+async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let mut shared = turn.borrow_mut();
+        board.publish(number, &shared.core.stats);
+        let facts = shared.core.facts_mut();
+        facts.others = board.others(number);
+        facts.clients = board.clients();
+    }
 }
 
 /// One call into the core from outside a connection's task.

@@ -1,0 +1,362 @@
+//! The WebAssembly engine of the process: its configuration, its ticker, and the way from a file to a generation.
+//!
+//! One engine serves all workers. Loading is slow (tens of milliseconds of compiling) and never runs on a worker. A
+//! file is refused with one sentence that says what to do; only then does anything change. The ticker is a thread that
+//! advances the epoch each millisecond, which is what ends an endless loop; it is started again if it ever ends.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use wasmtime::{
+    Config, ExternType, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig,
+};
+
+use super::cell::{Cell, HANDLER, OpenError};
+use super::fault::LoadError;
+use super::generation::{BindingSetup, Generation};
+use super::grants::{FindFacts, Granted, Grants};
+use super::host::{Clock, HOST_MODULE, HostState, Kept, add_imports};
+use super::limits::{
+    MEMORY_SLOT_BYTES, MODULE_BYTES_MAX, PluginLimits, STACK_BYTES, TABLE_ELEMENTS,
+};
+use super::manifest::Manifest;
+use super::shared::Shared;
+
+/// The contract this engine speaks.
+pub const ABI: &str = "1.0.0";
+/// How often the epoch advances.
+const TICK: Duration = Duration::from_millis(1);
+
+/// What an engine is made with.
+#[derive(Debug, Clone, Copy)]
+pub struct EngineSetup {
+    /// Instances in the process at once: workers x bindings x cells, and a few for trying new files.
+    pub instances_max: u32,
+    /// Tells the keys of a command.
+    pub facts: FindFacts,
+}
+
+/// The engine of the process.
+pub struct Engine {
+    engine: wasmtime::Engine,
+    linker: Linker<HostState>,
+    facts: FindFacts,
+    next_number: AtomicU64,
+    ticker: Ticker,
+}
+
+impl Engine {
+    /// An engine with its ticker running.
+    pub fn new(setup: EngineSetup) -> Result<Self, EngineError> {
+        let engine = wasmtime::Engine::new(&config(setup.instances_max))
+            .map_err(|error| EngineError::Config(error.to_string()))?;
+        let mut linker = Linker::new(&engine);
+        add_imports(&mut linker).map_err(|error| EngineError::Config(error.to_string()))?;
+        let ticker = Ticker::start(engine.clone())?;
+        Ok(Self {
+            engine,
+            linker,
+            facts: setup.facts,
+            next_number: AtomicU64::new(1),
+            ticker,
+        })
+    }
+
+    /// Starts the ticker again if its thread has ended; answers whether it had to. Without a ticker nothing ends an
+    /// endless loop, so the host calls this about once a second.
+    pub fn supervise(&mut self) -> Result<bool, EngineError> {
+        if self.ticker.is_running() {
+            return Ok(false);
+        }
+        self.ticker = Ticker::start(self.engine.clone())?;
+        Ok(true)
+    }
+
+    /// Makes a generation of plugin `name` from the bytes of its file. `bindings` are all that use it, in order.
+    pub fn load(
+        &self,
+        name: &str,
+        wasm: &[u8],
+        limits: &PluginLimits,
+        grants: &Grants,
+        bindings: &[BindingSetup],
+    ) -> Result<Arc<Generation>, LoadError> {
+        let plugin = || name.to_owned();
+        if wasm.len() > MODULE_BYTES_MAX {
+            return Err(LoadError::TooLarge {
+                plugin: plugin(),
+                found: wasm.len(),
+                allowed: MODULE_BYTES_MAX,
+            });
+        }
+        if wasm.get(4..8) == Some(b"\x0d\0\x01\0") {
+            return Err(LoadError::Component { plugin: plugin() });
+        }
+        // Text modules are for tests of the engine; a plugin is a binary.
+        if !wasm.starts_with(b"\0asm") {
+            return Err(LoadError::Compile {
+                plugin: plugin(),
+                detail: "the file does not begin with \\0asm".to_owned(),
+            });
+        }
+        let module =
+            Module::from_binary(&self.engine, wasm).map_err(|error| LoadError::Compile {
+                plugin: plugin(),
+                detail: error.root_cause().to_string(),
+            })?;
+        check_imports(name, &module, &self.linker, &self.engine)?;
+        check_exports(name, &module)?;
+        let manifest = Manifest::read(wasm).map_err(|detail| LoadError::Manifest {
+            plugin: plugin(),
+            detail,
+        })?;
+        if manifest.abi != ABI {
+            return Err(LoadError::Abi {
+                plugin: plugin(),
+                found: manifest.abi,
+            });
+        }
+        let pre = self
+            .linker
+            .instantiate_pre(&module)
+            .map_err(|error| LoadError::Compile {
+                plugin: plugin(),
+                detail: error.root_cause().to_string(),
+            })?;
+        let agreed = bindings
+            .iter()
+            .map(|binding| Granted::agree(&manifest.capabilities, grants, &binding.keys));
+        let (granted, refused): (Vec<Granted>, Vec<Vec<String>>) = agreed.unzip();
+        let generation = Generation {
+            name: plugin(),
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
+            sha256: Sha256::digest(wasm).into(),
+            manifest,
+            limits: *limits,
+            refused: refused.into_iter().next().unwrap_or_default(),
+            granted,
+            configs: bindings
+                .iter()
+                .map(|binding| binding.config_json.clone())
+                .collect(),
+            facts: self.facts,
+            engine: self.engine.clone(),
+            pre,
+        };
+        try_out(&generation)?;
+        Ok(Arc::new(generation))
+    }
+}
+
+/// Why there is no engine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// The configuration does not fit this machine.
+    #[error("the WebAssembly engine does not start: {0}")]
+    Config(String),
+    /// The ticker's thread did not start.
+    #[error("the thread that interrupts plugins does not start: {0}")]
+    Ticker(String),
+}
+
+/// Every change here changes the compiled code: see `Engine::precompile_compatibility_hash` in wasmtime.
+fn config(instances_max: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_core_instances(instances_max)
+        .total_memories(instances_max)
+        .total_tables(instances_max)
+        .max_memories_per_module(1)
+        .max_tables_per_module(1)
+        .max_memory_size(MEMORY_SLOT_BYTES)
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(64);
+    let mut config = Config::new();
+    config
+        .concurrency_support(false)
+        .epoch_interruption(true)
+        .memory_init_cow(true)
+        .max_wasm_stack(STACK_BYTES)
+        .memory_reservation(MEMORY_SLOT_BYTES as u64)
+        .memory_guard_size(64 << 10)
+        .wasm_backtrace_max_frames(None)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+    config
+}
+
+fn check_imports(
+    plugin: &str,
+    module: &Module,
+    linker: &Linker<HostState>,
+    engine: &wasmtime::Engine,
+) -> Result<(), LoadError> {
+    for import in module.imports() {
+        let (from, name) = (import.module(), import.name());
+        let wasi = from.starts_with("wasi");
+        let other_abi = from.strip_prefix("sluicegate:plugin/host@");
+        let owned = || (plugin.to_owned(), from.to_owned(), name.to_owned());
+        if wasi {
+            let (plugin, module, name) = owned();
+            return Err(LoadError::Wasi {
+                plugin,
+                module,
+                name,
+            });
+        }
+        if from != HOST_MODULE
+            && let Some(found) = other_abi
+        {
+            return Err(LoadError::Abi {
+                plugin: plugin.to_owned(),
+                found: found.to_owned(),
+            });
+        }
+        let same_type = match (import.ty(), offered(linker, engine, from, name)) {
+            (ExternType::Func(wanted), Some(ExternType::Func(offered))) => wanted.matches(&offered),
+            _ => false,
+        };
+        if !same_type {
+            let (plugin, module, name) = owned();
+            return Err(LoadError::Import {
+                plugin,
+                module,
+                name,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn offered(
+    linker: &Linker<HostState>,
+    engine: &wasmtime::Engine,
+    module: &str,
+    name: &str,
+) -> Option<ExternType> {
+    let kept = Rc::new(RefCell::new(Kept::default()));
+    let mut store = wasmtime::Store::new(engine, HostState::new(kept, 0, 0, 0));
+    let found = linker.get(&mut store, module, name).ok()?;
+    Some(found.ty(&store))
+}
+
+fn check_exports(plugin: &str, module: &Module) -> Result<(), LoadError> {
+    let other = module.exports().find_map(|export| {
+        let rest = export.name().strip_prefix("sluicegate:plugin/handler@")?;
+        let (version, _) = rest.split_once('#')?;
+        (version != ABI).then(|| version.to_owned())
+    });
+    let wanted: [(&str, usize, usize); 5] = [
+        ("describe", 0, 1),
+        ("init", 2, 1),
+        ("start", 3, 1),
+        ("resume", 3, 1),
+        ("cancel", 1, 0),
+    ];
+    let functions = wanted
+        .iter()
+        .map(|(name, params, results)| (format!("{HANDLER}{name}"), *params, *results))
+        .chain([("cabi_realloc".to_owned(), 4, 1)]);
+    for (name, params, results) in functions {
+        let good = match module.get_export(&name) {
+            Some(ExternType::Func(ty)) => {
+                let all_i32 = ty.params().chain(ty.results()).all(|ty| ty.is_i32());
+                ty.params().len() == params && ty.results().len() == results && all_i32
+            }
+            _ => false,
+        };
+        if !good {
+            let plugin = plugin.to_owned();
+            return Err(match other {
+                Some(found) => LoadError::Abi { plugin, found },
+                None => LoadError::Export { plugin, name },
+            });
+        }
+    }
+    match module.get_export("memory") {
+        Some(ExternType::Memory(_)) => Ok(()),
+        _ => Err(LoadError::Export {
+            plugin: plugin.to_owned(),
+            name: "memory".to_owned(),
+        }),
+    }
+}
+
+/// Runs `init` with each binding's real config on a scratch instance.
+fn try_out(generation: &Generation) -> Result<(), LoadError> {
+    let plugin = || generation.name.clone();
+    for binding in 0..generation.binding_count() {
+        let kept = Rc::new(RefCell::new(Kept {
+            memory: Shared::new(generation.granted(binding).map_or(0, |g| g.shared_bytes)),
+            metrics: Vec::new(),
+        }));
+        match Cell::open(generation, binding, Clock::default(), kept, 1) {
+            Ok(_) => {}
+            Err(OpenError::Refused(detail)) => {
+                return Err(LoadError::Config {
+                    plugin: plugin(),
+                    binding,
+                    detail,
+                });
+            }
+            Err(OpenError::Full) => {
+                return Err(LoadError::Start {
+                    plugin: plugin(),
+                    detail: "no room for another instance; lower cells_max".to_owned(),
+                });
+            }
+            Err(OpenError::Trapped(error)) => {
+                return Err(LoadError::Start {
+                    plugin: plugin(),
+                    detail: error.detail,
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The thread that advances the epoch.
+struct Ticker {
+    stop: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Ticker {
+    fn start(engine: wasmtime::Engine) -> Result<Self, EngineError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new()
+            .name("plugin-ticker".to_owned())
+            .spawn(move || {
+                while !stopped.load(Ordering::Relaxed) {
+                    std::thread::park_timeout(TICK);
+                    engine.increment_epoch();
+                }
+            })
+            .map_err(|error| EngineError::Ticker(error.to_string()))?;
+        Ok(Self {
+            stop,
+            thread: Some(thread),
+        })
+    }
+
+    fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|t| !t.is_finished())
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // It cannot panic, and there is nothing to do about it if it did.
+            let _ = thread.join();
+        }
+    }
+}

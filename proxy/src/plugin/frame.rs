@@ -1,0 +1,430 @@
+//! The frames of the contract, host side: writing start and resume frames, checking out-frames.
+//!
+//! `patterns-wasm/sdk/wit/plugin.wit` is the layout. What comes from a guest is hostile: every length is checked against
+//! what is there and against the plugin's limits, and the answer for anything else is `BadFrame`, never a panic and
+//! never an allocation that the guest's numbers choose. Grants are not checked here.
+
+use super::batch::{ArgList, Batch, CommandList, Guard, Numbered, Op, Slice, Target, split_arg};
+use super::limits::TRANSACTION_COMMANDS_MAX;
+use super::reply_check::is_one_reply;
+
+/// Why a handler runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A client's command that a binding took.
+    Hook,
+    /// One of the plugin's own commands.
+    OwnCommand,
+    /// A call that another call spawned.
+    Spawned,
+    /// A client's command inside MULTI.
+    InMulti,
+    /// A watched session has closed.
+    SessionClosed,
+}
+
+impl Kind {
+    fn code(self) -> u8 {
+        match self {
+            Self::Hook => 0,
+            Self::OwnCommand => 1,
+            Self::Spawned => 2,
+            Self::InMulti => 3,
+            Self::SessionClosed => 4,
+        }
+    }
+
+    /// Whether a client waits for the reply.
+    pub fn has_client(self) -> bool {
+        match self {
+            Self::Hook | Self::OwnCommand | Self::InMulti => true,
+            Self::Spawned | Self::SessionClosed => false,
+        }
+    }
+}
+
+/// The head of a start frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartHead {
+    /// Why the handler runs.
+    pub kind: Kind,
+    /// Protocol of the session, 2 or 3.
+    pub resp: u8,
+    /// The selected database.
+    pub db: u16,
+    /// Number of the handler.
+    pub handler: u16,
+    /// Number of the binding in its pool.
+    pub binding: u16,
+    /// The session; 0 when there is none.
+    pub session: u64,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// One RESP value.
+    Reply,
+    /// A text without the leading `-`.
+    BackendError,
+    /// Nothing.
+    Timeout,
+    /// What `Notify` carried; for a transaction: what its guard found.
+    Event,
+    /// `Denied::text`.
+    Denied,
+}
+
+impl Status {
+    fn code(self) -> u8 {
+        match self {
+            Self::Reply => 0,
+            Self::BackendError => 1,
+            Self::Timeout => 2,
+            Self::Event => 3,
+            Self::Denied => 4,
+        }
+    }
+}
+
+/// The result of one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpResult<'a> {
+    /// `Numbered::number` of the operation.
+    pub number: u32,
+    /// How it ended.
+    pub status: Status,
+    /// What it gave.
+    pub bytes: &'a [u8],
+}
+
+/// What a guest answered, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum OutFrame {
+    Done(Vec<u8>),
+    Pass,
+    Background { reply: Vec<u8>, batch: Batch },
+    Pending(Batch),
+}
+
+/// What is wrong with an out-frame, for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum BadFrame {
+    #[error("the frame ends too early")]
+    Short,
+    #[error("bytes follow the end of the frame")]
+    Long,
+    #[error("unknown kind, flag, target or guard byte {0}")]
+    Unknown(u8),
+    #[error("the reply is not exactly one value of the session's protocol")]
+    Reply,
+    #[error("the reply is longer than the limit")]
+    LongReply,
+    #[error("more operations in one batch than the limit")]
+    Operations,
+    #[error("more bytes in one batch than the limit")]
+    Bytes,
+    #[error("a command without a name, or an empty transaction")]
+    EmptyCommand,
+    #[error("an operation names a handler that is no task")]
+    Handler,
+    #[error("not allowed for this kind of call at this point")]
+    OutOfPlace,
+    #[error("nothing is outstanding")]
+    NothingOutstanding,
+}
+
+/// What an out-frame is checked against.
+#[derive(Debug, Clone)]
+pub(super) struct OutRules {
+    /// Protocol of the session.
+    pub(super) resp: u8,
+    /// Whether the reply must be empty because nobody waits for one.
+    pub(super) silent: bool,
+    pub(super) ops_max: u16,
+    pub(super) bytes_max: usize,
+    pub(super) reply_max: usize,
+    /// Numbers of the handlers that are tasks.
+    pub(super) tasks: std::ops::Range<u16>,
+    /// Number of the next operation.
+    pub(super) next_op: u32,
+}
+
+/// Overwrites `out` with a start frame.
+pub(super) fn write_start<'a>(
+    out: &mut Vec<u8>,
+    head: &StartHead,
+    args: impl ExactSizeIterator<Item = &'a [u8]>,
+) {
+    out.clear();
+    out.extend_from_slice(&[1, head.kind.code(), head.resp, 0]);
+    for word in [head.db, head.handler, head.binding, 0] {
+        out.extend_from_slice(&word.to_le_bytes());
+    }
+    out.extend_from_slice(&head.session.to_le_bytes());
+    put_len(out, args.len());
+    for arg in args {
+        put_len(out, arg.len());
+        out.extend_from_slice(arg);
+    }
+}
+
+/// What stands in for a result that is larger than the plugin may be given.
+const RESULT_TOO_LARGE: &[u8] = b"ERR the reply is larger than the plugin's limit bytes_in_flight";
+
+/// Overwrites `out` with a resume frame of at most about `bytes_max` bytes: a result beyond is an error instead.
+pub(super) fn write_resume(out: &mut Vec<u8>, results: &[OpResult<'_>], bytes_max: usize) {
+    out.clear();
+    put_len(out, results.len());
+    for result in results {
+        let fits = out.len().saturating_add(result.bytes.len()) <= bytes_max;
+        let (status, bytes) = if fits {
+            (result.status, result.bytes)
+        } else {
+            (Status::BackendError, RESULT_TOO_LARGE)
+        };
+        out.extend_from_slice(&result.number.to_le_bytes());
+        out.push(status.code());
+        put_len(out, bytes.len());
+        out.extend_from_slice(bytes);
+    }
+}
+
+/// Arguments and results are bounded far below 4 GiB before they come here.
+fn put_len(out: &mut Vec<u8>, len: usize) {
+    out.extend_from_slice(&u32::try_from(len).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+/// Checks an out-frame.
+pub(super) fn read_out(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFrame> {
+    let (kind, rest) = frame.split_first().ok_or(BadFrame::Short)?;
+    match kind {
+        0 => {
+            let batch = read_body(rest, rules)?;
+            if batch.last {
+                return Err(BadFrame::OutOfPlace);
+            }
+            Ok(OutFrame::Pending(batch))
+        }
+        1 => {
+            check_reply(rest, rules)?;
+            Ok(OutFrame::Done(rest.to_vec()))
+        }
+        2 if rest.is_empty() => Ok(OutFrame::Pass),
+        2 => Err(BadFrame::Long),
+        3 => {
+            let (len, rest) = super::batch::split_u32(rest).ok_or(BadFrame::Short)?;
+            let (reply, body) = rest
+                .split_at_checked(len as usize)
+                .ok_or(BadFrame::Short)?;
+            check_reply(reply, rules)?;
+            Ok(OutFrame::Background {
+                reply: reply.to_vec(),
+                batch: read_body(body, rules)?,
+            })
+        }
+        other => Err(BadFrame::Unknown(*other)),
+    }
+}
+
+fn check_reply(reply: &[u8], rules: &OutRules) -> Result<(), BadFrame> {
+    if reply.len() > rules.reply_max {
+        return Err(BadFrame::LongReply);
+    }
+    let good = if rules.silent {
+        reply.is_empty()
+    } else {
+        is_one_reply(reply, rules.resp)
+    };
+    if good { Ok(()) } else { Err(BadFrame::Reply) }
+}
+
+fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
+    if body.len() > rules.bytes_max {
+        return Err(BadFrame::Bytes);
+    }
+    let mut reader = Reader { bytes: body, at: 0 };
+    let flags = reader.u8()?;
+    if flags > 3 {
+        return Err(BadFrame::Unknown(flags));
+    }
+    let count = reader.u16()?;
+    if count > rules.ops_max {
+        return Err(BadFrame::Operations);
+    }
+    let mut ops = Vec::with_capacity(usize::from(count));
+    for index in 0..u32::from(count) {
+        ops.push(Numbered {
+            number: rules.next_op.wrapping_add(index),
+            denied: None,
+            op: read_op(&mut reader, rules)?,
+        });
+    }
+    if reader.at != body.len() {
+        return Err(BadFrame::Long);
+    }
+    Ok(Batch {
+        first: flags & 1 != 0,
+        last: flags & 2 != 0,
+        ops,
+        bytes: body.to_vec(),
+    })
+}
+
+fn read_op(reader: &mut Reader<'_>, rules: &OutRules) -> Result<Op, BadFrame> {
+    match reader.u8()? {
+        1 => {
+            let flags = reader.u8()?;
+            if flags > 3 {
+                return Err(BadFrame::Unknown(flags));
+            }
+            Ok(Op::Command {
+                reply_wanted: flags & 1 == 0,
+                hooked: flags & 2 != 0,
+                target: read_target(reader)?,
+                args: reader.command()?,
+            })
+        }
+        2 => read_transaction(reader),
+        3 => Ok(Op::Sleep { ms: reader.u32()? }),
+        4 => Ok(Op::WaitKey {
+            timeout_ms: reader.u32()?,
+            behind_ms: Some(reader.u32()?).filter(|ms| *ms != u32::MAX),
+            key: reader.slice()?,
+        }),
+        5 => Ok(Op::Notify {
+            key: reader.slice()?,
+            bytes: reader.slice()?,
+        }),
+        6 => Ok(Op::WatchSession {
+            handler: read_task(reader, rules)?,
+            key: reader.slice()?,
+        }),
+        7 => Ok(Op::UnwatchSession {
+            handler: read_task(reader, rules)?,
+            key: reader.slice()?,
+        }),
+        8 => Ok(Op::Spawn {
+            handler: read_task(reader, rules)?,
+            args: reader.plain_args()?,
+        }),
+        other => Err(BadFrame::Unknown(other)),
+    }
+}
+
+fn read_transaction(reader: &mut Reader<'_>) -> Result<Op, BadFrame> {
+    let target = read_target(reader)?;
+    let guard = match reader.u8()? {
+        0 => None,
+        1 => Some(Guard {
+            args: reader.command()?,
+            expected: reader.slice()?,
+        }),
+        other => return Err(BadFrame::Unknown(other)),
+    };
+    let count = reader.u16()?;
+    if count == 0 {
+        return Err(BadFrame::EmptyCommand);
+    }
+    if count > TRANSACTION_COMMANDS_MAX {
+        return Err(BadFrame::Operations);
+    }
+    let start = reader.offset()?;
+    for _ in 0..count {
+        reader.command()?;
+    }
+    Ok(Op::Transaction {
+        target,
+        guard,
+        commands: CommandList { start, count },
+    })
+}
+
+fn read_target(reader: &mut Reader<'_>) -> Result<Target, BadFrame> {
+    match reader.u8()? {
+        0 => Ok(Target::OwnKeys),
+        1 => Ok(Target::Key(reader.slice()?)),
+        2 => Ok(Target::Shard(reader.u16()?)),
+        other => Err(BadFrame::Unknown(other)),
+    }
+}
+
+fn read_task(reader: &mut Reader<'_>, rules: &OutRules) -> Result<u16, BadFrame> {
+    let handler = reader.u16()?;
+    if rules.tasks.contains(&handler) {
+        Ok(handler)
+    } else {
+        Err(BadFrame::Handler)
+    }
+}
+
+/// A cursor over the body of an out-frame.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Reader<'_> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], BadFrame> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let head = rest.first_chunk::<N>().ok_or(BadFrame::Short)?;
+        self.at += N;
+        Ok(*head)
+    }
+
+    fn u8(&mut self) -> Result<u8, BadFrame> {
+        self.array().map(u8::from_le_bytes)
+    }
+
+    fn u16(&mut self) -> Result<u16, BadFrame> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    fn u32(&mut self) -> Result<u32, BadFrame> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    fn offset(&self) -> Result<u32, BadFrame> {
+        u32::try_from(self.at).map_err(|_| BadFrame::Bytes)
+    }
+
+    /// `u32 len, bytes`
+    fn slice(&mut self) -> Result<Slice, BadFrame> {
+        let len = self.u32()?;
+        let start = self.offset()?;
+        let end = self.at.checked_add(len as usize).ok_or(BadFrame::Short)?;
+        if end > self.bytes.len() {
+            return Err(BadFrame::Short);
+        }
+        self.at = end;
+        Ok(Slice { start, len })
+    }
+
+    /// `u32 argc, args` with at least a name, which is no key.
+    fn command(&mut self) -> Result<ArgList, BadFrame> {
+        let list = self.args(true)?;
+        if list.count == 0 {
+            return Err(BadFrame::EmptyCommand);
+        }
+        Ok(list)
+    }
+
+    fn plain_args(&mut self) -> Result<ArgList, BadFrame> {
+        self.args(false)
+    }
+
+    fn args(&mut self, beside_allowed: bool) -> Result<ArgList, BadFrame> {
+        let count = self.u32()?;
+        let start = self.offset()?;
+        for index in 0..count {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let (arg, rest) = split_arg(rest).ok_or(BadFrame::Short)?;
+            let is_beside = matches!(arg, super::batch::Arg::Beside { .. });
+            if is_beside && (index == 0 || !beside_allowed) {
+                return Err(BadFrame::OutOfPlace);
+            }
+            self.at = self.bytes.len() - rest.len();
+        }
+        Ok(ArgList { start, count })
+    }
+}

@@ -1,0 +1,257 @@
+//! What a plugin may do in one binding, and whether an operation is within it.
+//!
+//! The manifest asks, the operator's YAML grants, and `Granted` is what both agree on. An operation outside is not
+//! carried out: its result says `denied` and why. Commands are known by a function that the caller gives, so that this
+//! file knows no command table. Pure; on the hot path one look-up per command and one match per key.
+
+use super::batch::{Arg, ArgList, Batch, Op, Target};
+use super::glob::Pattern;
+use super::manifest::Capabilities;
+use crate::resp::args::{Args, Span};
+
+/// What the operator grants a plugin. `None` grants what the manifest asks for, on the keys of the binding.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Grants {
+    /// Redis commands, upper case.
+    pub commands: Option<Vec<String>>,
+    /// Patterns of keys.
+    pub keys: Option<Vec<Vec<u8>>>,
+    /// WAIT-KEY and SLEEP.
+    pub wait: Option<bool>,
+    /// DONE+BACKGROUND that goes on, SPAWN, WATCH-SESSION.
+    pub background: Option<bool>,
+    /// Shared memory per worker and binding, bytes.
+    pub shared_bytes: Option<u32>,
+}
+
+/// Why an operation is denied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The command is not granted.
+    Command,
+    /// A key is not granted.
+    Key,
+    /// It is not known which keys the command touches.
+    UnknownKeys,
+    /// Waiting is not granted.
+    Wait,
+    /// Background work is not granted.
+    Background,
+    /// The call has no session that could be watched.
+    NoSession,
+}
+
+impl Denied {
+    /// The text of the result.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Command => "the command is not granted",
+            Self::Key => "a key is outside the granted patterns",
+            Self::UnknownKeys => "it is not known which keys the command touches",
+            Self::Wait => "wait is not granted",
+            Self::Background => "background is not granted",
+            Self::NoSession => "this call has no session to watch",
+        }
+    }
+}
+
+/// What is known of a command with its arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommandFacts {
+    /// Whether it changes nothing.
+    pub readonly: bool,
+}
+
+/// Tells what is known of a command and appends the places of its keys; `None`: unknown command, or no way to tell.
+pub type FindFacts = fn(&Args<'_>, &mut Vec<u32>) -> Option<CommandFacts>;
+
+/// What a plugin may do in one binding.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Sorted, upper case.
+    commands: Vec<Vec<u8>>,
+    keys: Vec<Pattern>,
+    wait: bool,
+    background: bool,
+    /// Shared memory, bytes.
+    pub shared_bytes: usize,
+}
+
+impl Granted {
+    /// What `asked` and `grants` agree on, for a binding on `keys`. Also: what was asked and is not granted.
+    pub fn agree(asked: &Capabilities, grants: &Grants, keys: &[Vec<u8>]) -> (Self, Vec<String>) {
+        let mut refused = Vec::new();
+        let mut commands = Vec::new();
+        for name in &asked.commands {
+            let granted = grants
+                .commands
+                .as_ref()
+                .is_none_or(|list| list.iter().any(|known| known.eq_ignore_ascii_case(name)));
+            if granted {
+                commands.push(name.as_bytes().to_vec());
+            } else {
+                refused.push(format!("command {name}"));
+            }
+        }
+        commands.sort_unstable();
+        let mut agree = |asked: bool, granted: Option<bool>, word: &str| {
+            let both = asked && granted.unwrap_or(true);
+            if asked && !both {
+                refused.push(word.to_owned());
+            }
+            both
+        };
+        let wait = agree(asked.wait, grants.wait, "wait");
+        let background = agree(asked.background, grants.background, "background");
+        let shared = asked.shared_bytes.min(grants.shared_bytes.unwrap_or(u32::MAX));
+        let patterns = grants.keys.as_deref().unwrap_or(keys);
+        let granted = Self {
+            commands,
+            keys: patterns.iter().map(|text| Pattern::new(text)).collect(),
+            wait,
+            background,
+            shared_bytes: shared as usize,
+        };
+        (granted, refused)
+    }
+
+    /// Whether background work is granted.
+    pub(super) fn background(&self) -> bool {
+        self.background
+    }
+
+    fn key_allowed(&self, key: &[u8]) -> bool {
+        self.keys.iter().any(|pattern| pattern.matches(key))
+    }
+
+    fn command_allowed(&self, name: &[u8]) -> bool {
+        let mut upper = [0_u8; 32];
+        let Some(upper) = upper.get_mut(..name.len()) else {
+            return false;
+        };
+        upper.copy_from_slice(name);
+        upper.make_ascii_uppercase();
+        self.commands
+            .binary_search_by(|known| known.as_slice().cmp(upper))
+            .is_ok()
+    }
+}
+
+/// Scratch room for checking, kept between calls.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    spans: Vec<Span>,
+    keys: Vec<u32>,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) denied: Option<Denied>,
+    /// Whether the operation changes nothing anywhere.
+    pub(super) readonly: bool,
+}
+
+/// Whether `op` of `batch` is granted. `has_session`: whether the call belongs to one.
+pub(super) fn check(
+    granted: &Granted,
+    facts: FindFacts,
+    scratch: &mut Scratch,
+    batch: &Batch,
+    op: &Op,
+    has_session: bool,
+) -> Verdict {
+    let verdict = |denied: Option<Denied>| Verdict {
+        denied,
+        readonly: denied.is_some(),
+    };
+    match op {
+        Op::Command { target, args, .. } => {
+            let target_key = target_key(batch, *target);
+            check_command(granted, facts, scratch, batch, *args, target_key)
+        }
+        Op::Transaction {
+            target,
+            guard,
+            commands,
+        } => {
+            let key = target_key(batch, *target);
+            let read = guard.as_ref().map(|guard| guard.args);
+            let denied = batch.commands(*commands).chain(read).find_map(|args| {
+                check_command(granted, facts, scratch, batch, args, key).denied
+            });
+            verdict(denied)
+        }
+        Op::Sleep { .. } | Op::WaitKey { .. } => Verdict {
+            denied: (!granted.wait).then_some(Denied::Wait),
+            readonly: true,
+        },
+        Op::Notify { .. } => verdict(None),
+        Op::UnwatchSession { .. } => verdict((!granted.background).then_some(Denied::Background)),
+        Op::WatchSession { .. } if !has_session => verdict(Some(Denied::NoSession)),
+        Op::WatchSession { .. } | Op::Spawn { .. } => {
+            verdict((!granted.background).then_some(Denied::Background))
+        }
+    }
+}
+
+fn target_key(batch: &Batch, target: Target) -> Option<&[u8]> {
+    match target {
+        Target::Key(key) => Some(batch.slice(key)),
+        Target::OwnKeys | Target::Shard(_) => None,
+    }
+}
+
+fn check_command(
+    granted: &Granted,
+    facts: FindFacts,
+    scratch: &mut Scratch,
+    batch: &Batch,
+    list: ArgList,
+    target_key: Option<&[u8]>,
+) -> Verdict {
+    let denied = |why: Denied| Verdict {
+        denied: Some(why),
+        readonly: true,
+    };
+    // A key beside another counts as its owner: whoever may touch the owner may touch it.
+    scratch.spans.clear();
+    for arg in batch.args(list) {
+        let bytes = match arg {
+            Arg::Plain(bytes) => bytes,
+            Arg::Beside { owner, .. } => owner,
+        };
+        scratch.spans.push(span_of(&batch.bytes, bytes));
+    }
+    let args = Args::new(&batch.bytes, &scratch.spans);
+    if !granted.command_allowed(args.name()) {
+        return denied(Denied::Command);
+    }
+    if target_key.is_some_and(|key| !granted.key_allowed(key)) {
+        return denied(Denied::Key);
+    }
+    scratch.keys.clear();
+    let Some(facts) = facts(&args, &mut scratch.keys) else {
+        return denied(Denied::UnknownKeys);
+    };
+    let allowed = scratch.keys.iter().all(|place| {
+        args.get(*place as usize)
+            .is_some_and(|key| granted.key_allowed(key))
+    });
+    if !allowed {
+        return denied(Denied::Key);
+    }
+    Verdict {
+        denied: None,
+        readonly: facts.readonly,
+    }
+}
+
+/// Where `part`, which lies in `whole`, lies there.
+fn span_of(whole: &[u8], part: &[u8]) -> Span {
+    let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
+    Span {
+        start: u32::try_from(start).unwrap_or(u32::MAX),
+        len: u32::try_from(part.len()).unwrap_or(0),
+    }
+}

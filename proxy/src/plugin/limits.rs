@@ -1,0 +1,80 @@
+//! The bounds of one plugin: what an operator may set in `plugins.<name>.limits`, with the measured defaults.
+//!
+//! Plain numbers, no checks and no imports: `config` fills them in, `cell` and `frame` enforce them. What may not be
+//! changed, because a change would break a promise of the contract, is a constant at the end.
+
+/// The bounds of one plugin. The defaults come from measurements on prototypes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// CPU time of the worker's thread that one step may take after its first two epoch ticks, microseconds.
+    pub step_cpu_us: u64,
+    /// Wall time of one call, milliseconds. The host's timer ends a call that is older: `Cells::cancel`.
+    pub call_ms: u64,
+    /// Linear memory of one cell, bytes; at most `MEMORY_SLOT_BYTES`.
+    pub memory_bytes: usize,
+    /// Calls that share one cell.
+    pub calls_per_cell: u16,
+    /// Cells per worker and binding.
+    pub cells_max: u16,
+    /// Operations in one batch.
+    pub ops_per_batch: u16,
+    /// Steps of one call.
+    pub steps_per_call: u32,
+    /// Bytes of one batch, and of the results given to one `resume`.
+    pub bytes_in_flight: usize,
+    /// Bytes of one reply.
+    pub reply_bytes: usize,
+}
+
+impl Default for PluginLimits {
+    fn default() -> Self {
+        Self {
+            step_cpu_us: 2_000,
+            call_ms: 2_000,
+            memory_bytes: 16 * 1024 * 1024,
+            calls_per_cell: 32,
+            cells_max: 320,
+            ops_per_batch: 128,
+            steps_per_call: 1_000,
+            bytes_in_flight: 4 * 1024 * 1024,
+            reply_bytes: 1024 * 1024,
+        }
+    }
+}
+
+/// Room reserved for the memory of each instance, bytes: no plugin's `memory_bytes` may be more.
+pub const MEMORY_SLOT_BYTES: usize = 32 * 1024 * 1024;
+/// Native stack of a guest, bytes.
+pub const STACK_BYTES: usize = 64 * 1024;
+/// Elements of a guest's table (its function pointers).
+pub const TABLE_ELEMENTS: usize = 2_000;
+/// Largest plugin file, bytes.
+pub const MODULE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest manifest, bytes.
+pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
+/// Handlers of one plugin.
+pub const HANDLERS_MAX: usize = 1_024;
+/// Commands in one transaction.
+pub const TRANSACTION_COMMANDS_MAX: u16 = 1_024;
+/// Deepest nesting of a plugin's reply.
+pub const REPLY_DEPTH_MAX: usize = 32;
+/// Epoch ticks (milliseconds) before a step's CPU time is looked at.
+pub const STEP_TICKS: u64 = 2;
+/// A cell is replaced after this many calls, so that a slow leak ends.
+pub const CALLS_PER_CELL_LIFE: u64 = 1_000_000;
+/// An empty cell is dropped after this long, milliseconds; one per binding stays.
+pub const CELL_IDLE_MS: u64 = 10_000;
+/// After a trap a plugin runs one call per cell for this long, milliseconds.
+pub const QUARANTINE_MS: u64 = 60_000;
+/// This many traps within `QUARANTINE_MS` open the breaker.
+pub const BREAKER_TRAPS: usize = 5;
+/// First time that an open breaker refuses calls, milliseconds; it doubles up to the maximum.
+pub const BREAKER_FIRST_MS: u64 = 10_000;
+/// Longest time that an open breaker refuses calls, milliseconds.
+pub const BREAKER_MAX_MS: u64 = 300_000;
+/// Log lines kept per cell and step.
+pub const LOG_LINES_MAX: usize = 16;
+/// Log lines kept per binding until the host takes them.
+pub const LOG_LINES_KEPT: usize = 64;
+/// Longest log line of a guest, bytes.
+pub const LOG_LINE_BYTES: usize = 512;

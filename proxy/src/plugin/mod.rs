@@ -1,0 +1,31 @@
+//! Plugins: WebAssembly guests that answer or change commands, behind the contract of `patterns-wasm/sdk/wit/plugin.wit`.
+//!
+//! ```text
+//! file --engine--> Generation --cells--> start/resume/cancel --cell--> guest
+//!                                            |
+//! bindings: which command goes to which      v
+//! plugin?                                   Step: a reply, PASS, or a Batch of granted operations
+//! ```
+//!
+//! In come a command or the results of operations, out comes a `Step`; the caller carries it out. Everything here but
+//! `engine` (compiling, and the one ticker thread) is plain calls on one thread without sockets, clocks or locks. Nothing a
+//! guest does may panic, block longer than its CPU limit, or reach another guest. No module here may know of backends.
+
+pub mod batch;
+pub mod beside;
+pub mod bindings;
+mod cell;
+pub mod cells;
+pub mod engine;
+pub mod fault;
+pub mod frame;
+pub mod generation;
+pub mod glob;
+pub mod grants;
+pub mod health;
+pub mod host;
+pub mod limits;
+pub mod manifest;
+mod reply_check;
+pub mod room;
+pub mod shared;

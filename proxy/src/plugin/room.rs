@@ -1,0 +1,281 @@
+//! A cell with the calls that live in it, and what each call may do next.
+//!
+//! Owns the slot numbers that the guest sees as `call`, and per call the little that decides whether an out-frame is in
+//! place: kind, protocol, outstanding operations, whether its client has a reply, whether it has changed anything.
+//! `accept` turns a checked frame into a `Step` or says why it is out of place.
+
+use std::sync::Arc;
+
+use super::batch::{Batch, Numbered, Op};
+use super::cell::{Cell, EntryError, bad};
+use super::frame::{BadFrame, Kind, OutFrame, OutRules, StartHead};
+use super::generation::Generation;
+use super::grants::{Denied, Granted, Scratch, check};
+use super::limits::CALLS_PER_CELL_LIFE;
+
+/// What the host does next for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// The call has ended; this is the RESP reply. Empty when no client waits.
+    Done(Vec<u8>),
+    /// The call has ended; the command goes on as it came.
+    Pass,
+    /// This is the reply; carry out the batch. The call lives on, unless `batch.last`.
+    DoneBackground {
+        /// The RESP reply; empty when no client waits.
+        reply: Vec<u8>,
+        /// What to carry out.
+        batch: Batch,
+    },
+    /// Carry out the batch, then resume.
+    Pending(Batch),
+}
+
+impl Step {
+    /// Whether the call has ended with this step.
+    pub fn ends_call(&self) -> bool {
+        match self {
+            Self::Done(_) | Self::Pass => true,
+            Self::DoneBackground { batch, .. } => batch.last,
+            Self::Pending(_) => false,
+        }
+    }
+}
+
+/// A call in a cell.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) sequence: u32,
+    pub(super) head: StartHead,
+    pub(super) steps: u32,
+    next_op: u32,
+    outstanding: usize,
+    replied: bool,
+    changed: bool,
+}
+
+impl Call {
+    pub(super) fn new(sequence: u32, head: StartHead) -> Self {
+        Self {
+            sequence,
+            head,
+            steps: 0,
+            next_op: 0,
+            outstanding: 0,
+            replied: false,
+            changed: false,
+        }
+    }
+
+    /// Whether it may be started again after its cell was lost.
+    pub(super) fn is_replayable(&self) -> bool {
+        !self.replied && !self.changed
+    }
+
+    /// Notes that results came in.
+    pub(super) fn take_results(&mut self, count: usize) {
+        self.outstanding = self.outstanding.saturating_sub(count);
+    }
+
+    /// Notes that the call changed shared memory.
+    pub(super) fn mark_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// What the next out-frame is checked against.
+    pub(super) fn rules(&self, generation: &Generation) -> OutRules {
+        OutRules {
+            resp: self.head.resp,
+            silent: self.replied || !self.head.kind.has_client(),
+            ops_max: generation.limits.ops_per_batch,
+            bytes_max: generation.limits.bytes_in_flight,
+            reply_max: generation.limits.reply_bytes,
+            tasks: generation.manifest.task_numbers(),
+            next_op: self.next_op,
+        }
+    }
+
+    /// Turns a checked frame into a step: is it in place here, and what of it is granted?
+    pub(super) fn accept(
+        &mut self,
+        frame: OutFrame,
+        generation: &Generation,
+        granted: &Granted,
+        scratch: &mut Scratch,
+    ) -> Result<Step, EntryError> {
+        if self.head.kind == Kind::InMulti && !fits_multi(&frame, self.steps == 1) {
+            return Err(misplaced(BadFrame::OutOfPlace));
+        }
+        match frame {
+            OutFrame::Done(reply) => Ok(Step::Done(reply)),
+            OutFrame::Pass if self.replied || !self.head.kind.has_client() => {
+                Err(misplaced(BadFrame::OutOfPlace))
+            }
+            OutFrame::Pass => Ok(Step::Pass),
+            OutFrame::Pending(batch) => {
+                let batch = self.admit(batch, generation, granted, scratch)?;
+                Ok(Step::Pending(batch))
+            }
+            OutFrame::Background { reply, batch } => {
+                self.replied = true;
+                let mut batch = self.admit(batch, generation, granted, scratch)?;
+                if !batch.last && !granted.background() {
+                    for numbered in &mut batch.ops {
+                        numbered.denied = Some(Denied::Background);
+                    }
+                }
+                Ok(Step::DoneBackground { reply, batch })
+            }
+        }
+    }
+
+    /// Numbers the operations, marks those that are not granted, and counts what will come back.
+    fn admit(
+        &mut self,
+        mut batch: Batch,
+        generation: &Generation,
+        granted: &Granted,
+        scratch: &mut Scratch,
+    ) -> Result<Batch, EntryError> {
+        let mut ops = std::mem::take(&mut batch.ops);
+        let has_session = self.head.session != 0;
+        for Numbered { denied, op, .. } in &mut ops {
+            let verdict = check(granted, generation.facts, scratch, &batch, op, has_session);
+            *denied = verdict.denied;
+            self.changed |= !verdict.readonly;
+            self.outstanding += usize::from(op.gives_result() || verdict.denied.is_some());
+        }
+        self.next_op = self
+            .next_op
+            .wrapping_add(u32::try_from(ops.len()).unwrap_or(0));
+        batch.ops = ops;
+        if self.outstanding == 0 && !batch.last {
+            return Err(misplaced(BadFrame::NothingOutstanding));
+        }
+        Ok(batch)
+    }
+}
+
+/// Inside MULTI nothing may wait: an error, a pass, or one transaction; afterwards the reply.
+fn fits_multi(frame: &OutFrame, at_start: bool) -> bool {
+    match frame {
+        OutFrame::Done(reply) => !at_start || matches!(reply.first(), Some(b'-' | b'!')),
+        OutFrame::Pass => at_start,
+        OutFrame::Pending(batch) => {
+            at_start
+                && matches!(
+                    batch.ops.as_slice(),
+                    [Numbered {
+                        op: Op::Transaction { guard: None, .. },
+                        ..
+                    }]
+                )
+        }
+        OutFrame::Background { batch, .. } => {
+            let quiet = |numbered: &Numbered| {
+                matches!(
+                    numbered.op,
+                    Op::Notify { .. } | Op::UnwatchSession { .. } | Op::Spawn { .. }
+                )
+            };
+            !at_start && batch.last && batch.ops.iter().all(quiet)
+        }
+    }
+}
+
+pub(super) fn misplaced(why: BadFrame) -> EntryError {
+    bad(&why.to_string())
+}
+
+/// A cell and its calls.
+pub(super) struct Room {
+    pub(super) cell: Cell,
+    pub(super) generation: Arc<Generation>,
+    calls: Vec<Option<Call>>,
+    /// Free slot numbers; the last is taken next.
+    free: Vec<u16>,
+    live: u16,
+    life: u64,
+    retiring: bool,
+    /// When it last became empty.
+    pub(super) idle_since_ms: u64,
+}
+
+impl Room {
+    pub(super) fn new(cell: Cell, generation: Arc<Generation>, now_ms: u64) -> Self {
+        let size = generation.limits.calls_per_cell.max(1);
+        Self {
+            cell,
+            generation,
+            calls: (0..size).map(|_| None).collect(),
+            free: (0..size).rev().collect(),
+            live: 0,
+            life: 0,
+            retiring: false,
+            idle_since_ms: now_ms,
+        }
+    }
+
+    /// Whether another call may start here; `alone`: only as the one call.
+    pub(super) fn has_place(&self, alone: bool) -> bool {
+        !self.retiring && !self.free.is_empty() && (!alone || self.live == 0)
+    }
+
+    /// Takes a slot.
+    pub(super) fn seat(&mut self, call: Call) -> Option<u16> {
+        let slot = self.free.pop()?;
+        *self.calls.get_mut(usize::from(slot))? = Some(call);
+        self.live += 1;
+        self.life += 1;
+        Some(slot)
+    }
+
+    /// Frees a slot; a cell that is used up or swollen takes no further calls.
+    pub(super) fn leave(&mut self, slot: u16, now_ms: u64) {
+        let Some(place) = self.calls.get_mut(usize::from(slot)) else {
+            return;
+        };
+        if place.take().is_none() {
+            return;
+        }
+        self.free.push(slot);
+        self.live = self.live.saturating_sub(1);
+        self.retiring |= self.life >= CALLS_PER_CELL_LIFE;
+        if self.live == 0 {
+            self.idle_since_ms = now_ms;
+            let half = self.generation.limits.memory_bytes / 2;
+            self.retiring |= self.cell.memory_bytes() > half;
+        }
+    }
+
+    pub(super) fn call(&mut self, slot: u16) -> Option<&mut Call> {
+        self.calls.get_mut(usize::from(slot))?.as_mut()
+    }
+
+    /// The cell and one of its calls, to enter the one for the other.
+    pub(super) fn cell_and_call(&mut self, slot: u16) -> Option<(&mut Cell, &mut Call)> {
+        let call = self.calls.get_mut(usize::from(slot))?.as_mut()?;
+        Some((&mut self.cell, call))
+    }
+
+    /// Takes no further calls and may be dropped when empty.
+    pub(super) fn retire(&mut self) {
+        self.retiring = true;
+    }
+
+    pub(super) fn is_retiring(&self) -> bool {
+        self.retiring
+    }
+
+    pub(super) fn live(&self) -> u16 {
+        self.live
+    }
+
+    /// All calls, with their slots.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (u16, &Call)> {
+        self.calls
+            .iter()
+            .enumerate()
+            .filter_map(|(slot, call)| Some((u16::try_from(slot).ok()?, call.as_ref()?)))
+    }
+}
