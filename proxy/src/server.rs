@@ -53,8 +53,13 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Starts a gateway; it serves when this returns. `config_file` is shown in INFO.
-    pub fn start(config: Config, config_file: &str) -> Result<Self, StartError> {
+    /// Starts a gateway; it serves when this returns.
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_from(config, "")
+    }
+
+    /// Starts a gateway whose configuration was read from `config_file`, which INFO shows.
+    pub fn start_from(config: Config, config_file: &str) -> Result<Self, StartError> {
         let count = worker_count(config.workers);
         let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
         let (listeners, addresses) = bind_all(&config.pools)?;

@@ -294,6 +294,7 @@ impl Core {
             let key = request.args.get(position).unwrap_or_default();
             return self.forward_by_key(id, key, request.piece);
         }
+        let Some(session) = self.sessions.get(id) else { return };
         let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
