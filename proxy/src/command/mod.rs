@@ -1,10 +1,10 @@
 //! Command knowledge: what the gateway knows of each command of Redis and Valkey.
 //!
-//! In: a request's arguments. Out: a `&'static CommandSpec` (arity, flags, key specifications, rule), the places of its
-//! keys, or the error in Redis's own words. `table.rs` is generated from live servers, `newer.rs` and `overrides.rs` are
-//! written by hand; together they become one registry, built once on first use and never changed.
-//! Invariants: every spec, subcommands included, has its own dense `index` below `count()`; looking up a name
-//! allocates nothing; a command without a rule is refused. No routing and no I/O here.
+//! In: a request's arguments. Out: a `&'static CommandSpec` (arity, flags, key specifications, rule), the places of
+//! its keys, or the error in Redis's own words. `table.rs` is generated from live servers, `newer.rs` and
+//! `overrides.rs` are written by hand; together they become one registry, built once on first use and never
+//! changed. Invariants: every spec, subcommands included, has its own dense `index` below `count()`; looking up a
+//! name allocates nothing; a command without a rule is refused. No routing and no I/O here.
 
 pub mod flags;
 pub mod keys;

@@ -1,8 +1,9 @@
 //! Redis's pattern matching (`*`, `?`, `[a-z]`, `[^a]`, backslash), as CONFIG GET and COMMAND LIST use it.
 //!
-//! In: a pattern and a text. Out: whether they match, letters compared without case when asked for. It goes through the
-//! pattern as Redis's `stringmatchlen` does, with one way back to the last `*`, so that no pattern takes more than
-//! pattern times text steps. No allocation, no panic on any bytes; an unclosed `[` takes the rest of the pattern as its set.
+//! In: a pattern and a text. Out: whether they match, letters compared without case when asked for. It goes through
+//! the pattern as Redis's `stringmatchlen` does, with one way back to the last `*`, so that no pattern takes more
+//! than pattern times text steps. No allocation, no panic on any bytes; an unclosed `[` takes the rest of the
+//! pattern as its set.
 
 /// Whether the whole of `text` matches `pattern`.
 pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {

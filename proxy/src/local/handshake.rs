@@ -1,9 +1,9 @@
 //! HELLO, AUTH, RESET and SELECT: what a client sends first.
 //!
-//! In: the arguments, the identity and the password that is asked for. Out: the reply, and the identity changed when the
-//! command succeeded; a command that fails changes nothing. Words and order of checks are Redis 7.0's, since clients
-//! compare them. Passwords are compared in time that does not depend on where they differ.
-//! The gateway has one user, `default`, and one database, 0.
+//! In: the arguments, the identity and the password that is asked for. Out: the reply, and the identity changed
+//! when the command succeeded; a command that fails changes nothing. Words and order of checks are Redis 7.0's,
+//! since clients compare them. Passwords are compared in time that does not depend on where they differ. The
+//! gateway has one user, `default`, and one database, 0.
 
 use super::{Facts, REDIS_VERSION};
 use crate::resp::args::Args;

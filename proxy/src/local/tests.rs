@@ -1,9 +1,9 @@
 //! What the gateway answers itself, byte for byte.
 //!
-//! Replies marked as recorded are those of redis-server 7.0.15 (SETINFO and NO-TOUCH: of Valkey 9.1) to the same request
-//! on a fresh connection; only the connection's number and the version differ. A script is a list of requests and
-//! replies on one connection, so that state is seen through replies and not through fields.
-//! The facts are those of a gateway with password `pw` where a test says so, else without.
+//! Replies marked as recorded are those of redis-server 7.0.15 (SETINFO and NO-TOUCH: of Valkey 9.1) to the same
+//! request on a fresh connection; only the connection's number and the version differ. A script is a list of
+//! requests and replies on one connection, so that state is seen through replies and not through fields. The facts
+//! are those of a gateway with password `pw` where a test says so, else without.
 
 use super::*;
 use crate::command::resolve::resolve;

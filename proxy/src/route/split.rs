@@ -1,10 +1,11 @@
 //! A command with many keys, cut into one request per shard.
 //!
-//! In: the arguments of MGET, MSET, DEL, UNLINK, EXISTS or TOUCH and the shard of each key. Out: parts, each a complete
-//! request for one shard with the places of its keys in the original. Keys keep their order within a shard, and a
-//! key that is named twice is sent twice, so that the sum of the parts counts as one server would.
-//! Invariants: every key is in exactly one part; a part holds at most `SPLIT_PART_KEYS_MAX` keys and, but for a single
-//! larger key and value, `SPLIT_PART_BYTES_MAX` bytes. Several parts of one shard are in order and go one after another.
+//! In: the arguments of MGET, MSET, DEL, UNLINK, EXISTS or TOUCH and the shard of each key. Out: parts, each a
+//! complete request for one shard with the places of its keys in the original. Keys keep their order within a
+//! shard, and a key that is named twice is sent twice, so that the sum of the parts counts as one server would.
+//! Invariants: every key is in exactly one part; a part holds at most `SPLIT_PART_KEYS_MAX` keys and, but for a
+//! single larger key and value, `SPLIT_PART_BYTES_MAX` bytes. Several parts of one shard are in order and go one
+//! after another.
 
 use crate::command::rule::JoinRule;
 use crate::limits::{SPLIT_PART_BYTES_MAX, SPLIT_PART_KEYS_MAX};

@@ -1,8 +1,8 @@
 //! Who a client is: its number, names, protocol, and whether it may do anything.
 //!
 //! In: what HELLO, AUTH, RESET, CLIENT SETNAME and CLIENT SETINFO say. Out: the facts that replies, CLIENT INFO and the
-//! choice of lane need. Names hold what Redis allows: printable bytes without spaces, so that CLIENT LIST stays readable
-//! by clients that split it at spaces; each is bounded by `limits::CLIENT_TEXT_BYTES_MAX`.
+//! choice of lane need. Names hold what Redis allows: printable bytes without spaces, so that CLIENT LIST stays
+//! readable by clients that split it at spaces; each is bounded by `limits::CLIENT_TEXT_BYTES_MAX`.
 //! Passwords are not kept or compared here.
 
 use crate::limits::CLIENT_TEXT_BYTES_MAX;
