@@ -33,6 +33,8 @@ use crate::resp::{value, write};
 #[derive(Debug)]
 pub(crate) struct ActiveExec {
     session: SessionId,
+    /// The session's number, as plugins know it, also when the session has closed meanwhile.
+    session_number: u64,
     place: Place,
     pool: u16,
     elements: Vec<Element>,
@@ -59,6 +61,7 @@ impl Core {
     ) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let place = session.pending.push();
+        let session_number = session.identity.id;
         let mut elements = Vec::with_capacity(commands.len());
         let mut requests = Vec::with_capacity(commands.len());
         for queued in commands {
@@ -68,7 +71,7 @@ impl Core {
             }
             elements.push(element);
         }
-        let active = ActiveExec { session: id, place, pool: target.pool, elements };
+        let active = ActiveExec { session: id, session_number, place, pool: target.pool, elements };
         let exec = self.execs.insert(active);
         if requests.is_empty() {
             return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
@@ -216,8 +219,8 @@ impl Core {
                         list.extend_from_slice(share);
                     }
                     let said = self.resume_in_multi(
-                        (active.session, active.pool),
-                        binding,
+                        (active.session, active.session_number),
+                        (active.pool, binding),
                         call,
                         (number, &list),
                     );
@@ -230,8 +233,8 @@ impl Core {
 
     fn resume_in_multi(
         &mut self,
-        (session, pool): (SessionId, u16),
-        binding: u16,
+        session: (SessionId, u64),
+        (pool, binding): (u16, u16),
         call: CallId,
         (number, list): (u32, &[u8]),
     ) -> Vec<u8> {
