@@ -7,7 +7,7 @@
 
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::InProcess;
-use sluicegate_tests::herd::{connect, first_answered, nils, replies, send_all};
+use sluicegate_tests::herd::{connect, nils, replies, send_all, take_first_answered};
 use sluicegate_tests::plugins::{Entry, built, client_of_each_worker, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
@@ -97,7 +97,7 @@ fn missing_value_is_computed_once_and_all_who_wait_get_it() {
     for round in 0..3 {
         let key = format!("cache:missing:{round}");
         send_all(&mut clients, &["GET", &key]);
-        let mut leader = clients.swap_remove(first_answered(&mut clients));
+        let mut leader = take_first_answered(&mut clients);
         assert_eq!(leader.reply(), Value::Null);
         let set = leader.command(&["SETEX", &key, "100", "new"]);
         assert_eq!(set, Value::ok());
@@ -167,7 +167,7 @@ fn leader_whose_connection_closes_is_followed_before_its_lease_ends() {
             let mut waiters = connect(&site.gateways, 8);
             send_all(&mut waiters, &["GET", &missing]);
             drop(leader);
-            let mut next = waiters.swap_remove(first_answered(&mut waiters));
+            let mut next = take_first_answered(&mut waiters);
             assert_eq!(next.reply(), Value::Null, "{asking:?}");
             let set = next.command(&["SETEX", &missing, "100", "new"]);
             assert_eq!(set, Value::ok());
@@ -363,13 +363,11 @@ fn fill_inside_multi_ends_the_lease_and_wakes_those_who_wait() {
     let mut watchers = client_of_each_worker(site.gateways[0].address(), WORKERS);
     waiter.send(&["GET", KEY]);
     eventually_true("the read to wait", || {
-        watchers.iter_mut().any(|watcher| stat(watcher, "waits") > 0)
+        watchers
+            .iter_mut()
+            .any(|watcher| stat(watcher, "waits") > 0)
     });
-    let commands: [&[&str]; 3] = [
-        &["SETEX", KEY, "100", "new"],
-        &["TTL", KEY],
-        &["GET", KEY],
-    ];
+    let commands: [&[&str]; 3] = [&["SETEX", KEY, "100", "new"], &["TTL", KEY], &["GET", KEY]];
     let done = transaction(&mut leader, &commands);
     let expected = [Value::ok(), Value::Integer(100), Value::bulk("new")];
     assert_eq!(done, expected, "SETEX, TTL and GET in one transaction");
@@ -379,7 +377,10 @@ fn fill_inside_multi_ends_the_lease_and_wakes_those_who_wait() {
         let found = site.shards.iter().map(ttl);
         found.into_iter().find(|ttl| *ttl > Value::Integer(0))
     });
-    assert!(stored > Value::Integer(650), "soft TTL and grace: {stored:?}");
+    assert!(
+        stored > Value::Integer(650),
+        "soft TTL and grace: {stored:?}"
+    );
 }
 
 /// A count of CACHE.STATS, of this client's worker.

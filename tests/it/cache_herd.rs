@@ -57,7 +57,9 @@ impl Herd<'_> {
     fn check(&self, value: &Value, sent: Instant) {
         let number: usize = value.text().parse().expect("a value is a number");
         let fill = self.fills.lock().expect("no thread has failed")[number];
-        let age = fill.answered.map(|answered| sent.saturating_duration_since(answered));
+        let age = fill
+            .answered
+            .map(|answered| sent.saturating_duration_since(answered));
         let oldest = Duration::from_millis(SOFT_TTL_MS + GRACE_MS) + CLOCK_STEP;
         assert!(age < Some(oldest), "value {number} is {age:?} old");
         if self.computing.load(Ordering::SeqCst) {
@@ -103,7 +105,9 @@ impl Herd<'_> {
     fn take_time(&self, number: usize) {
         let gone = || {
             let has = |shard: &RealServer| shard.client().command(&["EXISTS", KEY]);
-            self.shards.iter().all(|shard| has(shard) == Value::Integer(0))
+            self.shards
+                .iter()
+                .all(|shard| has(shard) == Value::Integer(0))
         };
         match number % 3 {
             0 => {}

@@ -43,7 +43,9 @@ fn yaml_of_pools(shards: &[RealServer]) -> String {
         settings: &[],
     });
     let mut text = format!("workers: {WORKERS}\n{}pools:\n", plugins_yaml(&plugins));
-    let addresses = shards.iter().map(|shard| format!("\"{}\"", shard.address()));
+    let addresses = shards
+        .iter()
+        .map(|shard| format!("\"{}\"", shard.address()));
     let addresses = addresses.collect::<Vec<_>>().join(", ");
     for (place, (fault, _)) in FAULTS.iter().enumerate() {
         let lines = [
@@ -119,7 +121,10 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     let mut workers = client_of_each_worker(gateway.address(), WORKERS);
     for _ in 0..5 {
         let reply = workers[0].line("GET panic");
-        assert!(reply.is_error("PLUGINERR bad: trap unreachable"), "{reply:?}");
+        assert!(
+            reply.is_error("PLUGINERR bad: trap unreachable"),
+            "{reply:?}"
+        );
     }
     for request in ["GET panic", "GET fine", "MISBEHAVE fine"] {
         let reply = workers[0].line(request);
@@ -133,7 +138,10 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     ask(&mut workers[0], &others);
     assert_eq!(workers[1].line("GET fine"), Value::ok());
     let crashes = |client: &mut Client| binding_rows(client)[0].number("crashes");
-    assert_eq!([0, 1].map(|place: usize| crashes(&mut workers[place])), [5, 0]);
+    assert_eq!(
+        [0, 1].map(|place: usize| crashes(&mut workers[place])),
+        [5, 0]
+    );
 
     let old = binding_rows(&mut workers[0]).swap_remove(0);
     let good = std::fs::read(built("misbehaving/misbehaving")).expect("read a guest");

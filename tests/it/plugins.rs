@@ -132,7 +132,11 @@ fn command_that_one_binding_passes_reaches_the_next() {
 fn operation_that_is_not_granted_is_denied_and_says_what_is_missing() {
     let cases: [(&[&str], &str, &str); 4] = [
         (&[], "pass:1", ""),
-        (&[], "other:1", "ERR denied: a key is outside the granted patterns"),
+        (
+            &[],
+            "other:1",
+            "ERR denied: a key is outside the granted patterns",
+        ),
         (
             &["grant: {commands: [SET], keys: [\"*\"]}"],
             "pass:1",
@@ -171,7 +175,10 @@ fn missing_plugin_file_stops_the_start_unless_it_is_optional() {
         yaml_with(&shards, &[entry], &["{use: absent, keys: [\"*\"]}"])
     };
     let refused = InProcess::try_start(&yaml(&[])).expect_err("there is no such file");
-    assert!(refused.contains("sluicegate-no-such-plugin.wasm"), "{refused}");
+    assert!(
+        refused.contains("sluicegate-no-such-plugin.wasm"),
+        "{refused}"
+    );
     let gateway = InProcess::start(&yaml(&["optional: true"]));
     let mut client = gateway.client();
     assert_eq!(client.line("SET a 1"), Value::ok());
@@ -181,8 +188,7 @@ fn missing_plugin_file_stops_the_start_unless_it_is_optional() {
 /// What each client does while files are replaced: hooks, a command of a plugin's own, and a key without plugins.
 fn ask_all_ways(client: &mut Client, user: usize, round: usize) {
     let value = format!("{user}-{round}");
-    let [passed, cached, plain] =
-        ["pass", "cache", "plain"].map(|kind| format!("{kind}:{user}"));
+    let [passed, cached, plain] = ["pass", "cache", "plain"].map(|kind| format!("{kind}:{user}"));
     let stored = || Value::bulk(&value);
     let asked: [(&[&str], Value); 8] = [
         (&["SET", &passed, &value], Value::ok()),
@@ -248,9 +254,17 @@ fn refused_files(good: &[u8]) -> Vec<Refused> {
     };
     let pass = std::fs::read(built("pass")).expect("read a plugin");
     vec![
-        ("text", b"no plugin at all".to_vec(), "not a WebAssembly module"),
+        (
+            "text",
+            b"no plugin at all".to_vec(),
+            "not a WebAssembly module",
+        ),
         ("empty", Vec::new(), "not a WebAssembly module"),
-        ("half", good[..good.len() / 2].to_vec(), "not a WebAssembly module"),
+        (
+            "half",
+            good[..good.len() / 2].to_vec(),
+            "not a WebAssembly module",
+        ),
         ("no_plugin", guest("no_plugin"), "is this a plugin?"),
         ("wasi", guest("wasi_import"), "WASI"),
         ("other_abi", guest("other_abi"), "ABI 2.0.0"),

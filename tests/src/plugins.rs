@@ -48,10 +48,8 @@ impl PluginFile {
     pub fn copy_of(name: &str) -> PluginFile {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!(
-            "sluicegate-plugin-{}-{number}",
-            std::process::id()
-        ));
+        let folder =
+            std::env::temp_dir().join(format!("sluicegate-plugin-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for a plugin");
         let file = PluginFile {
             path: folder.join("plugin.wasm"),
