@@ -27,3 +27,4 @@ pub mod core;
 pub mod io;
 pub mod server;
 pub mod cli;
+pub mod demo;
