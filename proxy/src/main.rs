@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
-use sluicegate::plugin::glob;
+use sluicegate::plugin::glob::Pattern;
 use sluicegate::server::Gateway;
 use sluicegate::{command, resp};
 
@@ -153,5 +153,9 @@ fn explain_command(
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
     let keys: Vec<&[u8]> =
         places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, glob::matches))
+    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+}
+
+fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
+    Pattern::new(pattern).matches(key)
 }
