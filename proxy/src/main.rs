@@ -3,14 +3,14 @@
 //! Exit codes: 0 all well; 1 the configuration has faults, the gateway could not start or what was asked for does
 //! not exist; 2 wrong usage (clap's). Logs go to standard error, as text or one JSON object a line.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
-use sluicegate::plugin::glob;
+use sluicegate::plugin::glob::Pattern;
 use sluicegate::server::Gateway;
 use sluicegate::{command, demo, resp};
 
@@ -94,7 +94,10 @@ fn start_log(format: LogFormat, command: &Command) {
     let level = if matches!(command, Command::Demo { .. }) { "warn" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -167,5 +170,9 @@ fn explain_command(
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
     let keys: Vec<&[u8]> =
         places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, glob::matches))
+    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+}
+
+fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
+    Pattern::new(pattern).matches(key)
 }

@@ -90,7 +90,13 @@ fn command_on_a_connection_that_breaks_has_an_unknown_outcome() {
     let mut client = gateway.client();
     assert_eq!(client.command(&["GET", &keys[0]]), Value::bulk("v"));
     shards[0].pause();
-    client.send_raw(&[request(&["SET", &keys[0], "x"]), request(&["GET", &keys[1]])].concat());
+    client.send_raw(
+        &[
+            request(&["SET", &keys[0], "x"]),
+            request(&["GET", &keys[1]]),
+        ]
+        .concat(),
+    );
     let mut other = gateway.client();
     for _ in 0..3 {
         assert_eq!(other.command(&["GET", &keys[1]]), Value::bulk("v"));

@@ -133,7 +133,9 @@ fn introduce(screen: &Screen, server: &Path, stage: &Stage) {
     screen.row(&format!("gateway   {}", stage.address));
     if stage.address.port() != stage::PORT {
         let port = stage::PORT;
-        screen.row(&format!("          (port {port} is taken by another program, so it is a free one)"));
+        screen.row(&format!(
+            "          (port {port} is taken by another program, so it is a free one)"
+        ));
     }
     screen.row(&format!("plugins   {}", stage.plugins.join(", ")));
     screen.row(&format!("config    {}", stage.config_file().display()));
@@ -142,10 +144,21 @@ fn introduce(screen: &Screen, server: &Path, stage: &Stage) {
 fn invite(screen: &Screen, stage: &Stage) {
     let port = stage.address.port();
     screen.text("It is yours until Ctrl-C. In another terminal:");
-    screen.row(&format!("redis-cli -p {port}                          any command; INFO plugins; CACHE.STATS"));
-    screen.row(&format!("redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"));
-    screen.row(&format!("sluicegate explain -c {} GET user:1", stage.config_file().display()));
+    screen.row(&format!(
+        "redis-cli -p {port}                          any command; INFO plugins; CACHE.STATS"
+    ));
+    screen.row(&format!(
+        "redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"
+    ));
+    screen.row(&format!(
+        "sluicegate explain -c {} GET user:1",
+        stage.config_file().display()
+    ));
     for shard in &stage.shards {
-        screen.row(&format!("redis-cli -p {:<5}                         shard {} itself", shard.address.port(), shard.name));
+        screen.row(&format!(
+            "redis-cli -p {:<5}                         shard {} itself",
+            shard.address.port(),
+            shard.name
+        ));
     }
 }

@@ -27,7 +27,11 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self { colour: std::io::stdout().is_terminal(), held: 0, failed: 0 }
+        Self {
+            colour: std::io::stdout().is_terminal(),
+            held: 0,
+            failed: 0,
+        }
     }
 
     /// A line without indent.
@@ -111,8 +115,13 @@ fn put(text: &str) {
 
 /// A word of a command, in quotes where redis-cli would need them.
 fn shown_word(word: &str) -> String {
-    let plain = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-    if plain { word.to_owned() } else { quoted(word.as_bytes()) }
+    let plain = !word.is_empty()
+        && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
+    if plain {
+        word.to_owned()
+    } else {
+        quoted(word.as_bytes())
+    }
 }
 
 /// `text` in lines of at most `width` characters, broken behind a space or comma where there is one.
@@ -120,7 +129,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in text.split_inclusive([' ', ',']) {
-        if line.chars().count() + word.trim_end().chars().count() > width && !line.trim().is_empty() {
+        if line.chars().count() + word.trim_end().chars().count() > width && !line.trim().is_empty()
+        {
             lines.push(std::mem::take(&mut line));
         }
         for character in word.chars() {
@@ -131,7 +141,10 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines.push(line);
-    lines.iter().map(|line| line.trim_end().to_owned()).collect()
+    lines
+        .iter()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -157,14 +170,23 @@ mod tests {
 
     #[test]
     fn words_that_a_shell_of_redis_would_split_are_quoted() {
-        for (word, expected) in [("a:1", "a:1"), ("", "\"\""), ("a b", "\"a b\""), ("{x}", "{x}")] {
+        for (word, expected) in [
+            ("a:1", "a:1"),
+            ("", "\"\""),
+            ("a b", "\"a b\""),
+            ("{x}", "{x}"),
+        ] {
             assert_eq!(shown_word(word), expected);
         }
     }
 
     #[test]
     fn checks_are_counted() {
-        let mut screen = Screen { colour: false, held: 0, failed: 0 };
+        let mut screen = Screen {
+            colour: false,
+            held: 0,
+            failed: 0,
+        };
         screen.check("sums", "2", "2");
         screen.check("sums", "2", "3");
         assert_eq!(screen.counts(), (1, 1));

@@ -5,7 +5,7 @@
 //! is started from a real YAML file there, as a user's would be.
 
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,10 +20,11 @@ pub(super) const PORT: u16 = 6380;
 /// Plugins of the demo: the first is needed, the others are used if they are there.
 const PLUGINS: [&str; 2] = ["cache", "pass"];
 
-/// What runs while the tour runs. Fields are dropped in this order.
+/// What runs while the tour runs. The gateway ends first, then the fields in this order.
 #[derive(Debug)]
 pub(super) struct Stage {
-    gateway: Running,
+    /// Taken when it is shut down.
+    gateway: Option<Gateway>,
     pub(super) shards: Vec<Shard>,
     pub(super) config: Config,
     pub(super) address: SocketAddr,
@@ -31,13 +32,9 @@ pub(super) struct Stage {
     folder: Folder,
 }
 
-/// The gateway, until it is dropped.
-#[derive(Debug)]
-struct Running(Option<Gateway>);
-
-impl Drop for Running {
+impl Drop for Stage {
     fn drop(&mut self) {
-        if let Some(gateway) = self.0.take() {
+        if let Some(gateway) = self.gateway.take() {
             gateway.shutdown();
         }
     }
@@ -56,7 +53,11 @@ impl Drop for Folder {
 
 impl Stage {
     /// Starts everything.
-    pub(super) fn set_up(server: &Path, plugin_folder: &Path, stop: &Stop) -> Result<Self, DemoError> {
+    pub(super) fn set_up(
+        server: &Path,
+        plugin_folder: &Path,
+        stop: &Stop,
+    ) -> Result<Self, DemoError> {
         let folder = Folder(new_folder()?);
         let plugins = copy_plugins(plugin_folder, &folder.0)?;
         let shards = shards::start_all(server, &folder.0, stop)?;
@@ -68,10 +69,18 @@ impl Stage {
             }
             started => started?,
         };
-        let address = gateway.addresses().first().map(|(_, address)| *address);
-        let running = Running(Some(gateway));
-        let address = address.ok_or(DemoError::NoAddress)?;
-        Ok(Self { gateway: running, shards, config, address, plugins, folder })
+        let Some((_, address)) = gateway.addresses().first().cloned() else {
+            gateway.shutdown();
+            return Err(DemoError::NoAddress);
+        };
+        Ok(Self {
+            gateway: Some(gateway),
+            shards,
+            config,
+            address,
+            plugins,
+            folder,
+        })
     }
 
     /// A plugin's file, which the gateway watches.
@@ -86,12 +95,17 @@ impl Stage {
 }
 
 fn new_folder() -> Result<PathBuf, DemoError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let name = format!("sluicegate-demo-{}-{}", std::process::id(), now.as_millis());
     let folder = std::env::temp_dir().join(name);
     match std::fs::create_dir(&folder) {
         Ok(()) => Ok(folder),
-        Err(error) => Err(DemoError::File { file: folder, error }),
+        Err(error) => Err(DemoError::File {
+            file: folder,
+            error,
+        }),
     }
 }
 
@@ -115,8 +129,10 @@ fn start_gateway(
     shards: &[SocketAddr],
     plugins: &[&str],
 ) -> Result<(Gateway, Config), DemoError> {
-    std::fs::write(file, yaml(port, shards, plugins))
-        .map_err(|error| DemoError::File { file: file.to_path_buf(), error })?;
+    std::fs::write(file, yaml(port, shards, plugins)).map_err(|error| DemoError::File {
+        file: file.to_path_buf(),
+        error,
+    })?;
     let loaded = config::load(file).map_err(|faults| {
         DemoError::Config(faults.iter().map(|fault| format!("\n  {fault}")).collect())
     })?;
@@ -129,12 +145,16 @@ fn yaml(port: u16, shards: &[SocketAddr], plugins: &[&str]) -> String {
     let mut files = String::new();
     let mut bindings = String::new();
     for name in plugins {
-        files.push_str(&format!("  {name}: {{file: {name}.wasm, limits: {{call_timeout: 3s}}}}\n"));
+        files.push_str(&format!(
+            "  {name}: {{file: {name}.wasm, limits: {{call_timeout: 3s}}}}\n"
+        ));
         let config = match *name {
             "cache" => ", config: {grace: 20s, lease: 2s, wait: 1s}",
             _ => "",
         };
-        bindings.push_str(&format!("      - {{use: {name}, keys: [\"{name}:*\"]{config}}}\n"));
+        bindings.push_str(&format!(
+            "      - {{use: {name}, keys: [\"{name}:*\"]{config}}}\n"
+        ));
     }
     let lines = shards::NAMES.iter().zip(shards);
     let shards: String = lines
@@ -153,27 +173,33 @@ plugins:
     )
 }
 
-/// A port of this machine.
-pub(super) fn local(port: u16) -> SocketAddr {
-    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
     #[test]
     fn configuration_loads_with_three_named_shards_and_the_plugins_that_are_there() {
-        let shards = [local(7001), local(7002), local(7003)];
+        let shards = [7001, 7002, 7003].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
         for plugins in [&PLUGINS[..], &PLUGINS[..1]] {
             let text = yaml(PORT, &shards, plugins);
             let loaded = config::parse(&text, Path::new("gateway.yaml")).unwrap();
             assert_eq!(loaded.warnings, []);
             let pool = &loaded.config.pools[0];
-            let names: Vec<_> = pool.shards.iter().map(|shard| shard.name.as_str()).collect();
+            let names: Vec<_> = pool
+                .shards
+                .iter()
+                .map(|shard| shard.name.as_str())
+                .collect();
             assert_eq!(names, shards::NAMES);
             assert_eq!(pool.shards[1].address.to_string(), "127.0.0.1:7002");
-            let found: Vec<_> = loaded.config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
+            let found: Vec<_> = loaded
+                .config
+                .plugins
+                .iter()
+                .map(|plugin| plugin.name.as_str())
+                .collect();
             assert_eq!(found, plugins);
             assert_eq!(pool.bindings.len(), plugins.len());
         }

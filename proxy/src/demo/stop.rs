@@ -28,7 +28,9 @@ impl Stop {
     /// From now on the three signals no longer end the process: they are told here.
     pub(super) fn listen() -> io::Result<Self> {
         let (sender, signals) = sync_channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let registered = {
             let _context = runtime.enter();
             (
@@ -49,7 +51,9 @@ impl Stop {
             }
         };
         // Lives as long as the process: it waits for signals only.
-        std::thread::Builder::new().name("signals".into()).spawn(move || runtime.block_on(watch))?;
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || runtime.block_on(watch))?;
         Ok(Self { signals })
     }
 
@@ -111,7 +115,10 @@ mod tests {
         assert_eq!(stop.pause(Duration::from_millis(1)), Ok(()));
         tell(&sender);
         tell(&sender);
-        assert_eq!(stop.until(Duration::from_secs(60), || None::<()>), Err(Interrupted));
+        assert_eq!(
+            stop.until(Duration::from_secs(60), || None::<()>),
+            Err(Interrupted)
+        );
         assert_eq!(stop.check(), Ok(()));
         drop(sender);
         assert_eq!(stop.check(), Err(Interrupted));
