@@ -67,7 +67,11 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Run { config, workers } => run(&config, workers),
         Command::Check { file } => Ok(check::check(&file)),
-        Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
+        Command::Explain {
+            config,
+            pool,
+            command,
+        } => explain_command(&config, pool, &command),
     };
     match outcome {
         Ok(outcome) => {
@@ -85,7 +89,9 @@ fn main() -> ExitCode {
 fn start_log(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(std::io::stderr().is_terminal())
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
@@ -118,11 +124,16 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
     wait_for_signal().map_err(|error| error.to_string())?;
     tracing::info!("stopping: no new clients, answering what was asked");
     gateway.shutdown();
-    Ok(Outcome { text: String::new(), exit_code: 0 })
+    Ok(Outcome {
+        text: String::new(),
+        exit_code: 0,
+    })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut terminate = tokio::signal::unix::signal(kind)?;
@@ -133,11 +144,7 @@ fn wait_for_signal() -> std::io::Result<()> {
     })
 }
 
-fn explain_command(
-    file: &Path,
-    pool: Option<String>,
-    words: &[String],
-) -> Result<Outcome, String> {
+fn explain_command(file: &Path, pool: Option<String>, words: &[String]) -> Result<Outcome, String> {
     let config = load(file)?;
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     let mut raw = Vec::new();
@@ -148,13 +155,23 @@ fn explain_command(
     let spec = command::resolve::resolve(&args).map_err(|error| {
         let mut reply = Vec::new();
         error.write(&args, &mut reply);
-        String::from_utf8_lossy(&reply).trim_start_matches('-').to_owned()
+        String::from_utf8_lossy(&reply)
+            .trim_start_matches('-')
+            .to_owned()
     })?;
     let mut places = Vec::new();
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
-    let keys: Vec<&[u8]> =
-        places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+    let keys: Vec<&[u8]> = places
+        .iter()
+        .filter_map(|place| args.get(*place as usize))
+        .collect();
+    Ok(explain::explain(
+        &config,
+        pool.as_deref(),
+        &words,
+        &keys,
+        key_matches,
+    ))
 }
 
 fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
