@@ -12,7 +12,7 @@ use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
 use sluicegate::plugin::glob::Pattern;
 use sluicegate::server::Gateway;
-use sluicegate::{command, resp};
+use sluicegate::{command, demo, resp};
 
 /// One Redis endpoint over many shards, with patterns as WebAssembly plugins.
 #[derive(Parser)]
@@ -42,6 +42,12 @@ enum Command {
         #[arg(short, long)]
         workers: Option<u16>,
     },
+    /// Three shards, a gateway on 127.0.0.1:6380 and a guided tour; stays up until Ctrl-C
+    Demo {
+        /// End after the tour; the exit code says whether every step held
+        #[arg(long)]
+        once: bool,
+    },
     /// Tell all faults of a configuration, or what it means
     Check {
         /// The file
@@ -63,9 +69,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.log_format);
+    start_log(cli.log_format, &cli.command);
     let outcome = match cli.command {
         Command::Run { config, workers } => run(&config, workers),
+        Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
         Command::Explain {
             config,
@@ -86,9 +93,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat, command: &Command) {
+    // The demo's tour is to stay readable.
+    let level = if matches!(command, Command::Demo { .. }) { "warn" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
@@ -128,6 +137,11 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
         text: String::new(),
         exit_code: 0,
     })
+}
+
+fn run_demo(once: bool) -> Result<Outcome, String> {
+    let exit_code = demo::run(once).map_err(|error| error.to_string())?;
+    Ok(Outcome { text: String::new(), exit_code })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {

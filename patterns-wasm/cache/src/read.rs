@@ -163,12 +163,13 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
     let mut wait_ms = u64::from(config.wait_ms);
     let mut waited = false;
     loop {
-        let spent_ms = cx.mono_ms().saturating_sub(begun_ms);
+        // The wait runs from here on, also while the transaction is under way.
+        let asked_ms = cx.mono_ms();
+        let spent_ms = asked_ms.saturating_sub(begun_ms);
         let mut pause = pause(config, wait_ms, spent_ms);
         // Registered before the transaction is sent, so that no fill after it goes unnoticed.
         let wake = cx.wait_key(key, pause);
         let attempt = attempt(cx, config, key, &token).await?;
-        let asked_ms = cx.mono_ms();
         if let Some(reply) = settle(cx, config, key, &token, &attempt)? {
             return Ok(reply);
         }

@@ -163,6 +163,23 @@ fn waiter_alone_on_its_connection_gives_way_when_commands_come_behind_it() {
 }
 
 #[test]
+fn waiter_goes_on_waiting_when_the_shard_is_slow() {
+    for steps in 0..8 {
+        let mut world = world(1, steps);
+        assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
+        let waiter = world.send(0, 2, &["GET", "k"]);
+        for _ in 0..steps {
+            world.happen();
+        }
+        world.stall(10);
+        world.advance(60);
+        assert_eq!(world.reply(waiter), None, "stalled after {steps} steps");
+        world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+        assert_eq!(world.reply(waiter), Some(&Reply::bulk("v")));
+    }
+}
+
+#[test]
 fn deletion_voids_the_lease_and_wakes_a_new_leader() {
     for command in ["DEL k", "UNLINK k", "EXPIRE k 0"] {
         let mut world = world(2, 1);
