@@ -74,7 +74,11 @@ fn main() -> ExitCode {
         Command::Run { config, workers } => run(&config, workers),
         Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
-        Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
+        Command::Explain {
+            config,
+            pool,
+            command,
+        } => explain_command(&config, pool, &command),
     };
     match outcome {
         Ok(outcome) => {
@@ -129,7 +133,10 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
     wait_for_signal().map_err(|error| error.to_string())?;
     tracing::info!("stopping: no new clients, answering what was asked");
     gateway.shutdown();
-    Ok(Outcome { text: String::new(), exit_code: 0 })
+    Ok(Outcome {
+        text: String::new(),
+        exit_code: 0,
+    })
 }
 
 fn run_demo(once: bool) -> Result<Outcome, String> {
@@ -138,7 +145,9 @@ fn run_demo(once: bool) -> Result<Outcome, String> {
 }
 
 fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut terminate = tokio::signal::unix::signal(kind)?;
@@ -149,11 +158,7 @@ fn wait_for_signal() -> std::io::Result<()> {
     })
 }
 
-fn explain_command(
-    file: &Path,
-    pool: Option<String>,
-    words: &[String],
-) -> Result<Outcome, String> {
+fn explain_command(file: &Path, pool: Option<String>, words: &[String]) -> Result<Outcome, String> {
     let config = load(file)?;
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     let mut raw = Vec::new();
@@ -164,13 +169,23 @@ fn explain_command(
     let spec = command::resolve::resolve(&args).map_err(|error| {
         let mut reply = Vec::new();
         error.write(&args, &mut reply);
-        String::from_utf8_lossy(&reply).trim_start_matches('-').to_owned()
+        String::from_utf8_lossy(&reply)
+            .trim_start_matches('-')
+            .to_owned()
     })?;
     let mut places = Vec::new();
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
-    let keys: Vec<&[u8]> =
-        places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+    let keys: Vec<&[u8]> = places
+        .iter()
+        .filter_map(|place| args.get(*place as usize))
+        .collect();
+    Ok(explain::explain(
+        &config,
+        pool.as_deref(),
+        &words,
+        &keys,
+        key_matches,
+    ))
 }
 
 fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
