@@ -8,7 +8,7 @@
 //! ```
 //!
 //! ARCHITECTURE.md at the top of the repository says what each module owns and which modules it may import;
-//! the tidy test reads that list. 
+//! the tidy test reads that list.
 
 pub mod buffer;
 pub mod cli;

@@ -95,7 +95,11 @@ fn main() -> ExitCode {
 
 fn start_log(format: LogFormat, command: &Command) {
     // The demo's tour is to stay readable.
-    let level = if matches!(command, Command::Demo { .. }) { "warn" } else { "info" };
+    let level = if matches!(command, Command::Demo { .. }) {
+        "warn"
+    } else {
+        "info"
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
@@ -141,7 +145,10 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
 
 fn run_demo(once: bool) -> Result<Outcome, String> {
     let exit_code = demo::run(once).map_err(|error| error.to_string())?;
-    Ok(Outcome { text: String::new(), exit_code })
+    Ok(Outcome {
+        text: String::new(),
+        exit_code,
+    })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {

@@ -358,3 +358,37 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
         reading.join().expect("every reply of the deep pipeline");
     });
 }
+
+/// A large request goes over a connection of its own, and the order of its client's replies stays.
+#[test]
+fn large_request_goes_over_a_private_connection_in_order() {
+    let (shards, gateway, keys) = start(1, &["large_request: 64KiB"]);
+    let big = "x".repeat(300_000);
+    let mut client = Client::connect(gateway.address());
+    let pipeline = [
+        request(&["SET", &keys[0], "small"]),
+        request(&["SET", &keys[0], &big]),
+        request(&["STRLEN", &keys[0]]),
+        request(&["SET", &keys[0], &big[..200_000]]),
+        request(&["STRLEN", &keys[0]]),
+    ];
+    client.send_raw(&pipeline.concat());
+    let replies: Vec<Value> = (0..pipeline.len()).map(|_| client.reply()).collect();
+    let expected = [
+        Value::ok(),
+        Value::ok(),
+        Value::Integer(300_000),
+        Value::ok(),
+        Value::Integer(200_000),
+    ];
+    assert_eq!(replies, expected);
+    let connections = shards[0].client().command(&["CLIENT", "LIST"]).text();
+    let gateways = connections
+        .lines()
+        .filter(|line| !line.contains("cmd=client"))
+        .count();
+    assert_eq!(
+        gateways, 2,
+        "a shared and a private connection: {connections}"
+    );
+}

@@ -42,7 +42,21 @@ impl Core {
         skipped: usize,
         owner: Owner,
     ) {
-        let Some((id, timeout_ms, queue_max)) = self.usable_lane(target) else {
+        match self.lane_of(target) {
+            Some(id) => self.forward_on(id, target, (request, skipped), owner),
+            None => self.refuse_unreachable(target, owner),
+        }
+    }
+
+    /// Sends over a lane of `target`; the arguments are those of `forward_many`.
+    pub(crate) fn forward_on(
+        &mut self,
+        id: LaneId,
+        target: Target,
+        (request, skipped): (Piece<'_>, usize),
+        owner: Owner,
+    ) {
+        let Some((timeout_ms, queue_max)) = self.usable_lane(id, target) else {
             return self.refuse_unreachable(target, owner);
         };
         let now_ms = self.clock.now_ms;
@@ -67,10 +81,9 @@ impl Core {
         }
     }
 
-    /// The lane for `target` with the pool's time-out and queue bound, if a request may be put on it now.
-    fn usable_lane(&mut self, target: Target) -> Option<(LaneId, u64, ShardQueue)> {
+    /// The time-out and queue bound of `target`'s pool, if a request may be put on the lane `id` now.
+    fn usable_lane(&mut self, id: LaneId, target: Target) -> Option<(u64, ShardQueue)> {
         let now_ms = self.clock.now_ms;
-        let id = self.lane_of(target)?;
         let config = &self.pools.get(usize::from(target.pool))?.config;
         let (timeout_ms, queue_max) = (timeout_ms(config), config.shard_queue);
         let lane = self.lanes.get_mut(id)?;
@@ -82,7 +95,7 @@ impl Core {
             lane.attempts = lane.attempts.saturating_add(1);
             self.wake.connect.push(id);
         }
-        Some((id, timeout_ms, queue_max))
+        Some((timeout_ms, queue_max))
     }
 
     /// The lane for `target`, made if there is none.
@@ -111,11 +124,14 @@ impl Core {
                 let (Ok(pool), Ok(shard)) = (u16::try_from(pool), u16::try_from(shard)) else {
                     return;
                 };
-                self.usable_lane(Target {
+                let target = Target {
                     pool,
                     shard,
                     protocol_index: 0,
-                });
+                };
+                if let Some(id) = self.lane_of(target) {
+                    self.usable_lane(id, target);
+                }
             }
         }
     }
@@ -202,6 +218,7 @@ impl Core {
             };
             self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
         }
+        self.drop_private_lane(id);
         self.run_ready_tasks();
     }
 

@@ -80,6 +80,8 @@ pub struct Lane {
     pub last_fault: String,
     /// Attempts since the last connection that worked.
     pub attempts: u32,
+    /// Whether it serves one large request at a time.
+    pub is_private: bool,
     /// Whether the shard lets us use MULTI.
     pub multi_allowed: bool,
     /// Whether the lane is in the worker's list of those to wake.
@@ -114,6 +116,7 @@ impl Lane {
             state: LaneState::Closed { retry_at_ms: 0 },
             last_fault: String::new(),
             attempts: 0,
+            is_private: false,
             multi_allowed: true,
             to_wake: false,
             timer_set: false,

@@ -23,6 +23,7 @@ pub mod hook;
 pub mod ids;
 pub mod lane;
 pub mod plugins;
+pub mod private;
 pub mod reply;
 pub mod request;
 pub mod session;
@@ -90,6 +91,8 @@ pub struct Pool {
     pub shard_names: Vec<String>,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
+    /// Its lanes for large requests, whatever their shard.
+    pub private_lanes: Vec<LaneId>,
     /// Its plugins.
     pub plugins: Option<PoolPlugins>,
     /// Sessions of this pool in this worker.
@@ -116,6 +119,7 @@ impl Pool {
             topology: topology.with_seed(seed),
             shard_names,
             lanes,
+            private_lanes: Vec::new(),
             plugins,
             sessions: 0,
         }

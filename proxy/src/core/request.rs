@@ -200,6 +200,19 @@ impl Core {
         if session.pending.len() >= limits::SESSION_PENDING_MAX {
             return false;
         }
+        if let Some(place) = session.large_place {
+            if session.pending.awaits(place) {
+                session.held = true;
+                return false;
+            }
+            session.large_place = None;
+        }
+        if self.is_large(id, args.raw().len()) && !self.large_may_run(id) {
+            return self.hold(id);
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         if session.tasks.is_empty() {
             return true;
         }
@@ -209,6 +222,14 @@ impl Core {
             session.held = held;
         }
         !held
+    }
+
+    /// Lets the next request wait; a session is looked at again whenever one of its replies goes out.
+    fn hold(&mut self, id: SessionId) -> bool {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.held = true;
+        }
+        false
     }
 
     fn inline_request(&mut self, id: SessionId, line: &[u8]) {
@@ -372,6 +393,12 @@ impl Core {
             pool: session.pool,
             shard,
             protocol_index: session.protocol_index(),
+        };
+        if self.is_large(id, piece.bytes().len()) {
+            return self.forward_large(id, target, piece);
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
         };
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
