@@ -173,7 +173,8 @@ fn broken_requests_get_a_plain_servers_words_after_earlier_replies() {
             String::from_utf8_lossy(&client.read_to_close()).into_owned()
         };
         let shown = &case[..case.len().min(40)];
-        let (ours, theirs) = (said(gateway.address()), said(plain.address()));
+        eprintln!("case: {shown:?}");
+        let (theirs, ours) = (said(plain.address()), said(gateway.address()));
         assert!(
             theirs.contains("-ERR Protocol error"),
             "{shown:?} is no error to a plain server: {theirs}"
