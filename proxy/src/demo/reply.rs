@@ -226,7 +226,7 @@ mod tests {
             "1) 1) (integer) 1",
             "   2) (integer) 2",
             "2) 1# a => b",
-            "          c",
+            "           c",
         ];
         assert_eq!(reply.lines(), expected);
         assert_eq!(Reply::Array(Vec::new()).lines(), ["[]"]);
