@@ -68,23 +68,45 @@ struct World {
 #[test]
 fn sessions_over_faulty_shards_get_every_reply_once_in_order_and_only_their_own() {
     let first = Rng::from_env(1).seed();
-    let count = if std::env::var("SEED").is_ok() { 1 } else { SEEDS };
+    let count = if std::env::var("SEED").is_ok() {
+        1
+    } else {
+        SEEDS
+    };
     let mut replies = 0;
     for seed in first..first + count {
         replies += World::new(seed).run();
     }
-    assert!(replies > 100 * usize::try_from(count).unwrap_or(0), "the clients hardly got replies: {replies}");
+    assert!(
+        replies > 100 * usize::try_from(count).unwrap_or(0),
+        "the clients hardly got replies: {replies}"
+    );
 }
 
 impl World {
     fn new(seed: u64) -> World {
         let shards = (0..3)
-            .map(|n| ShardConfig::named(&format!("s{n}"), Address::Tcp { host: "fake".into(), port: n + 1 }))
+            .map(|n| {
+                ShardConfig::named(
+                    &format!("s{n}"),
+                    Address::Tcp {
+                        host: "fake".into(),
+                        port: n + 1,
+                    },
+                )
+            })
             .collect();
-        let listen = Listen::Tcp { host: "127.0.0.1".into(), port: 0 };
+        let listen = Listen::Tcp {
+            host: "127.0.0.1".into(),
+            port: 0,
+        };
         let pool = PoolConfig::with_defaults("main", listen, shards);
         let topology = Topology::from_pool(&pool);
-        let setup = PoolSetup { config: Arc::new(pool), topology, bindings: Vec::new() };
+        let setup = PoolSetup {
+            config: Arc::new(pool),
+            topology,
+            bindings: Vec::new(),
+        };
         let pools = vec![sluicegate::core::Pool::new(setup, seed)];
         let mut world = World {
             rng: Rng::seeded(seed),
@@ -96,8 +118,13 @@ impl World {
             faults: true,
         };
         for _ in 0..CLIENTS {
-            let id = world.core.open_session(0, "client:0".into(), "gateway:0".into());
-            world.clients.push(Client { id, ..Client::default() });
+            let id = world
+                .core
+                .open_session(0, "client:0".into(), "gateway:0".into());
+            world.clients.push(Client {
+                id,
+                ..Client::default()
+            });
         }
         world
     }
@@ -122,8 +149,17 @@ impl World {
             }
         }
         for (number, client) in self.clients.iter().enumerate() {
-            assert_eq!(client.outgoing.len(), 0, "client {number} could not send all");
-            assert_eq!(client.expected.len(), 0, "client {number} misses replies: {:?}", client.expected);
+            assert_eq!(
+                client.outgoing.len(),
+                0,
+                "client {number} could not send all"
+            );
+            assert_eq!(
+                client.expected.len(),
+                0,
+                "client {number} misses replies: {:?}",
+                client.expected
+            );
             assert_eq!(client.received.len(), 0, "client {number} got half a reply");
             assert_eq!(client.sent, client.replies);
         }
@@ -143,7 +179,11 @@ impl World {
                 self.client_reads(client, len);
             }
             9 => {
-                let ms = if self.rng.one_in(20) { 6000 } else { self.rng.below(40) as u64 };
+                let ms = if self.rng.one_in(20) {
+                    6000
+                } else {
+                    self.rng.below(40) as u64
+                };
                 self.advance(ms);
             }
             10 => self.break_something(),
@@ -154,7 +194,10 @@ impl World {
 
     fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.core.set_clock(Clock { now_ms: self.now_ms, unix_ms: self.now_ms });
+        self.core.set_clock(Clock {
+            now_ms: self.now_ms,
+            unix_ms: self.now_ms,
+        });
         self.core.on_time();
         self.collect_connects();
     }
@@ -186,7 +229,10 @@ impl World {
                     let request = std::iter::once(b"DEL".to_vec()).chain(keys).collect();
                     (request, Expected::Reply(reply))
                 }
-                2 => (vec![b"PING".to_vec()], Expected::Exactly(b"+PONG\r\n".to_vec())),
+                2 => (
+                    vec![b"PING".to_vec()],
+                    Expected::Exactly(b"+PONG\r\n".to_vec()),
+                ),
                 3 => {
                     let key = key(0);
                     self.transaction(number, &key);
@@ -232,7 +278,9 @@ impl World {
         }
         let len = len.min(client.outgoing.len());
         let bytes: Vec<u8> = client.outgoing.drain(..len).collect();
-        let Some(session) = self.core.session(client.id) else { return };
+        let Some(session) = self.core.session(client.id) else {
+            return;
+        };
         if session.input.is_empty() {
             self.core.client_input(client.id, &bytes);
         } else {
@@ -244,25 +292,36 @@ impl World {
     /// A client takes up to `len` bytes and checks every whole reply.
     fn client_reads(&mut self, number: usize, len: usize) {
         let client = &mut self.clients[number];
-        let Some((session, spare)) = self.core.session_and_spare(client.id) else { return };
+        let Some((session, spare)) = self.core.session_and_spare(client.id) else {
+            return;
+        };
         let mut left = len;
         while left > 0 && !session.out.is_empty() {
             let take = session.out.front().len().min(left);
-            client.received.extend_from_slice(&session.out.front()[..take]);
+            client
+                .received
+                .extend_from_slice(&session.out.front()[..take]);
             session.out.advance(take, spare);
             left -= take;
         }
         while let Some(len) = value_len(&client.received) {
             let reply: Vec<u8> = client.received.drain(..len).collect();
             let expected = client.expected.pop_front().unwrap_or_else(|| {
-                panic!("client {number} got a reply too many: {:?}", String::from_utf8_lossy(&reply))
+                panic!(
+                    "client {number} got a reply too many: {:?}",
+                    String::from_utf8_lossy(&reply)
+                )
             });
             client.replies += 1;
             let fits = match &expected {
                 Expected::Exactly(wanted) => *wanted == reply,
                 Expected::Reply(wanted) => *wanted == reply || reply.starts_with(b"-ERR shard 's"),
             };
-            assert!(fits, "client {number}: {:?} for {expected:?}", String::from_utf8_lossy(&reply));
+            assert!(
+                fits,
+                "client {number}: {:?} for {expected:?}",
+                String::from_utf8_lossy(&reply)
+            );
         }
     }
 
@@ -273,16 +332,25 @@ impl World {
         }
         let number = self.rng.below(CLIENTS);
         self.core.close_session(self.clients[number].id);
-        let id = self.core.open_session(0, "client:0".into(), "gateway:0".into());
+        let id = self
+            .core
+            .open_session(0, "client:0".into(), "gateway:0".into());
         let old = &self.clients[number];
         // Its keys must differ from those of the client before.
         let sent = old.sent + 1_000_000;
-        self.clients[number] = Client { id, sent, replies: sent, ..Client::default() };
+        self.clients[number] = Client {
+            id,
+            sent,
+            replies: sent,
+            ..Client::default()
+        };
     }
 
     fn break_something(&mut self) {
         let Some(id) = self.any_link() else { return };
-        let Some(link) = self.links.get_mut(&id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
         match self.rng.below(6) {
             0 => link.frozen = true,
             1 => link.frozen = false,
@@ -299,7 +367,11 @@ impl World {
 
     fn any_link(&mut self) -> Option<LaneId> {
         let ids: Vec<LaneId> = self.links.keys().copied().collect();
-        if ids.is_empty() { None } else { Some(ids[self.rng.below(ids.len())]) }
+        if ids.is_empty() {
+            None
+        } else {
+            Some(ids[self.rng.below(ids.len())])
+        }
     }
 
     fn close_link(&mut self, id: LaneId, fault: &str) {
@@ -313,9 +385,16 @@ impl World {
         self.collect_connects();
         for id in std::mem::take(&mut self.connecting) {
             if self.faults && self.rng.one_in(5) {
-                self.core.lane_closed(id, "is unreachable: connection refused");
+                self.core
+                    .lane_closed(id, "is unreachable: connection refused");
             } else {
-                self.links.insert(id, Link { connected: true, ..Link::default() });
+                self.links.insert(
+                    id,
+                    Link {
+                        connected: true,
+                        ..Link::default()
+                    },
+                );
                 self.core.lane_connected(id);
             }
         }
@@ -329,11 +408,19 @@ impl World {
         if let Some(fault) = self.core.lane(id).and_then(|lane| lane.to_close.take()) {
             return self.close_link(id, &fault);
         }
-        let Some(link) = self.links.get_mut(&id) else { return };
-        let Some((lane, spare)) = self.core.lane_and_spare(id) else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let Some((lane, spare)) = self.core.lane_and_spare(id) else {
+            return;
+        };
         while !lane.to_write().is_empty() {
             let all = lane.to_write().len();
-            let len = if self.faults { self.rng.below(all + 1) } else { all };
+            let len = if self.faults {
+                self.rng.below(all + 1)
+            } else {
+                all
+            };
             if len == 0 {
                 break;
             }
@@ -344,7 +431,11 @@ impl World {
             return;
         }
         answer_requests(link);
-        let len = if self.faults { self.rng.below(link.output.len() + 1) } else { link.output.len() };
+        let len = if self.faults {
+            self.rng.below(link.output.len() + 1)
+        } else {
+            link.output.len()
+        };
         let bytes: Vec<u8> = link.output.drain(..len).collect();
         self.deliver(id, &bytes);
     }
@@ -353,7 +444,9 @@ impl World {
         if bytes.is_empty() {
             return;
         }
-        let Some(lane) = self.core.lane(id) else { return };
+        let Some(lane) = self.core.lane(id) else {
+            return;
+        };
         let result = if lane.input_mut().is_empty() {
             self.core.lane_input(id, bytes)
         } else {

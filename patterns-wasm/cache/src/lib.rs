@@ -1,35 +1,64 @@
-//! The smallest plugin: every hooked command goes on as it came.
+//! One recompute per expiry: while one client refreshes a value, the others get the old one at once, and where there is
+//! no old one they wait for the new one instead of computing it too.
 //!
-//! It exists to measure what a hook costs, to test the way through the contract end to end, and to be read first by
-//! somebody who writes a plugin. `PASS.ECHO key` shows a command of its own: it sends one GET and answers its reply.
-//! It keeps no state and has no config.
+//! Values are stored with their TTL plus `grace`; after the soft TTL one reader per lease gets nil and recomputes with its
+//! ordinary SET or SETEX. Clients need no change: `read` and `write` hold the hooks, `lease` who computes, `ttl` the soft
+//! and hard times. The guarantee and its limits are on the pattern's page. Nothing about a call is kept outside its handler.
+
+pub mod config;
+pub mod lease;
+pub mod notice;
+pub mod read;
+pub mod stats;
+#[cfg(test)]
+mod tests;
+pub mod ttl;
+pub mod write;
 
 use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
 use sluicegate_plugin::cx::Cx;
-use sluicegate_plugin::error::{Error, Result};
-use sluicegate_plugin::plugin::NoConfig;
+use sluicegate_plugin::error::Result;
 use sluicegate_plugin::reply::Reply;
 
-async fn pass(cx: Cx, _args: Args) -> Result<Reply> {
-    cx.pass()
-}
-
-async fn echo(cx: Cx, args: Args) -> Result<Reply> {
-    if args.len() != 2 {
-        return Err(Error::arity("pass.echo"));
-    }
-    cx.call(cmd("GET").arg(args.key())).await
+async fn cache_stats(cx: Cx, _args: Args) -> Result<Reply> {
+    let config = cx.config::<config::Config>()?;
+    Ok(stats::reply(&cx, &config))
 }
 
 sluicegate_plugin::plugin! {
-    name: "pass",
+    name: "cache",
     version: "1.0.0",
-    config: NoConfig,
-    about: "no keys",
-    hooks: ["GET" => pass, "SET" => pass, "DEL" => pass, "INCR" => pass],
-    commands: ["PASS.ECHO" => echo { arity: 2, keys: (1, 1, 1), flags: ["readonly"] }],
-    tasks: [],
-    capabilities: { commands: ["GET"], wait: false, background: false, shared_bytes: 0 },
-    metrics: [],
+    config: config::Config,
+    about: "grace 20s: how long a value is kept after its TTL; lease 2s: how long a leader may take; wait 1s: how long a reader waits for a missing value; wait_behind 20ms: the same when its connection has other commands behind it; poll 50ms; on_wait_timeout miss or error; lease_mode key",
+    hooks: [
+        "GET" => read::get,
+        "GETEX" => read::getex,
+        "TTL" => read::ttl,
+        "PTTL" => read::ttl,
+        "EXPIRETIME" => read::expiretime,
+        "PEXPIRETIME" => read::expiretime,
+        "SET" => write::set,
+        "SETEX" => write::setex,
+        "PSETEX" => write::setex,
+        "EXPIRE" => write::expire,
+        "PEXPIRE" => write::expire,
+        "EXPIREAT" => write::expire,
+        "PEXPIREAT" => write::expire,
+        "PERSIST" => write::persist,
+        "DEL" => write::del,
+        "UNLINK" => write::del,
+    ],
+    commands: ["CACHE.STATS" => cache_stats { arity: 1, keys: (0, 0, 0), flags: ["readonly"] }],
+    tasks: ["release" => write::release, "void" => write::void],
+    capabilities: {
+        commands: [
+            "GET", "PTTL", "PEXPIRETIME", "GETEX", "SET", "PSETEX", "DEL", "UNLINK", "EVAL",
+            "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT",
+        ],
+        wait: true, background: true, shared_bytes: 65536,
+    },
+    metrics: [
+        "hits": "counter", "stale": "counter", "leaders": "counter", "waits": "counter",
+        "wait_timeouts": "counter", "fills": "counter", "handed_on": "counter",
+    ],
 }

@@ -17,12 +17,15 @@ use crate::reply::Reply;
 /// A handler under way.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = HandlerResult<Reply>>>>;
 
+/// Reads a JSON config, or says why it is refused.
+pub type ReadConfig = fn(&[u8]) -> Result<Rc<dyn Any>, String>;
+
 /// Everything the executor needs to know of a plugin.
 pub struct Plugin {
     /// The JSON manifest.
     pub manifest: &'static str,
     /// Reads the config.
-    pub init: fn(&[u8]) -> Result<Rc<dyn Any>, String>,
+    pub init: ReadConfig,
     /// Hooks, then commands, then tasks.
     pub handlers: &'static [fn(Cx, Args) -> HandlerFuture],
     /// The names of the tasks, the last of the handlers.

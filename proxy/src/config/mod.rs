@@ -176,6 +176,17 @@ pub enum Address {
     Unix { path: PathBuf },
 }
 
+/// As written in a file.
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix { path } => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
 /// How keys are spread over shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distribution {
@@ -371,13 +382,3 @@ mod fault_tests;
 mod nutcracker_tests;
 #[cfg(test)]
 mod tests;
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
-            Self::Unix { path } => write!(formatter, "{}", path.display()),
-        }
-    }
-}

@@ -12,9 +12,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::buffer::Piece;
+use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
-use crate::command::CommandSpec;
 use crate::core::forward::Target;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -23,9 +23,9 @@ use crate::core::{Core, wake_session};
 use crate::limits;
 use crate::resp::args::Args;
 use crate::resp::inline;
+use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
 use crate::route::{self, Plan};
 use crate::topology::ShardIndex;
-use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
 
 /// A whole request: its arguments, and its bytes in a form that can be kept without a copy if it is large.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,9 @@ impl Core {
         let mut scan = std::mem::take(&mut self.scan);
         let progress = self.run_requests(id, bytes, &mut scan);
         let rest = match progress {
-            Progress::Beginning(used) | Progress::More(used) => bytes.get(used..).unwrap_or_default(),
+            Progress::Beginning(used) | Progress::More(used) => {
+                bytes.get(used..).unwrap_or_default()
+            }
         };
         if !rest.is_empty()
             && let Some(session) = self.sessions.get_mut(id)
@@ -61,7 +63,9 @@ impl Core {
 
     /// Goes on with a session's own input: after a read into it, or when something that held it back has changed.
     pub fn client_input_grown(&mut self, id: SessionId, by_read: bool) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         if session.input.is_empty() || !(by_read || session.input_ready) {
             return;
         }
@@ -94,7 +98,13 @@ impl Core {
             }
             let shared: Bytes = input.split_to(len.min(input.len())).freeze();
             let args = Args::new(&shared, scan.spans());
-            self.request(id, Request { args, piece: Piece::shared(&shared) });
+            self.request(
+                id,
+                Request {
+                    args,
+                    piece: Piece::shared(&shared),
+                },
+            );
             scan.reset();
             return true;
         }
@@ -132,7 +142,9 @@ impl Core {
         let mut used = 0;
         for _ in 0..limits::TURN_REQUESTS_MAX {
             let rest = bytes.get(used..).unwrap_or_default();
-            let Some(limits) = self.request_limits(id) else { return Progress::Beginning(used) };
+            let Some(limits) = self.request_limits(id) else {
+                return Progress::Beginning(used);
+            };
             match scan.scan(rest, &limits) {
                 Scanned::Complete { len } => {
                     let raw = rest.get(..len).unwrap_or_default();
@@ -141,7 +153,13 @@ impl Core {
                         scan.reset();
                         return Progress::More(used);
                     }
-                    self.request(id, Request { args, piece: Piece::borrowed(raw) });
+                    self.request(
+                        id,
+                        Request {
+                            args,
+                            piece: Piece::borrowed(raw),
+                        },
+                    );
                     scan.reset();
                     used += len;
                 }
@@ -175,7 +193,9 @@ impl Core {
 
     /// Whether the next request may be carried out now; if not, the session is held until it may.
     fn may_run(&mut self, id: SessionId, args: &Args<'_>) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         session.held = false;
         if session.pending.len() >= limits::SESSION_PENDING_MAX {
             return false;
@@ -198,7 +218,13 @@ impl Core {
                 let mut scan = RequestScan::default();
                 if let Scanned::Complete { .. } = scan.scan(&raw, &RequestLimits::OPEN) {
                     let args = Args::new(&raw, scan.spans());
-                    self.request(id, Request { args, piece: Piece::borrowed(&raw) });
+                    self.request(
+                        id,
+                        Request {
+                            args,
+                            piece: Piece::borrowed(&raw),
+                        },
+                    );
                 }
             }
             Err(error) => self.protocol_error(id, &error),
@@ -217,7 +243,9 @@ impl Core {
 
     /// Whether more may be read from a client now.
     pub fn may_read(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         let bound = self
             .pools
             .get(usize::from(session.pool))
@@ -237,13 +265,22 @@ impl Core {
         if self.bytes_held <= self.bytes_max {
             return true;
         }
-        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
+        if self
+            .sessions
+            .get(id)
+            .is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES)
+        {
             // Waiting could not help: what fills the budget are unfinished requests such as this one.
-            self.refuse_next(id, "ERR the gateway's memory budget is used up; request not carried out");
+            self.refuse_next(
+                id,
+                "ERR the gateway's memory budget is used up; request not carried out",
+            );
             self.end_session(id, Closing::AfterReplies);
             return false;
         }
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         if !session.starved {
             session.starved = true;
             self.starved.push(id);
@@ -259,7 +296,9 @@ impl Core {
         self.stats.requests += 1;
         self.stats.input_bytes += request.args.raw().len() as u64;
         let now_ms = self.clock.now_ms;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.last_request_ms = now_ms;
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
@@ -275,7 +314,9 @@ impl Core {
     }
 
     fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.identity.last_command = Some(spec.index);
         if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
             return self.refuse_next(id, "NOAUTH Authentication required.");
@@ -294,8 +335,12 @@ impl Core {
             let key = request.args.get(position).unwrap_or_default();
             return self.forward_by_key(id, key, request.piece);
         }
-        let Some(session) = self.sessions.get(id) else { return };
-        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else {
+            return;
+        };
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
@@ -310,15 +355,24 @@ impl Core {
 
     /// The hot path: one key, one shard.
     fn forward_by_key(&mut self, id: SessionId, key: &[u8], piece: Piece<'_>) {
-        let Some(session) = self.sessions.get(id) else { return };
-        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else {
+            return;
+        };
         self.forward_to_shard(id, pool.topology.shard_of(key), piece);
     }
 
     fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let target =
-            Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let target = Target {
+            pool: session.pool,
+            shard,
+            protocol_index: session.protocol_index(),
+        };
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
     }

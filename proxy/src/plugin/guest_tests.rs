@@ -3,6 +3,7 @@
 //! What must hold: each fault answers its own stable text, costs at most its own cell, and leaves the engine able to run
 //! the next call; a file that is no plugin says what to do; a swap loses nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Arg, Op, Target};
@@ -110,9 +111,15 @@ fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
         ("resp3", FaultKind::BadReply),
         ("no-ops", FaultKind::BadReply),
     ];
+    // Much CPU time, so that on a busy machine no other fault ends as this one.
+    let limits = PluginLimits {
+        step_cpu_us: 100_000,
+        ..PluginLimits::default()
+    };
+    let generation = load("misbehaving/misbehaving.wasm", &limits, "").unwrap();
     for (fault, wanted) in cases {
         for later in [false, true] {
-            let mut cells = misbehaving();
+            let mut cells = Cells::new(Arc::clone(&generation), 0, 7);
             let found = if later {
                 let (id, _) = misbehave(&mut cells, &[fault, "later"]).unwrap();
                 wake(&mut cells, id).map(|step| (id, step))

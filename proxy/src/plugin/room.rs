@@ -175,7 +175,10 @@ fn fits_multi(frame: &OutFrame, at_start: bool) -> bool {
             let quiet = |numbered: &Numbered| {
                 matches!(
                     numbered.op,
-                    Op::Notify { .. } | Op::UnwatchSession { .. } | Op::Spawn { .. }
+                    Op::Notify { .. }
+                        | Op::WatchSession { .. }
+                        | Op::UnwatchSession { .. }
+                        | Op::Spawn { .. }
                 )
             };
             !at_start && batch.last && batch.ops.iter().all(quiet)

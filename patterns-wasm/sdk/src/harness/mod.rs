@@ -1,1 +1,12 @@
-//! x
+//! Plugins under `cargo test`: no WebAssembly, no gateway, no clock; everything is an argument or a seed.
+//!
+//! `instance` runs one plugin instance frame by frame, for scripted tests of single handlers. `world` is a small gateway
+//! with several workers over one fake `redis`, a virtual clock and seeded interleaving, for tests of what a pattern
+//! promises under concurrency: the same seed gives the same run. The frames in between are the real ones.
+
+pub mod frames;
+pub mod instance;
+mod lane;
+pub mod redis;
+mod tasks;
+pub mod world;

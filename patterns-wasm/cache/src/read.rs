@@ -1,0 +1,295 @@
+//! Reading: GET, GETEX, TTL and their relatives.
+//!
+//! ```text
+//! GET+PTTL -- fresh --> the value
+//!     |
+//!     v    one batch: WAIT-KEY, WATCH-SESSION, TX(take the lease, GET, PTTL)
+//!  won:  not fresh -> nil, this client computes      fresh -> the value, lease given back
+//!  lost: stale -> the stale value at once            missing -> wait for a notice, poll, try again
+//! ```
+//!
+//! A wait never outlasts `wait`, and hardly `wait_behind` when its connection has other commands to carry or is the
+//! leader's own. Inside MULTI one script does the same without waiting.
+
+use std::rc::Rc;
+
+use sluicegate_plugin::args::Args;
+use sluicegate_plugin::command::cmd;
+use sluicegate_plugin::cx::{Cx, Kind, Wait};
+use sluicegate_plugin::error::{Error, Result};
+use sluicegate_plugin::reply::Reply;
+use sluicegate_plugin::wait::{First, first};
+
+use crate::config::{Config, OnWaitTimeout};
+use crate::lease;
+use crate::notice::{self, Notice};
+use crate::stats::{self, Count};
+use crate::ttl::{self, Expiry, Life};
+
+/// Timers and clocks are whole milliseconds: a wait that ends this much early has still run its time.
+const CLOCK_SLACK_MS: u64 = 2;
+
+/// `GET key`
+pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
+    if args.len() != 2 {
+        return cx.pass();
+    }
+    let config = cx.config::<Config>()?;
+    if cx.kind() == Kind::InMulti {
+        return get_in_multi(&cx, &config, args.key()).await;
+    }
+    let (value, life) = look(&cx, &config, args.key()).await?;
+    if life == Life::Fresh {
+        stats::count(&cx, &config, Count::Hit);
+        return Ok(value);
+    }
+    compete(&cx, &config, args.key()).await
+}
+
+/// `GETEX key [option]`: a stale value is not made fresh by it, as an expired one could not be.
+pub async fn getex(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    let (key, now_ms) = (args.key(), cx.now_ms());
+    let Some(expiry) = ttl::read_getex(&args) else {
+        return cx.pass();
+    };
+    let in_multi = cx.kind() == Kind::InMulti;
+    if expiry == Expiry::None && in_multi {
+        return get_in_multi(&cx, &config, key).await;
+    }
+    let Some(command) = ttl::getex(key, expiry, config.grace_ms, now_ms) else {
+        return cx.pass();
+    };
+    if in_multi {
+        return first_row(cx.transaction(key, [command]).await?);
+    }
+    let (value, life) = look(&cx, &config, key).await?;
+    match life {
+        Life::Fresh if expiry == Expiry::None => {
+            stats::count(&cx, &config, Count::Hit);
+            Ok(value)
+        }
+        Life::Fresh => {
+            stats::count(&cx, &config, Count::Hit);
+            cx.call(command).await
+        }
+        Life::Missing | Life::Stale => compete(&cx, &config, key).await,
+    }
+}
+
+/// TTL, PTTL.
+pub async fn ttl(cx: Cx, args: Args) -> Result<Reply> {
+    if args.len() != 2 {
+        return cx.pass();
+    }
+    let config = cx.config::<Config>()?;
+    let stored = number(&cx, "PTTL", args.key()).await?;
+    let soft = ttl::soft_ttl(stored, config.grace_ms, args.is(0, "TTL"));
+    Ok(Reply::Int(soft))
+}
+
+/// EXPIRETIME, PEXPIRETIME.
+pub async fn expiretime(cx: Cx, args: Args) -> Result<Reply> {
+    if args.len() != 2 {
+        return cx.pass();
+    }
+    let config = cx.config::<Config>()?;
+    let stored = number(&cx, "PEXPIRETIME", args.key()).await?;
+    let soft = ttl::soft_expiretime(stored, config.grace_ms, args.is(0, "EXPIRETIME"));
+    Ok(Reply::Int(soft))
+}
+
+/// Runs a command that answers an integer, inside MULTI or not.
+async fn number(cx: &Cx, name: &str, key: &[u8]) -> Result<i64> {
+    let command = cmd(name).arg(key);
+    let reply = if cx.kind() == Kind::InMulti {
+        first_row(cx.transaction(key, [command]).await?)?
+    } else {
+        cx.call(command).await?
+    };
+    reply.int().ok_or_else(Error::not_an_integer)
+}
+
+/// The first row of an EXEC; an error in it is the command's own.
+pub fn first_row(rows: Vec<Reply>) -> Result<Reply> {
+    match rows.into_iter().next() {
+        Some(Reply::Error(text)) => Err(reply_error(&text)),
+        Some(reply) => Ok(reply),
+        None => Err(Error::new("the transaction gave no reply")),
+    }
+}
+
+/// A shard's error as it came: its code stands in front.
+fn reply_error(text: &str) -> Error {
+    match text.split_once(' ') {
+        Some((code, rest)) => Error::with_code(code, rest),
+        None => Error::new(text),
+    }
+}
+
+async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Reply, Life)> {
+    let [value, pttl] = cx
+        .pipeline([cmd("GET").arg(key), cmd("PTTL").arg(key)])
+        .await;
+    let value = value?;
+    let pttl = pttl?.int().unwrap_or(-2);
+    let life = ttl::life_of(&value, pttl, config.grace_ms);
+    Ok((value, life))
+}
+
+async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
+    let token = lease::token(cx, config);
+    let rows = cx
+        .transaction(key, [lease::read(key, &token, config)])
+        .await?;
+    let Reply::Array(row) = first_row(rows)? else {
+        return Err(Error::new("the script gave no row"));
+    };
+    let mut row = row.into_iter();
+    let value = row.next().unwrap_or(Reply::Null);
+    if row.next().and_then(|won| won.int()) == Some(1) {
+        stats::count(cx, config, Count::Leader);
+        lease::watch(cx, key)?;
+    } else if !value.is_null() {
+        stats::count(cx, config, Count::Hit);
+    }
+    Ok(value)
+}
+
+/// The value is not fresh: become the leader, take the stale value, or wait.
+async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
+    let token = lease::token(cx, config);
+    let begun_ms = cx.mono_ms();
+    let mut wait_ms = u64::from(config.wait_ms);
+    let mut waited = false;
+    loop {
+        // The wait runs from here on, also while the transaction is under way.
+        let asked_ms = cx.mono_ms();
+        let spent_ms = asked_ms.saturating_sub(begun_ms);
+        let mut pause = pause(config, wait_ms, spent_ms);
+        // Registered before the transaction is sent, so that no fill after it goes unnoticed.
+        let wake = cx.wait_key(key, pause);
+        let attempt = attempt(cx, config, key, &token).await?;
+        if let Some(reply) = settle(cx, config, key, &token, &attempt)? {
+            return Ok(reply);
+        }
+        if !waited {
+            waited = true;
+            stats::count(cx, config, Count::Wait);
+        }
+        let woken = if attempt.holder.bytes() == Some(token.as_bytes()) {
+            // The leader's own connection: its fill may stand behind this very read.
+            wait_ms = wait_ms.min(u64::from(config.wait_behind_ms));
+            let left_ms = narrow(wait_ms.saturating_sub(spent_ms).max(1));
+            pause.timeout_ms = pause.timeout_ms.min(left_ms);
+            match first(wake, cx.sleep(pause.timeout_ms)).await {
+                First::Left(notice) => notice?,
+                First::Right(slept) => slept.map(|()| None)?,
+            }
+        } else {
+            wake.await?
+        };
+        match woken.map(|bytes| notice::read(&bytes)) {
+            Some(Notice::Value(value)) => return Ok(Reply::Bulk(value)),
+            Some(Notice::Filled) => {
+                let (value, life) = look(cx, config, key).await?;
+                if life == Life::Fresh {
+                    return Ok(value);
+                }
+            }
+            Some(Notice::Gone) => {}
+            None => {
+                let now_ms = cx.mono_ms();
+                let ran_ms = now_ms.saturating_sub(asked_ms) + CLOCK_SLACK_MS;
+                let cut_short = ran_ms < u64::from(pause.timeout_ms);
+                if cut_short || now_ms.saturating_sub(begun_ms) >= wait_ms {
+                    return give_up(cx, config);
+                }
+            }
+        }
+    }
+}
+
+/// What a try for the lease found.
+struct Attempt {
+    /// Null when the lease is now ours, else whose it is.
+    holder: Reply,
+    value: Reply,
+    life: Life,
+}
+
+/// Tries to take the lease and reads the value, in one transaction.
+async fn attempt(cx: &Cx, config: &Config, key: &[u8], token: &str) -> Result<Attempt> {
+    lease::watch(cx, key)?;
+    let take = lease::take(key, token, config);
+    let read = [take, cmd("GET").arg(key), cmd("PTTL").arg(key)];
+    let rows = cx.transaction(key, read).await?;
+    let [holder, value, pttl] = <[Reply; 3]>::try_from(rows)
+        .map_err(|_| Error::new("the transaction gave no three rows"))?;
+    for row in [&holder, &value] {
+        if let Reply::Error(text) = row {
+            return Err(reply_error(text));
+        }
+    }
+    let life = ttl::life_of(&value, pttl.int().unwrap_or(-2), config.grace_ms);
+    Ok(Attempt {
+        holder,
+        value,
+        life,
+    })
+}
+
+/// The reply that an attempt allows at once; `None`: there is no value and another computes it.
+fn settle(
+    cx: &Cx,
+    config: &Config,
+    key: &[u8],
+    token: &str,
+    attempt: &Attempt,
+) -> Result<Option<Reply>> {
+    let won = attempt.holder.is_null();
+    if won && attempt.life != Life::Fresh {
+        stats::count(cx, config, Count::Leader);
+        return Ok(Some(Reply::Null));
+    }
+    // A session that leads already goes on watching for that.
+    if attempt.holder.bytes() != Some(token.as_bytes()) {
+        lease::unwatch(cx, key)?;
+    }
+    match attempt.life {
+        Life::Fresh => {
+            if won {
+                cx.send(lease::release(key, token));
+            }
+            stats::count(cx, config, Count::Hit);
+            Ok(Some(attempt.value.clone()))
+        }
+        Life::Stale => {
+            stats::count(cx, config, Count::Stale);
+            Ok(Some(attempt.value.clone()))
+        }
+        Life::Missing => Ok(None),
+    }
+}
+
+/// How long to wait for the next notice.
+fn pause(config: &Config, wait_ms: u64, spent_ms: u64) -> Wait {
+    let left_ms = wait_ms.saturating_sub(spent_ms).max(1);
+    let behind_ms = u64::from(config.wait_behind_ms).saturating_sub(spent_ms);
+    Wait {
+        timeout_ms: narrow(left_ms.min(u64::from(config.poll_ms))),
+        behind_ms: Some(narrow(behind_ms)),
+    }
+}
+
+fn narrow(ms: u64) -> u32 {
+    u32::try_from(ms).unwrap_or(u32::MAX - 1)
+}
+
+fn give_up(cx: &Cx, config: &Config) -> Result<Reply> {
+    stats::count(cx, config, Count::WaitTimeout);
+    match config.on_wait_timeout {
+        OnWaitTimeout::Miss => Ok(Reply::Null),
+        OnWaitTimeout::Error => Err(Error::new("cache: the value is still being computed")),
+    }
+}

@@ -1,0 +1,258 @@
+//! Soft and hard time to live: what a stored TTL means, and what a client's options become when stored.
+//!
+//! Stored (hard) TTL = soft TTL + grace. Everything here is pure: arguments and clocks come in, commands go out. `None`
+//! from a parser means "not ours to judge": the command goes on as it came, and the shard answers its own error.
+
+use sluicegate_plugin::args::{Args, parse_int};
+use sluicegate_plugin::command::{Command, cmd};
+use sluicegate_plugin::reply::Reply;
+
+/// What a value is to its readers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// There is none.
+    Missing,
+    /// Without TTL, or before its soft TTL.
+    Fresh,
+    /// After its soft TTL, within the grace.
+    Stale,
+}
+
+/// What PTTL's answer means.
+pub fn life_of_pttl(pttl: i64, grace_ms: u32) -> Life {
+    match pttl {
+        -1 => Life::Fresh,
+        p if p < 0 => Life::Missing,
+        p if p > i64::from(grace_ms) => Life::Fresh,
+        _ => Life::Stale,
+    }
+}
+
+/// What a value and PTTL's answer mean together.
+pub fn life_of(value: &Reply, pttl: i64, grace_ms: u32) -> Life {
+    if value.is_null() {
+        Life::Missing
+    } else {
+        life_of_pttl(pttl, grace_ms)
+    }
+}
+
+/// The answer to TTL or PTTL, from the stored PTTL.
+pub fn soft_ttl(pttl: i64, grace_ms: u32, in_seconds: bool) -> i64 {
+    if pttl < 0 {
+        return pttl;
+    }
+    let soft = (pttl - i64::from(grace_ms)).max(0);
+    if in_seconds {
+        (soft + 500) / 1000
+    } else {
+        soft
+    }
+}
+
+/// The answer to EXPIRETIME or PEXPIRETIME, from the stored PEXPIRETIME.
+pub fn soft_expiretime(at_ms: i64, grace_ms: u32, in_seconds: bool) -> i64 {
+    if at_ms < 0 {
+        return at_ms;
+    }
+    let soft = (at_ms - i64::from(grace_ms)).max(0);
+    if in_seconds {
+        (soft + 500) / 1000
+    } else {
+        soft
+    }
+}
+
+/// When a value is to expire, as the client said it: soft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing said.
+    None,
+    /// KEEPTTL.
+    Keep,
+    /// PERSIST.
+    Persist,
+    /// After so many milliseconds.
+    In(i64),
+    /// At this wall time in milliseconds.
+    At(i64),
+}
+
+impl Expiry {
+    /// From an option's name and its number; `None` when Redis would refuse it.
+    fn of(option: &[u8], number: Option<i64>) -> Option<Self> {
+        let number = number.filter(|n| *n > 0)?;
+        match option.to_ascii_uppercase().as_slice() {
+            b"EX" => Some(Self::In(number.checked_mul(1000)?)),
+            b"PX" => Some(Self::In(number)),
+            b"EXAT" => Some(Self::At(number.checked_mul(1000)?)),
+            b"PXAT" => Some(Self::At(number)),
+            _ => None,
+        }
+    }
+
+    /// Whether it is over already.
+    pub fn is_past(self, now_ms: u64) -> bool {
+        match self {
+            Self::At(at) => u64::try_from(at).unwrap_or(0) <= now_ms,
+            Self::None | Self::Keep | Self::Persist | Self::In(_) => false,
+        }
+    }
+
+    /// Adds this to a SET or GETEX, shifted by the grace unless it is past. `None`: beyond 64 bits.
+    fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
+        let shift = i64::from(grace_ms);
+        Some(match self {
+            Self::None => command,
+            Self::Keep => command.arg("KEEPTTL"),
+            Self::Persist => command.arg("PERSIST"),
+            Self::In(ms) => command.arg("PX").arg(ms.checked_add(shift)?),
+            Self::At(at) if self.is_past(now_ms) => command.arg("PXAT").arg(at),
+            Self::At(at) => command.arg("PXAT").arg(at.checked_add(shift)?),
+        })
+    }
+}
+
+/// A SET as it will be stored.
+#[derive(Debug, Clone)]
+pub struct Set {
+    /// The command with its grace.
+    pub command: Command,
+    /// When it softly expires.
+    pub expiry: Expiry,
+    /// NX or XX stood there, so it may not be stored.
+    pub condition: Condition,
+    /// GET stood there, so its reply is the old value.
+    pub gives_old: bool,
+}
+
+/// When a SET is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// Always.
+    Always,
+    /// Only if there is no value.
+    Absent,
+    /// Only if there is one.
+    Present,
+}
+
+impl Set {
+    /// Whether this reply says that the value was stored.
+    pub fn was_stored(&self, reply: &Reply) -> bool {
+        match (self.gives_old, self.condition) {
+            (_, Condition::Always) => true,
+            (true, Condition::Absent) => reply.is_null(),
+            (false, _) | (true, Condition::Present) => !reply.is_null(),
+        }
+    }
+}
+
+/// Reads `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT t | PXAT t | KEEPTTL]`.
+pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
+    let (mut expiry, mut condition, mut gives_old) = (Expiry::None, Condition::Always, false);
+    if args.len() < 3 {
+        return None;
+    }
+    let mut at = 3;
+    while at < args.len() {
+        if args.is(at, "NX") && condition == Condition::Always {
+            condition = Condition::Absent;
+        } else if args.is(at, "XX") && condition == Condition::Always {
+            condition = Condition::Present;
+        } else if args.is(at, "GET") {
+            gives_old = true;
+        } else if expiry != Expiry::None {
+            return None;
+        } else if args.is(at, "KEEPTTL") {
+            expiry = Expiry::Keep;
+        } else {
+            expiry = Expiry::of(args.get(at), parse_int(args.get(at + 1)))?;
+            at += 1;
+        }
+        at += 1;
+    }
+    let mut command = cmd("SET").arg(args.key()).arg(args.get(2));
+    match condition {
+        Condition::Always => {}
+        Condition::Absent => command = command.arg("NX"),
+        Condition::Present => command = command.arg("XX"),
+    }
+    if gives_old {
+        command = command.arg("GET");
+    }
+    Some(Set {
+        command: expiry.append(command, grace_ms, now_ms)?,
+        expiry,
+        condition,
+        gives_old,
+    })
+}
+
+/// Reads `SETEX key s value` and `PSETEX key ms value`.
+pub fn read_setex(args: &Args, grace_ms: u32) -> Option<Command> {
+    if args.len() != 4 {
+        return None;
+    }
+    let option: &[u8] = if args.is(0, "PSETEX") { b"PX" } else { b"EX" };
+    let Expiry::In(soft) = Expiry::of(option, args.int(2))? else {
+        return None;
+    };
+    let hard = soft.checked_add(i64::from(grace_ms))?;
+    Some(cmd("PSETEX").arg(args.key()).arg(hard).arg(args.get(3)))
+}
+
+/// Reads the option of `GETEX key [EX s | PX ms | EXAT t | PXAT t | PERSIST]`.
+pub fn read_getex(args: &Args) -> Option<Expiry> {
+    match args.len() {
+        2 => Some(Expiry::None),
+        3 if args.is(2, "PERSIST") => Some(Expiry::Persist),
+        4 => Expiry::of(args.get(2), args.int(3)),
+        _ => None,
+    }
+}
+
+/// The GETEX that stores `expiry` with its grace.
+pub fn getex(key: &[u8], expiry: Expiry, grace_ms: u32, now_ms: u64) -> Option<Command> {
+    expiry.append(cmd("GETEX").arg(key), grace_ms, now_ms)
+}
+
+/// What an EXPIRE, PEXPIRE, EXPIREAT or PEXPIREAT comes to.
+#[derive(Debug, Clone)]
+pub enum Expire {
+    /// The time is over: the key goes at once, as the command came.
+    Delete,
+    /// The command with its grace.
+    Shifted(Command),
+}
+
+/// Reads `EXPIRE key s [NX | XX | GT | LT]` and its three relatives.
+pub fn read_expire(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Expire> {
+    if args.len() < 3 {
+        return None;
+    }
+    let number = args.int(2)?;
+    let (name, in_seconds) = match args.name().to_ascii_uppercase().as_slice() {
+        b"EXPIRE" => ("PEXPIRE", true),
+        b"PEXPIRE" => ("PEXPIRE", false),
+        b"EXPIREAT" => ("PEXPIREAT", true),
+        b"PEXPIREAT" => ("PEXPIREAT", false),
+        _ => return None,
+    };
+    let soft = if in_seconds {
+        number.checked_mul(1000)?
+    } else {
+        number
+    };
+    let past = if name == "PEXPIRE" {
+        soft <= 0
+    } else {
+        u64::try_from(soft).unwrap_or(0) <= now_ms
+    };
+    if past {
+        return Some(Expire::Delete);
+    }
+    let hard = soft.checked_add(i64::from(grace_ms))?;
+    let command = cmd(name).arg(args.key()).arg(hard).args(args.from(3));
+    Some(Expire::Shifted(command))
+}

@@ -1,0 +1,169 @@
+//! Writing: SET and its relatives fill the value, EXPIRE and PERSIST move its end, DEL takes it away.
+//!
+//! A fill stores the value with grace, ends the lease whoever has it (mode `key`), and hands the value to those who
+//! wait. The commands of a fill go to one shard in their order; the notice leaves only after the shard has answered.
+//! What cannot be read here goes on as it came, so that the shard gives its own error.
+
+use sluicegate_plugin::args::Args;
+use sluicegate_plugin::command::{Command, cmd};
+use sluicegate_plugin::cx::{Cx, Kind};
+use sluicegate_plugin::error::Result;
+use sluicegate_plugin::reply::Reply;
+
+use crate::config::Config;
+use crate::lease;
+use crate::notice;
+use crate::read::first_row;
+use crate::stats::{self, Count};
+use crate::ttl::{self, Condition, Expire, Life};
+
+/// `SET key value [options]`
+pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    let Some(set) = ttl::read_set(&args, config.grace_ms, cx.now_ms()) else {
+        return cx.pass();
+    };
+    let (key, value) = (args.key(), args.get(2));
+    let notice = if set.expiry.is_past(cx.now_ms()) {
+        notice::GONE.to_vec()
+    } else {
+        notice::filled(value)
+    };
+    if set.condition == Condition::Always {
+        let reply = with_void(&cx, key, set.command).await?;
+        return ended(&cx, &config, key, &notice, reply);
+    }
+    // It may not be stored, and only a fill ends the lease.
+    let reply = alone(&cx, key, set.command.clone()).await?;
+    if !set.was_stored(&reply) {
+        return Ok(reply);
+    }
+    if cx.kind() == Kind::InMulti {
+        cx.spawn("void", &[key])?;
+    } else {
+        cx.send(lease::void(key));
+    }
+    ended(&cx, &config, key, &notice, reply)
+}
+
+/// `SETEX key s value`, `PSETEX key ms value`
+pub async fn setex(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    let Some(command) = ttl::read_setex(&args, config.grace_ms) else {
+        return cx.pass();
+    };
+    let reply = with_void(&cx, args.key(), command).await?;
+    let notice = notice::filled(args.get(3));
+    ended(&cx, &config, args.key(), &notice, reply)
+}
+
+/// EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT
+pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    let key = args.key();
+    match ttl::read_expire(&args, config.grace_ms, cx.now_ms()) {
+        None => cx.pass(),
+        Some(Expire::Delete) => {
+            // As it came: with NX, XX, GT or LT the shard may still refuse.
+            let name = String::from_utf8_lossy(args.name()).into_owned();
+            let reply = with_void(&cx, key, cmd(&name).args(args.from(1))).await?;
+            gone(&cx, key, reply)
+        }
+        Some(Expire::Shifted(command)) => {
+            if is_stale(&cx, &config, key).await? {
+                return Ok(Reply::Int(0));
+            }
+            alone(&cx, key, command).await
+        }
+    }
+}
+
+/// `PERSIST key`
+pub async fn persist(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    if args.len() == 2 && is_stale(&cx, &config, args.key()).await? {
+        return Ok(Reply::Int(0));
+    }
+    cx.pass()
+}
+
+/// `DEL key`, `UNLINK key`. With several keys the gateway's own way deletes them; their leases end by themselves.
+pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
+    if args.len() != 2 {
+        return cx.pass();
+    }
+    let name = if args.is(0, "UNLINK") {
+        "UNLINK"
+    } else {
+        "DEL"
+    };
+    let reply = with_void(&cx, args.key(), cmd(name).arg(args.key())).await?;
+    gone(&cx, args.key(), reply)
+}
+
+/// Task: the session of these keys' leader has closed.
+pub async fn release(cx: Cx, args: Args) -> Result<Reply> {
+    let config = cx.config::<Config>()?;
+    let token = lease::token(&cx, &config);
+    let keys: Vec<&[u8]> = args.from(0).collect();
+    // Each key takes up to two operations of a batch of at most 128.
+    for some in keys.chunks(50) {
+        let replies = cx
+            .pipeline_all(some.iter().map(|key| lease::release(key, &token)))
+            .await?;
+        for (key, reply) in some.iter().zip(replies) {
+            if reply?.int() == Some(1) {
+                stats::count(&cx, &config, Count::HandedOn);
+                cx.notify(key, notice::GONE);
+            }
+        }
+    }
+    Ok(Reply::ok())
+}
+
+/// Task: ends the lease of a value that was filled inside MULTI under a condition.
+pub async fn void(cx: Cx, args: Args) -> Result<Reply> {
+    cx.call(lease::void(args.get(0))).await
+}
+
+/// An expired value could not be given a new end; inside MULTI it is not known in time.
+async fn is_stale(cx: &Cx, config: &Config, key: &[u8]) -> Result<bool> {
+    if cx.kind() == Kind::InMulti {
+        return Ok(false);
+    }
+    let pttl = cx.call(cmd("PTTL").arg(key)).await?.int().unwrap_or(-2);
+    Ok(ttl::life_of_pttl(pttl, config.grace_ms) == Life::Stale)
+}
+
+/// Runs one command, inside MULTI or not.
+async fn alone(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
+    if cx.kind() == Kind::InMulti {
+        return first_row(cx.transaction(key, [command]).await?);
+    }
+    cx.call(command).await
+}
+
+/// Runs one command and ends the lease behind it.
+async fn with_void(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
+    if cx.kind() == Kind::InMulti {
+        return first_row(cx.transaction(key, [command, lease::void(key)]).await?);
+    }
+    let reply = cx.call(command);
+    cx.send(lease::void(key));
+    reply.await
+}
+
+/// After a fill: tells those who wait.
+fn ended(cx: &Cx, config: &Config, key: &[u8], notice: &[u8], reply: Reply) -> Result<Reply> {
+    stats::count(cx, config, Count::Fill);
+    cx.notify(key, notice);
+    lease::unwatch(cx, key)?;
+    Ok(reply)
+}
+
+/// After a deletion: tells those who wait that somebody has to compute.
+fn gone(cx: &Cx, key: &[u8], reply: Reply) -> Result<Reply> {
+    cx.notify(key, notice::GONE);
+    lease::unwatch(cx, key)?;
+    Ok(reply)
+}
