@@ -33,9 +33,9 @@ pub(super) fn stale_value(tour: &mut Tour<'_>) -> Result<(), TourError> {
         fresh.line(),
     );
     become_stale(tour, key)?;
-    let ttl = tour.ask(&["TTL", key])?;
+    let ttl = tour.ask(&["PTTL", key])?;
     tour.check(
-        "its time is over, and clients see that: TTL says 0",
+        "its time is over, and clients see that: PTTL says 0",
         "(integer) 0",
         ttl.line(),
     );
@@ -141,12 +141,12 @@ pub(super) fn missing_key(tour: &mut Tour<'_>) -> Result<(), TourError> {
     Ok(())
 }
 
-/// Waits until the value's own time is over.
+/// Waits until the value's own time is over. TTL rounds to seconds and would say 0 too early; PTTL does not.
 fn become_stale(tour: &mut Tour<'_>, key: &str) -> Result<(), TourError> {
     let mut client: Client = tour.connect()?;
-    tour.screen.text("... until its TTL is over ...");
-    tour.until("the TTL is 0", STALE_TIMEOUT, || {
-        match client.command(&["TTL", key]) {
+    tour.screen.text("... until its time is over ...");
+    tour.until("PTTL says 0", STALE_TIMEOUT, || {
+        match client.command(&["PTTL", key]) {
             Ok(Reply::Integer(1..)) => None,
             other => Some(other),
         }

