@@ -11,6 +11,19 @@
 //! the tidy test reads that list. Modules are listed here from the lowest layer up.
 
 pub mod limits;
-pub mod plugin;
+pub mod hashing;
+pub mod buffer;
 pub mod resp;
+pub mod config;
+pub mod command;
 pub mod topology;
+pub mod join;
+pub mod pending;
+pub mod session;
+pub mod local;
+pub mod route;
+pub mod plugin;
+pub mod core;
+pub mod io;
+pub mod server;
+pub mod cli;

@@ -2,7 +2,9 @@
 //!
 //! Nothing in the gateway grows without a bound named here. Values that an operator may change are defaults that
 //! `config` copies into its checked form; the others are fixed because a change would break a promise.
-//! No code lives here, and nothing is imported.
+//! No code lives here; only `Duration` is imported.
+
+use std::time::Duration;
 
 /// Longest bulk string in a request, bytes. Redis's own `proto-max-bulk-len`.
 pub const BULK_BYTES_MAX: usize = 512 * 1024 * 1024;
@@ -14,5 +16,125 @@ pub const INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const UNAUTHENTICATED_ARGUMENTS_MAX: usize = 10;
 /// Before AUTH: longest bulk string, bytes, as in Redis.
 pub const UNAUTHENTICATED_BULK_BYTES_MAX: usize = 16 * 1024;
+/// Most elements that one aggregate of a reply may announce; a larger number is no honest reply.
+pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
+/// Largest buffer that a worker keeps as spare memory, bytes.
+pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Most spare buffers that a worker keeps.
+pub const SPARE_BUFFERS_MAX: usize = 1024;
+/// Entries of an emptied queue whose memory is kept.
+pub const QUEUE_KEPT_ENTRIES: usize = 4096;
+/// Requests of one session that are looked at in one turn of its worker.
+pub const TURN_REQUESTS_MAX: usize = 128;
+/// Bytes that are read from one socket in one turn.
+pub const TURN_BYTES_MAX: usize = 64 * 1024;
+/// A request or reply of this many bytes is shared instead of copied.
+pub const SHARED_PIECE_BYTES_MIN: usize = 32 * 1024;
+/// Requests of one session without a reply; more are not read until some are answered.
+pub const SESSION_PENDING_MAX: usize = 16 * 1024;
+/// How long a client whose unsent output is above its bound may take nothing, milliseconds.
+pub const CLIENT_STALL_MS: u64 = 10_000;
+/// A shared lane without requests is closed after this time, milliseconds.
+pub const LANE_IDLE_MS: u64 = 60_000;
+/// First wait before a shard is tried again, milliseconds; doubles up to `RECONNECT_WAIT_MS_MAX`, with jitter.
+pub const RECONNECT_WAIT_MS: u64 = 50;
+/// Longest wait before a shard is tried again, milliseconds.
+pub const RECONNECT_WAIT_MS_MAX: u64 = 2_000;
+/// How many turns of the event loop a session's output may wait for the rest of its pipeline.
+pub const FLUSH_HOLD_TURNS: u32 = 1;
+/// Most commands of one MULTI.
+pub const TRANSACTION_COMMANDS_MAX: usize = 10_000;
+/// Most bytes queued in one MULTI.
+pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most replies awaited on one lane; a request beyond it is refused, not sent.
+pub const LANE_QUEUE_MAX: usize = 256 * 1024;
+/// Output above this is written at once, whether its pipeline is answered or not, bytes.
+pub const FLUSH_HOLD_BYTES: usize = 16 * 1024;
+/// Bytes that are read from one shard in one turn.
+pub const LANE_TURN_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of a reply that is scanned.
 pub const REPLY_DEPTH_MAX: usize = 32;
+
+// Defaults and bounds of the configuration (`config` copies the defaults into its checked form).
+
+/// Longest configuration file that is read, bytes.
+pub const CONFIG_BYTES_MAX: usize = 1024 * 1024;
+/// Most faults that one check reports; the rest is counted.
+pub const CONFIG_FAULTS_MAX: usize = 100;
+/// Most worker threads.
+pub const WORKERS_MAX: u16 = 256;
+/// Most pools in one file.
+pub const POOLS_MAX: usize = 64;
+/// Most shards in one pool: a SCAN cursor carries the shard in 12 bits.
+pub const SHARDS_MAX: usize = 4096;
+/// Most ring points of one shard per unit of weight.
+pub const POINTS_PER_WEIGHT: usize = 160;
+/// Most points of a `ring`: the crate inserts one by one, and this many take about a second.
+pub const RING_POINTS_MAX: usize = 64 * 1024;
+/// Most slots of a `modula` table (one per unit of weight).
+pub const MODULA_SLOTS_MAX: u64 = 1024 * 1024;
+/// Longest name of a pool, shard or plugin, bytes.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Longest time-out that can be asked for: a day.
+pub const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Time for a request to be answered by its shard.
+pub const TIMEOUT: Duration = Duration::from_secs(5);
+/// Time to open a connection to a shard.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time that requests under way are given after SIGTERM.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Clients of one pool, as Redis's own `maxclients`.
+pub const CLIENTS: u32 = 10_000;
+/// Connections that may wait for `accept`.
+pub const BACKLOG: u32 = 1024;
+/// A client's unsent output, bytes.
+pub const CLIENT_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
+/// Unsent output of all clients of one worker, bytes.
+pub const OUTPUT_TOTAL_BYTES: usize = 1024 * 1024 * 1024;
+/// Everything that one worker holds for requests and replies, bytes.
+pub const MEMORY_BUDGET_BYTES: usize = 1024 * 1024 * 1024;
+/// Requests that wait for one shard, per worker.
+pub const SHARD_QUEUE_REQUESTS: usize = 64 * 1024;
+/// Bytes of requests that wait for one shard, per worker.
+pub const SHARD_QUEUE_BYTES: usize = 64 * 1024 * 1024;
+/// A request above this streams over a connection of its own, bytes.
+pub const LARGE_REQUEST_BYTES: usize = 1024 * 1024;
+/// Plugin: thread CPU time of one step.
+pub const PLUGIN_CPU_PER_STEP: Duration = Duration::from_millis(2);
+/// Plugin: time from a call's start to its reply.
+pub const PLUGIN_CALL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Plugin: linear memory of one cell, bytes.
+pub const PLUGIN_MEMORY_BYTES: usize = 16 * 1024 * 1024;
+/// Plugin: most linear memory of one cell that can be asked for, bytes (the size of a pooled slot).
+pub const PLUGIN_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Plugin: stack of one call, bytes.
+pub const PLUGIN_STACK_BYTES: usize = 64 * 1024;
+/// Plugin: calls under way in one cell.
+pub const PLUGIN_CALLS_PER_CELL: usize = 32;
+/// Plugin: cells of one binding on one worker.
+pub const PLUGIN_CELLS: usize = 320;
+/// Plugin: operations in one batch.
+pub const PLUGIN_OPERATIONS: usize = 128;
+/// Plugin: steps of one call.
+pub const PLUGIN_STEPS: usize = 1000;
+/// Plugin: longest reply, bytes.
+pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
+/// Messages that wait in a worker's inbox.
+pub const INBOX_MESSAGES_MAX: usize = 1024;
+/// Unsent output of one client above which it is watched for progress, bytes.
+pub const CLIENT_OUTPUT_WATCHED_BYTES: usize = 1024 * 1024;
+
+// Bounds of commands.
+
+/// Most keys in one part of a split command: a longer part would hold up the other clients of its shard.
+pub const SPLIT_PART_KEYS_MAX: usize = 512;
+/// Most bytes of arguments in one part of a split command; a single larger value is a part by itself.
+pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
+/// Longest name, library name or library version that a client may give its connection, bytes.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
+/// Plugin: most cells of all plugins and workers together.
+pub const PLUGIN_INSTANCES_MAX: usize = 2000;
+/// Plugin: cells beyond those, for trying a new file and for old generations that finish.
+pub const PLUGIN_INSTANCES_SPARE: usize = 64;
+/// Plugin: how often the files are looked at.
+pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);

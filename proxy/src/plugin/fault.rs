@@ -61,6 +61,17 @@ impl Fault {
         client_text(self.kind, &self.plugin, self.id)
     }
 
+    /// A call for a binding that is not there.
+    pub fn missing() -> Self {
+        Self {
+            kind: FaultKind::Down,
+            plugin: String::new(),
+            id: 0,
+            detail: "no such binding".to_owned(),
+            lost: Vec::new(),
+        }
+    }
+
     /// Whether the plugin is to blame, so that `on_fault: pass` and the breaker count it.
     pub fn is_crash(&self) -> bool {
         match self.kind {

@@ -56,9 +56,17 @@ impl<'a> Args<'a> {
         self.get(0).unwrap_or_default()
     }
 
+    /// The same request without its first `count` arguments, as when one command carries another (COMMAND GETKEYS).
+    pub fn skip(&self, count: usize) -> Args<'a> {
+        Args {
+            raw: self.raw,
+            spans: self.spans.get(count..).unwrap_or_default(),
+        }
+    }
+
     /// All arguments from `index` on.
-    pub fn from(&self, index: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let this = *self;
-        (index..this.spans.len()).map(move |i| this.get(i).unwrap_or_default())
+        (index.min(this.spans.len())..this.spans.len()).map(move |i| this.get(i).unwrap_or_default())
     }
 }

@@ -8,3 +8,10 @@
 //! No socket, clock or log; nothing here panics on any input.
 
 pub mod args;
+pub mod inline;
+pub mod reply;
+pub mod request;
+#[cfg(test)]
+pub(crate) mod sample;
+pub mod value;
+pub mod write;

@@ -1,0 +1,55 @@
+# The commands of this repository. Each does its own set-up (scripts/setup) and asks for nothing.
+.PHONY: help demo test lint bench fuzz plugins
+
+# Crates that become plugins: built and linted for wasm32-unknown-unknown as well.
+GUESTS = grep -ls cdylib patterns-wasm/*/Cargo.toml patterns-wasm/*/*/Cargo.toml | \
+	xargs -r awk -F'"' '/^name/ {print "-p " $$2; nextfile}'
+# Where `make lint` puts cargo-deny when the machine has none (some minutes, once). SKIP_DENY=1 leaves it out.
+DENY = target/tools/bin/cargo-deny
+
+help:
+	@echo 'make demo          three redis-server shards, the gateway on 127.0.0.1:6380, a guided tour; Ctrl-C ends it'
+	@echo 'make demo ONCE=1   the same, ends after the tour; the exit status says whether every step held'
+	@echo 'make test          every test (SEED=n replays the seeded ones)'
+	@echo 'make lint          formatting, clippy, documentation, dependency rules'
+	@echo 'make bench         CPU per request beside direct Redis and twemproxy (QUICK=1: shorter; SAVE=1: keeps the result)'
+	@echo 'make fuzz          the property and differential tests with new seeds (ROUNDS=n, default 10)'
+
+demo: plugins
+	cargo build --locked --bin sluicegate
+	target/debug/sluicegate demo $(if $(ONCE),--once)
+
+test:
+	scripts/setup tests
+	scripts/build-plugins
+	cargo build --locked --bin sluicegate
+	cargo test --workspace --locked
+
+plugins:
+	scripts/setup demo
+	scripts/build-plugins
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	guests=$$($(GUESTS)); test -z "$$guests" || \
+		cargo clippy --locked --lib --examples --target wasm32-unknown-unknown $$guests -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
+	@test -n "$(SKIP_DENY)" || command -v cargo-deny >/dev/null || test -x $(DENY) || \
+		cargo install cargo-deny --locked --version 0.20.2 --root target/tools
+	@test -n "$(SKIP_DENY)" || PATH="$$PATH:$$PWD/target/tools/bin" cargo deny --locked check bans licenses sources
+
+bench:
+	scripts/setup bench
+	cargo build --release --locked --bin sluicegate
+	cargo run --release --locked -p sluicegate-bench -- $(if $(QUICK),--quick) $(if $(SAVE),--save)
+
+ROUNDS = 10
+fuzz:
+	scripts/setup tests
+	cargo build --locked --bin sluicegate
+	PROPTEST_CASES=20000 cargo test --locked -p sluicegate --lib
+	i=0; while [ $$i -lt $(ROUNDS) ]; do \
+		i=$$((i + 1)); seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "round $$i: SEED=$$seed"; \
+		SEED=$$seed cargo test --locked -p sluicegate-tests --test it -- same_as_redis || exit 1; \
+	done

@@ -1,0 +1,267 @@
+//! Command knowledge: what the gateway knows of each command of Redis and Valkey.
+//!
+//! In: a request's arguments. Out: a `&'static CommandSpec` (arity, flags, key specifications, rule), the places of
+//! its keys, or the error in Redis's own words. `table.rs` is generated from live servers, `newer.rs` and
+//! `overrides.rs` are written by hand; together they become one registry, built once on first use and never
+//! changed. Invariants: every spec, subcommands included, has its own dense `index` below `count()`; looking up a
+//! name allocates nothing; a command without a rule is refused. No routing and no I/O here.
+
+pub mod flags;
+pub mod keys;
+mod newer;
+mod overrides;
+pub mod resolve;
+pub mod row;
+pub mod rule;
+mod table;
+
+use std::sync::LazyLock;
+
+use row::{Begin, Find, KeySpec, Row};
+use rule::Rule;
+
+/// Longest name that is looked up; longer ones are unknown.
+const NAME_BYTES_MAX: usize = 32;
+/// Places of the look-up table, a power of two: few enough to stay in cache, many enough for short probes.
+const PLACES: usize = 2048;
+const PLACE_EMPTY: u16 = u16::MAX;
+const NO_RULE: Rule = Rule::Refuse("the gateway does not know where its keys are");
+
+/// All that is known of one command or subcommand.
+#[derive(Debug)]
+pub struct CommandSpec {
+    /// Dense number over all commands and subcommands, for tables by command.
+    pub index: u16,
+    /// Lower case; a subcommand's is "container|name".
+    pub name: String,
+    /// Number of arguments with the name; negative: at least that many.
+    pub arity: i16,
+    /// What is done with it.
+    pub rule: Rule,
+    /// The argument that is its only key, if it has exactly one at a fixed place.
+    pub single_key: Option<u8>,
+    /// Empty unless this is a container such as CLIENT.
+    pub subcommands: Vec<CommandSpec>,
+    /// What servers say of it.
+    pub row: &'static Row,
+    /// Finds its keys where the row cannot say.
+    parser: Option<keys::Parser>,
+}
+
+impl CommandSpec {
+    /// Whether it may change data. Servers do not say it of scripts, which may do anything unless they are read-only.
+    pub fn is_write(&self) -> bool {
+        self.has(flags::WRITE) || (self.rule == Rule::Script && !self.is_readonly())
+    }
+
+    /// Whether it only reads.
+    pub fn is_readonly(&self) -> bool {
+        self.has(flags::READONLY)
+    }
+
+    /// Whether it may block its connection.
+    pub fn is_blocking(&self) -> bool {
+        self.has(flags::BLOCKING)
+    }
+
+    /// Whether it is allowed before authentication.
+    pub fn is_allowed_unauthenticated(&self) -> bool {
+        self.has(flags::NO_AUTH)
+    }
+
+    /// Whether `count` arguments, the name included, suit the arity.
+    pub fn accepts(&self, count: usize) -> bool {
+        let wanted = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 {
+            count >= wanted
+        } else {
+            count == wanted
+        }
+    }
+
+    /// The subcommand called `name`, in any case.
+    pub fn subcommand(&self, name: &[u8]) -> Option<&CommandSpec> {
+        self.subcommands
+            .iter()
+            .find(|spec| spec.row.name.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        self.row.flags & flag != 0
+    }
+}
+
+/// The command called `name`, in any case. Allocates nothing.
+pub fn find(name: &[u8]) -> Option<&'static CommandSpec> {
+    REGISTRY.find(name)
+}
+
+/// All commands in the order of their indices, without the subcommands.
+pub fn all() -> &'static [CommandSpec] {
+    &REGISTRY.specs
+}
+
+/// Number of commands and subcommands: every `CommandSpec::index` is below it.
+pub fn count() -> usize {
+    REGISTRY.count
+}
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::build);
+
+/// The specs, and where to find one by name.
+struct Registry {
+    specs: Vec<CommandSpec>,
+    /// The folded name of each of `specs`: comparing these touches less memory than comparing the specs' own.
+    names: Vec<Folded>,
+    /// Open addressing: an index into `specs`, or `PLACE_EMPTY`.
+    places: Vec<u16>,
+    count: usize,
+}
+
+impl Registry {
+    fn build() -> Registry {
+        let mut registry = Registry {
+            specs: Vec::new(),
+            names: Vec::new(),
+            places: vec![PLACE_EMPTY; PLACES],
+            count: 0,
+        };
+        for row in table::ROWS.iter().chain(newer::ROWS) {
+            let spec = registry.spec(row, None);
+            registry.add(spec);
+        }
+        registry
+    }
+
+    fn spec(&mut self, row: &'static Row, container: Option<&str>) -> CommandSpec {
+        let name = match container {
+            Some(container) => format!("{container}|{}", row.name),
+            None => row.name.to_owned(),
+        };
+        let index = u16::try_from(self.count).unwrap_or(u16::MAX);
+        self.count += 1;
+        let subcommands: Vec<CommandSpec> = row
+            .subcommands
+            .iter()
+            .map(|inner| self.spec(inner, Some(row.name)))
+            .collect();
+        CommandSpec {
+            index,
+            arity: row.arity,
+            rule: rule_of(&name, row),
+            single_key: single_key(row),
+            parser: keys::parser_of(&name),
+            subcommands,
+            row,
+            name,
+        }
+    }
+
+    fn add(&mut self, spec: CommandSpec) {
+        let position = u16::try_from(self.specs.len()).unwrap_or(PLACE_EMPTY);
+        let folded = fold(spec.name.as_bytes());
+        let mut place = hash(&folded);
+        while let Some(slot) = self.places.get_mut(place) {
+            if *slot == PLACE_EMPTY {
+                *slot = position;
+                break;
+            }
+            place = (place + 1) % PLACES;
+        }
+        self.names.push(folded);
+        self.specs.push(spec);
+    }
+
+    fn find(&self, name: &[u8]) -> Option<&CommandSpec> {
+        if name.len() > NAME_BYTES_MAX {
+            return None;
+        }
+        let folded = fold(name);
+        let mut place = hash(&folded);
+        loop {
+            let position = usize::from(*self.places.get(place)?);
+            if *self.names.get(position)? == folded {
+                // A name with zero bytes at its end folds like the name without them.
+                return self
+                    .specs
+                    .get(position)
+                    .filter(|spec| spec.name.len() == name.len());
+            }
+            place = (place + 1) % PLACES;
+        }
+    }
+}
+
+/// A name in lower case, padded with zero bytes, as words: look-up is on every request, and words are quick to fold,
+/// mix and compare.
+type Folded = [u64; NAME_BYTES_MAX / 8];
+
+/// `name` in lower case. Longer names lose their tail: callers refuse them first.
+fn fold(name: &[u8]) -> Folded {
+    let mut folded = [0; NAME_BYTES_MAX / 8];
+    let (whole, rest) = name.as_chunks::<8>();
+    let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
+    // By shifts: through a padded buffer a short name would wait for its own bytes to reach memory.
+    let rest = rest
+        .iter()
+        .rev()
+        .fold(0, |word, byte| (word << 8) | u64::from(*byte));
+    for (to, word) in folded.iter_mut().zip(whole.chain([rest])) {
+        *to = lower(word);
+    }
+    folded
+}
+
+/// Eight bytes in lower case at once: the high bit of each byte says whether it is an ASCII capital.
+fn lower(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let low_bits = word & (ONES * 0x7f);
+    let above_z = low_bits + ONES * u64::from(0x7f - b'Z');
+    let from_a = low_bits + ONES * u64::from(0x80 - b'A');
+    let capitals = (from_a ^ above_z) & !word & (ONES * 0x80);
+    word | (capitals >> 2)
+}
+
+/// A place for a folded name: every word is mixed in by one multiplication.
+fn hash(folded: &Folded) -> usize {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mixed = folded.iter().fold(0u64, |mixed, word| {
+        let mixed = (mixed ^ word).wrapping_mul(FACTOR);
+        mixed ^ (mixed >> 32)
+    });
+    usize::try_from(mixed % PLACES as u64).unwrap_or(0)
+}
+
+/// The rule of a row: by hand where there is one, by key where there is exactly one key.
+fn rule_of(name: &str, row: &Row) -> Rule {
+    if let Ok(position) = overrides::RULES.binary_search_by_key(&name, |(known, _)| known) {
+        return overrides::RULES
+            .get(position)
+            .map_or(NO_RULE, |(_, rule)| *rule);
+    }
+    // A container that needs a second word is never carried out itself.
+    if !row.subcommands.is_empty() && row.arity <= -2 {
+        return Rule::Container;
+    }
+    match single_key(row) {
+        Some(_) => Rule::Key,
+        None => NO_RULE,
+    }
+}
+
+/// The place of the only key, for rows that have exactly one at a fixed place.
+fn single_key(row: &Row) -> Option<u8> {
+    match row.keys {
+        [
+            KeySpec {
+                begin: Begin::Index(first),
+                find: Find::Range { last: 0, .. },
+                flags,
+            },
+        ] if flags & flags::key::NOT_KEY == 0 => Some(*first),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

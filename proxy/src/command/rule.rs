@@ -1,0 +1,97 @@
+//! What the gateway does with a command, before its arguments are known.
+//!
+//! Every `CommandSpec` carries one `Rule`. `overrides.rs` gives it by hand to all rows without keys and to all rows
+//! with several keys; a row with exactly one key gets `Rule::Key`. `route` turns the rule and the arguments into a
+//! plan, `join` reads the join rule, `local` carries out the local commands.
+//! Closed sets, matched without `_`: a new member makes the compiler list what is to be changed.
+
+/// What is done with a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Answered by the gateway itself.
+    Local(LocalCommand),
+    /// One key: to the key's shard.
+    Key,
+    /// Several keys, which must be on one shard.
+    Keys,
+    /// A script: like `Keys`, but it may come without any key.
+    Script,
+    /// SORT: like `Keys`, and its BY and GET patterns name keys too.
+    Sort,
+    /// XREAD and XREADGROUP: like `Keys`, unless BLOCK makes it a blocking command.
+    StreamRead,
+    /// Waits for data: not carried out yet, but inside MULTI, where it never waits, it is like `Keys`.
+    Blocking,
+    /// Several keys: one part per shard, joined.
+    Split(JoinRule),
+    /// A step of a transaction.
+    Transaction(TransactionStep),
+    /// Known and planned, not carried out yet. The text says what to do instead.
+    Later(&'static str),
+    /// Never carried out. The text says why, or what to do instead.
+    Refuse(&'static str),
+    /// Only its subcommands are commands.
+    Container,
+}
+
+/// How the replies of a split command's parts become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinRule {
+    /// MGET: the elements, in the order of the keys.
+    Elements,
+    /// DEL, UNLINK, EXISTS, TOUCH: the sum of the numbers.
+    Sum,
+    /// MSET: OK when every part is.
+    Ok,
+}
+
+/// The commands that make a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransactionStep {
+    Multi,
+    Exec,
+    Discard,
+    Watch,
+    Unwatch,
+}
+
+/// The commands that the gateway answers itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalCommand {
+    AclWhoami,
+    Auth,
+    ClientCaching,
+    ClientGetname,
+    ClientGetredir,
+    ClientId,
+    ClientInfo,
+    ClientList,
+    ClientNoEvict,
+    ClientNoTouch,
+    ClientReply,
+    ClientSetinfo,
+    ClientSetname,
+    ClientTracking,
+    ClientTrackinginfo,
+    /// CLUSTER and its like: the gateway presents itself as one server.
+    ClusterDisabled,
+    Command,
+    CommandCount,
+    CommandGetkeys,
+    CommandInfo,
+    CommandList,
+    ConfigGet,
+    Echo,
+    Hello,
+    /// `X HELP` of every container: made from the table.
+    Help,
+    Info,
+    Lolwut,
+    ModuleList,
+    Ping,
+    Quit,
+    Reset,
+    Role,
+    Select,
+    Time,
+}

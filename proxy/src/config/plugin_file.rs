@@ -1,0 +1,236 @@
+//! The parts of `ConfigFile` about plugins: the top-level `plugins` and the bindings of a pool.
+//!
+//! In: the tree. Out: what is given, with places, as in `file`. A binding's `config` is free YAML: it is turned into
+//! JSON here, as it is handed to the plugin, which alone knows what it means.
+//!
+//! No default is known here, and no file is looked at.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::fault::{Findings, Place};
+use super::read::{self, Item, Section, Setting};
+use super::tree::Value;
+use crate::limits;
+
+/// Keys of a plugin.
+pub(super) const PLUGIN_KEYS: [&str; 5] = ["file", "optional", "sha256", "limits", "grant"];
+
+/// Keys of a plugin's `limits`.
+pub(super) const LIMIT_KEYS: [&str; 9] = [
+    "cpu_per_step",
+    "call_timeout",
+    "memory",
+    "stack",
+    "calls_per_cell",
+    "cells",
+    "operations",
+    "steps",
+    "reply",
+];
+
+/// Keys of a plugin's `grant`.
+pub(super) const GRANT_KEYS: [&str; 5] = ["commands", "keys", "wait", "background", "shared_bytes"];
+
+/// Keys of a binding.
+pub(super) const BINDING_KEYS: [&str; 3] = ["use", "keys", "config"];
+
+const CPU_TIMES: RangeInclusive<Duration> =
+    Duration::from_micros(100)..=Duration::from_millis(1000);
+const CALL_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+const MEMORY: RangeInclusive<usize> = 64 * 1024..=limits::PLUGIN_MEMORY_BYTES_MAX;
+const STACK: RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
+const REPLY: RangeInclusive<usize> = 1024..=64 * 1024 * 1024;
+const SHARED: RangeInclusive<usize> = 0..=1024 * 1024 * 1024;
+
+/// One entry of the top-level `plugins`.
+#[derive(Debug)]
+pub(super) struct PluginFile {
+    pub(super) name: String,
+    pub(super) file: Setting<String>,
+    pub(super) optional: Setting<bool>,
+    pub(super) sha256: Setting<[u8; 32]>,
+    pub(super) limits: LimitsFile,
+    pub(super) grant: Option<GrantFile>,
+}
+
+/// A plugin's `limits`.
+#[derive(Debug, Default)]
+pub(super) struct LimitsFile {
+    pub(super) cpu_per_step: Setting<Duration>,
+    pub(super) call_timeout: Setting<Duration>,
+    pub(super) memory: Setting<usize>,
+    pub(super) stack: Setting<usize>,
+    pub(super) calls_per_cell: Setting<usize>,
+    pub(super) cells: Setting<usize>,
+    pub(super) operations: Setting<usize>,
+    pub(super) steps: Setting<usize>,
+    pub(super) reply: Setting<usize>,
+}
+
+/// A plugin's `grant`.
+#[derive(Debug)]
+pub(super) struct GrantFile {
+    pub(super) commands: Setting<Vec<String>>,
+    pub(super) keys: Setting<Vec<String>>,
+    pub(super) wait: Setting<bool>,
+    pub(super) background: Setting<bool>,
+    pub(super) shared_bytes: Setting<usize>,
+}
+
+/// One binding of a pool.
+#[derive(Debug)]
+pub(super) struct BindingFile {
+    pub(super) place: Place,
+    pub(super) plugin: Setting<String>,
+    pub(super) plugin_given: bool,
+    pub(super) keys: Setting<Vec<String>>,
+    pub(super) keys_given: bool,
+    pub(super) config: Setting<serde_json::Value>,
+}
+
+impl PluginFile {
+    pub(super) fn read(name: &str, item: &Item<'_>, findings: &mut Findings) -> Option<Self> {
+        let plugin = Section::open(item, &PLUGIN_KEYS, findings)?;
+        if plugin.get("file").is_none() {
+            let problem = "file is missing, allowed: the path of a .wasm file";
+            findings.fault(&plugin.place, problem);
+        }
+        let limits = plugin
+            .get("limits")
+            .and_then(|item| Section::open(item, &LIMIT_KEYS, findings))
+            .map(|section| LimitsFile::read(&section, findings));
+        let grant = plugin
+            .get("grant")
+            .and_then(|item| Section::open(item, &GRANT_KEYS, findings))
+            .map(|section| GrantFile::read(&section, findings));
+        Some(Self {
+            name: name.to_owned(),
+            file: plugin.read("file", findings, read::text),
+            optional: plugin.read("optional", findings, read::flag),
+            sha256: plugin.read("sha256", findings, |item, f| {
+                read::parsed(item, f, sha256, "64 hexadecimal digits")
+            }),
+            limits: limits.unwrap_or_default(),
+            grant,
+        })
+    }
+}
+
+impl LimitsFile {
+    fn read(section: &Section<'_>, findings: &mut Findings) -> Self {
+        let mut time =
+            |key, range| section.read(key, findings, |item, f| read::duration(item, f, range));
+        let cpu_per_step = time("cpu_per_step", CPU_TIMES);
+        let call_timeout = time("call_timeout", CALL_TIMES);
+        let mut size =
+            |key, range| section.read(key, findings, |item, f| read::size(item, f, range));
+        let memory = size("memory", MEMORY);
+        let stack = size("stack", STACK);
+        let reply = size("reply", REPLY);
+        let mut whole =
+            |key, most| section.read(key, findings, |item, f| read::whole(item, f, 1..=most));
+        Self {
+            cpu_per_step,
+            call_timeout,
+            memory,
+            stack,
+            calls_per_cell: whole("calls_per_cell", 1024),
+            cells: whole("cells", 4096),
+            operations: whole("operations", 4096),
+            steps: whole("steps", 1_000_000),
+            reply,
+        }
+    }
+}
+
+impl GrantFile {
+    fn read(section: &Section<'_>, findings: &mut Findings) -> Self {
+        Self {
+            commands: section.read("commands", findings, read::texts),
+            keys: section.read("keys", findings, read::texts),
+            wait: section.read("wait", findings, read::flag),
+            background: section.read("background", findings, read::flag),
+            shared_bytes: section.read("shared_bytes", findings, |item, f| {
+                read::size(item, f, SHARED)
+            }),
+        }
+    }
+}
+
+/// The bindings of a pool.
+pub(super) fn bindings(pool: &Section<'_>, findings: &mut Findings) -> Vec<BindingFile> {
+    let elements = pool
+        .get("plugins")
+        .and_then(|item| item.elements(findings))
+        .unwrap_or_default();
+    elements
+        .iter()
+        .filter_map(|element| BindingFile::read(element, findings))
+        .collect()
+}
+
+impl BindingFile {
+    fn read(item: &Item<'_>, findings: &mut Findings) -> Option<Self> {
+        let binding = Section::open(item, &BINDING_KEYS, findings)?;
+        Some(Self {
+            place: binding.place.clone(),
+            plugin_given: binding.get("use").is_some(),
+            plugin: binding.read("use", findings, read::text),
+            keys_given: binding.get("keys").is_some(),
+            keys: binding.read("keys", findings, read::texts),
+            config: binding.read("config", findings, json_map),
+        })
+    }
+}
+
+/// A mapping as JSON.
+fn json_map(item: &Item<'_>, findings: &mut Findings) -> Option<serde_json::Value> {
+    let mut map = serde_json::Map::new();
+    for (key, item) in item.entries(findings)? {
+        map.insert(key.to_owned(), json(&item, findings)?);
+    }
+    Some(map.into())
+}
+
+/// Any value as JSON.
+fn json(item: &Item<'_>, findings: &mut Findings) -> Option<serde_json::Value> {
+    let value = match &item.node.value {
+        Value::Empty => Some(serde_json::Value::Null),
+        Value::Flag(flag) => Some((*flag).into()),
+        Value::Text(text) => Some(text.as_str().into()),
+        Value::Whole(number) => whole_json(*number),
+        Value::Fraction(number) => serde_json::Number::from_f64(*number).map(Into::into),
+        Value::List(_) => {
+            let elements = item.elements(findings)?;
+            let list = elements.iter().map(|element| json(element, findings));
+            return list.collect::<Option<Vec<_>>>().map(Into::into);
+        }
+        Value::Map(_) => return json_map(item, findings),
+    };
+    if value.is_none() {
+        item.refuse(findings, "a number that JSON can hold");
+    }
+    value
+}
+
+fn whole_json(number: i128) -> Option<serde_json::Value> {
+    let signed = i64::try_from(number).ok().map(Into::into);
+    signed.or_else(|| u64::try_from(number).ok().map(Into::into))
+}
+
+fn sha256(text: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(pairs) {
+        if !pair.iter().all(u8::is_ascii_hexdigit) {
+            return None;
+        }
+        let pair = std::str::from_utf8(pair).ok()?;
+        *byte = u8::from_str_radix(pair, 16).ok()?;
+    }
+    Some(digest)
+}

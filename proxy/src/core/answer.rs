@@ -1,0 +1,98 @@
+//! Requests that the gateway answers itself.
+//!
+//! Gathers the facts that `local` needs, lets it write the reply, and does what the answer means for the session: a
+//! RESET drops an open MULTI, a QUIT ends the session. Facts about the whole process are told by the outer layer now
+//! and then (`set_facts`), so answering INFO takes no lock.
+
+use crate::command::rule::LocalCommand;
+use crate::core::Core;
+use crate::core::ids::SessionId;
+use crate::core::request::Request;
+use crate::core::session::Closing;
+use crate::core::stats::Stats;
+use crate::local::{self, After, Facts};
+
+/// What a worker knows of the gateway as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GatewayFacts {
+    /// Forty hexadecimal digits that differ with every start.
+    pub run_id: String,
+    /// The process.
+    pub process_id: u32,
+    /// Number of workers.
+    pub workers: usize,
+    /// Path of the configuration as it was given.
+    pub config_file: String,
+    /// When the gateway started, milliseconds since 1970.
+    pub started_unix_ms: u64,
+    /// Clients of all workers, a moment ago.
+    pub clients: u64,
+    /// Counters of the other workers, a moment ago.
+    pub others: Stats,
+    /// The port of each pool; 0 for a unix socket.
+    pub ports: Vec<u16>,
+}
+
+impl Core {
+    /// Tells the core what holds for the whole gateway.
+    pub fn set_facts(&mut self, facts: GatewayFacts) {
+        self.facts = facts;
+    }
+
+    /// What holds for the whole gateway, to be changed.
+    pub fn facts_mut(&mut self) -> &mut GatewayFacts {
+        &mut self.facts
+    }
+
+    /// Answers `request` from what the gateway knows.
+    pub(crate) fn answer_locally(
+        &mut self,
+        id: SessionId,
+        command: LocalCommand,
+        request: Request<'_>,
+    ) {
+        let plugins = if command == LocalCommand::Info { self.plugin_report() } else { String::new() };
+        let mut stats = self.stats.clone();
+        stats.add(&self.facts.others);
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let pool_index = usize::from(session.pool);
+        let Some(pool) = self.pools.get(pool_index) else { return };
+        let config = &pool.config;
+        let facts = Facts {
+            now_us: self.clock.unix_ms.saturating_mul(1000),
+            version: env!("CARGO_PKG_VERSION"),
+            password: config.client_password.as_ref().map(|password| password.bytes()),
+            pool_name: &config.name,
+            shard_names: &pool.shard_names,
+            ring_fingerprint: pool.topology.fingerprint(),
+            workers: self.facts.workers,
+            process_id: self.facts.process_id,
+            run_id: &self.facts.run_id,
+            listen_port: self.facts.ports.get(pool_index).copied().unwrap_or(0),
+            uptime_s: self.clock.unix_ms.saturating_sub(self.facts.started_unix_ms) / 1000,
+            config_file: &self.facts.config_file,
+            clients: self.facts.clients.max(self.sessions_counted),
+            clients_max: u64::from(config.max_clients),
+            idle_timeout_s: config.idle_timeout.map_or(0, |limit| limit.as_secs()),
+            stats: local::Stats {
+                connections_received: stats.sessions_opened,
+                connections_rejected: 0,
+                commands_processed: stats.requests,
+                input_bytes: stats.input_bytes,
+                output_bytes: stats.output_bytes,
+                error_replies: stats.requests_refused,
+            },
+            plugins: &plugins,
+        };
+        let mut reply = self.spare.take();
+        let after = local::answer(command, &request.args, &mut session.identity, &facts, &mut reply);
+        if command == LocalCommand::Reset {
+            session.transaction = None;
+        }
+        self.answer_next(id, &reply);
+        self.spare.give(reply);
+        if after == After::Close {
+            self.end_session(id, Closing::AfterReplies);
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! Carrying out what a plugin's call asks for.
+//!
+//! Each operation of a batch becomes an effect: a command on a lane, MULTI..EXEC on one shard, a timer, a waiter, a
+//! notice, a watch, a new call. Keys beside another key get their names here and go to that key's shard. Operations
+//! that are denied give their result at once. All of a batch is done in one go, so a WAIT-KEY is registered before a
+//! command of the same batch can be answered.
+
+use crate::buffer::Piece;
+use crate::command::resolve::resolve;
+use crate::core::Core;
+use crate::core::forward::Target;
+use crate::core::ids::{SessionId, TaskId};
+use crate::core::lane::Owner;
+use crate::core::session::Watched;
+use crate::core::task::{Awaiting, HeldResult, NewTask};
+use crate::core::timer::Timer;
+use crate::core::waiters::{Notice, WaitLimits};
+use crate::plugin::batch::{self, Arg, ArgList, Batch, CommandList, Op};
+use crate::plugin::beside;
+use crate::plugin::bindings::Taken;
+use crate::plugin::frame::{Kind, Status};
+use crate::resp::args::Args;
+use crate::resp::request::{RequestLimits, RequestScan, Scanned};
+use crate::resp::write::{self, Protocol};
+use crate::route;
+use crate::topology::{ShardIndex, Topology};
+
+impl Core {
+    /// Carries out a batch.
+    pub(crate) fn carry_out_batch(&mut self, id: TaskId, batch: &Batch) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        task.first = batch.first;
+        for numbered in &batch.ops {
+            if let Some(denied) = numbered.denied {
+                let Some(task) = self.tasks.get_mut(id) else { return };
+                let bytes = denied.text().as_bytes().to_vec();
+                let status = Status::Denied;
+                task.results.push(HeldResult { number: numbered.number, status, bytes });
+                continue;
+            }
+            self.carry_out_op(id, batch, numbered.number, numbered.op);
+        }
+        let Some(task) = self.tasks.get(id) else { return };
+        if task.client.is_none() && task.session.is_some_and(|s| !self.sessions.contains_key(s)) && task.only_waits() {
+            return self.cancel_task(id);
+        }
+        if let Some((session, _)) = task.client
+            && task.only_waits()
+        {
+            self.wake_if_held(session);
+        }
+        self.step_if_ready(id);
+    }
+
+    fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
+        match op {
+            Op::Command { reply_wanted, target, args, .. } => {
+                self.command_op(id, batch, number, (target, args, reply_wanted));
+            }
+            Op::Transaction { target, guard, commands } => {
+                if guard.is_some() {
+                    self.open_op(id, number, Awaiting::Shard);
+                    let text = b"guarded transactions are not carried out by this version";
+                    return self.settle_task(id, number, Status::Denied, text);
+                }
+                self.transaction_op(id, batch, number, (target, commands));
+            }
+            Op::Sleep { ms } => {
+                self.open_op(id, number, Awaiting::Timer);
+                let at_ms = self.clock.now_ms + u64::from(ms);
+                self.timers.set(at_ms, Timer::TaskOperation(id, number));
+            }
+            Op::WaitKey { timeout_ms, behind_ms, key } => {
+                let limits = WaitLimits { timeout_ms, behind_ms };
+                self.wait_key(id, number, batch.slice(key), limits);
+            }
+            Op::Notify { key, bytes } => {
+                let Some(task) = self.tasks.get(id) else { return };
+                let (pool, binding) = (task.pool, task.binding);
+                let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
+                self.notify(Notice { pool, binding, key, bytes });
+            }
+            Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
+            Op::UnwatchSession { handler, key } => {
+                let Some(task) = self.tasks.get(id) else { return };
+                let (binding, key) = (task.binding, batch.slice(key).to_vec());
+                self.unwatch_session(task.session, &Watched { binding, handler, key });
+            }
+            Op::Spawn { handler, args } => {
+                let Some(task) = self.tasks.get(id) else { return };
+                let (pool, binding, session) = (task.pool, task.binding, task.session);
+                let request = self.encode(pool, batch, args);
+                self.start_plain_task(pool, Taken { binding, handler }, (Kind::Spawned, session), &request);
+            }
+        }
+    }
+
+    fn open_op(&mut self, id: TaskId, number: u32, awaiting: Awaiting) {
+        if let Some(task) = self.tasks.get_mut(id) {
+            task.open.push((number, awaiting));
+        }
+    }
+
+    fn command_op(
+        &mut self,
+        id: TaskId,
+        batch: &Batch,
+        number: u32,
+        (target, args, reply_wanted): (batch::Target, ArgList, bool),
+    ) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let (pool, protocol) = (task.pool, task.protocol);
+        let request = self.encode(pool, batch, args);
+        let shard = self.shard_for(pool, batch, target, args, &request);
+        let owner = if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody };
+        if reply_wanted {
+            self.open_op(id, number, Awaiting::Shard);
+        }
+        match shard {
+            Ok(shard) => {
+                let protocol_index = usize::from(protocol == Protocol::Resp3);
+                let target = Target { pool, shard, protocol_index };
+                self.forward(target, Piece::borrowed(&request), owner);
+            }
+            Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
+        }
+        self.spare.give(request);
+    }
+
+    fn transaction_op(
+        &mut self,
+        id: TaskId,
+        batch: &Batch,
+        number: u32,
+        (target, commands): (batch::Target, CommandList),
+    ) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let (pool, protocol) = (task.pool, task.protocol);
+        self.open_op(id, number, Awaiting::Shard);
+        let owner = Owner::Task(id, number);
+        match self.encode_transaction(pool, batch, target, commands) {
+            Ok((shard, requests)) => {
+                let protocol_index = usize::from(protocol == Protocol::Resp3);
+                self.forward_group(Target { pool, shard, protocol_index }, &requests, owner);
+            }
+            Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
+        }
+    }
+
+    /// The commands of a TX as requests, and the one shard of them all.
+    pub(crate) fn encode_transaction(
+        &mut self,
+        pool: u16,
+        batch: &Batch,
+        target: batch::Target,
+        commands: CommandList,
+    ) -> Result<(ShardIndex, Vec<Vec<u8>>), Vec<u8>> {
+        let mut shard = None;
+        let mut requests = Vec::new();
+        for args in batch.commands(commands) {
+            let request = self.encode(pool, batch, args);
+            let own = self.shard_for(pool, batch, target, args, &request)?;
+            if *shard.get_or_insert(own) != own {
+                return Err(b"-CROSSSHARD the keys of a plugin's transaction must live on one shard\r\n".to_vec());
+            }
+            requests.push(request);
+        }
+        Ok((shard.unwrap_or(0), requests))
+    }
+
+    /// A command of a batch as a request, with the names of keys beside others written out.
+    fn encode(&mut self, pool: u16, batch: &Batch, args: ArgList) -> Vec<u8> {
+        let mut request = self.spare.take();
+        let topology = self.pools.get(usize::from(pool)).map(|pool| &pool.topology);
+        let args = batch.args(args);
+        write::array_header(&mut request, args.len());
+        let mut name = Vec::new();
+        for arg in args {
+            match arg {
+                Arg::Plain(bytes) => write::bulk(&mut request, bytes),
+                Arg::Beside { owner, name: suffix } => {
+                    name.clear();
+                    let hashed = topology.map_or(owner, |topology| topology.hashed_part(owner));
+                    beside::write_name(owner, hashed, suffix, &mut name);
+                    write::bulk(&mut request, &name);
+                }
+            }
+        }
+        request
+    }
+
+    /// The shard that a command of a batch goes to.
+    fn shard_for(
+        &mut self,
+        pool: u16,
+        batch: &Batch,
+        target: batch::Target,
+        args: ArgList,
+        request: &[u8],
+    ) -> Result<ShardIndex, Vec<u8>> {
+        let Some(pool) = self.pools.get(usize::from(pool)) else { return Ok(0) };
+        let topology = &pool.topology;
+        match target {
+            batch::Target::Shard(shard) if usize::from(shard) < topology.len() => Ok(shard),
+            batch::Target::Shard(_) => Err(b"-ERR the pool has no such shard\r\n".to_vec()),
+            batch::Target::Key(key) => Ok(topology.shard_of(batch.slice(key))),
+            batch::Target::OwnKeys => match beside_owner(batch, args) {
+                Some(owner) => Ok(topology.shard_of(owner)),
+                None => own_shard(request, topology, &mut self.scratch),
+            },
+        }
+    }
+
+    /// Carries out what a call inside MULTI leaves behind: notices and new calls.
+    pub(crate) fn carry_out_last(
+        &mut self,
+        session: SessionId,
+        (pool, binding): (u16, u16),
+        batch: &Batch,
+    ) {
+        for numbered in batch.ops.iter().filter(|numbered| numbered.denied.is_none()) {
+            match numbered.op {
+                Op::Notify { key, bytes } => {
+                    let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
+                    self.notify(Notice { pool, binding, key, bytes });
+                }
+                Op::Spawn { handler, args } => {
+                    let request = self.encode(pool, batch, args);
+                    let taken = Taken { binding, handler };
+                    self.start_plain_task(pool, taken, (Kind::Spawned, None), &request);
+                }
+                Op::UnwatchSession { handler, key } => {
+                    let key = batch.slice(key).to_vec();
+                    self.unwatch_session(Some(session), &Watched { binding, handler, key });
+                }
+                // The contract allows no others here.
+                Op::Command { .. }
+                | Op::Transaction { .. }
+                | Op::Sleep { .. }
+                | Op::WaitKey { .. }
+                | Op::WatchSession { .. } => {}
+            }
+        }
+    }
+
+    fn unwatch_session(&mut self, session: Option<SessionId>, watched: &Watched) {
+        if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
+            session.watched.retain(|other| other != watched);
+        }
+    }
+
+    fn watch_session(&mut self, id: TaskId, handler: u16, key: &[u8]) {
+        let Some(task) = self.tasks.get(id) else { return };
+        let (pool, binding) = (task.pool, task.binding);
+        let watched = Watched { binding, handler, key: key.to_vec() };
+        let Some(session) = task.session else { return };
+        match self.sessions.get_mut(session) {
+            Some(session) => {
+                if !session.watched.contains(&watched) {
+                    session.watched.push(watched);
+                }
+            }
+            // It has closed while the call was under way: tell the plugin now.
+            None => self.session_closed_task(pool, watched),
+        }
+    }
+
+    /// Tells a plugin that a session which it watched has closed.
+    pub(crate) fn session_closed_task(&mut self, pool: u16, watched: Watched) {
+        let mut request = Vec::new();
+        write::request(&mut request, [watched.key.as_slice()].into_iter());
+        let taken = Taken { binding: watched.binding, handler: watched.handler };
+        self.start_plain_task(pool, taken, (Kind::SessionClosed, None), &request);
+    }
+
+    /// Starts a call that no client waits for; `request` holds its arguments.
+    fn start_plain_task(
+        &mut self,
+        pool: u16,
+        taken: Taken,
+        (kind, session): (Kind, Option<SessionId>),
+        request: &[u8],
+    ) {
+        let mut scan = RequestScan::default();
+        if let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) {
+            self.start_task(NewTask {
+                pool,
+                taken,
+                kind,
+                client: None,
+                session,
+                spec: None,
+                args: Args::new(request, scan.spans()),
+                key: &[],
+            });
+        }
+    }
+}
+
+/// The owner of the first key beside another that the command names.
+fn beside_owner(batch: &Batch, args: ArgList) -> Option<&[u8]> {
+    batch.args(args).find_map(|arg| match arg {
+        Arg::Beside { owner, .. } => Some(owner),
+        Arg::Plain(_) => None,
+    })
+}
+
+/// The one shard of a command's own keys.
+fn own_shard(
+    request: &[u8],
+    topology: &Topology,
+    scratch: &mut route::Scratch,
+) -> Result<ShardIndex, Vec<u8>> {
+    let mut scan = RequestScan::default();
+    let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) else {
+        return Err(b"-ERR the plugin's command is no request\r\n".to_vec());
+    };
+    let args = Args::new(request, scan.spans());
+    match resolve(&args) {
+        Ok(spec) => route::one_shard(spec, &args, topology, scratch),
+        Err(error) => {
+            let mut reply = Vec::new();
+            error.write(&args, &mut reply);
+            Err(reply)
+        }
+    }
+}
+

@@ -1,0 +1,100 @@
+//! What happens when time has passed.
+//!
+//! `on_time` takes the timers that are due. A request whose time is over is answered `outcome unknown` and its late
+//! reply will be skipped; a connection on which replies are due and no byte has come for twice the time-out is
+//! closed; an unused lane is closed; an idle client is sent away, if the pool says so.
+
+use crate::core::forward::{Target, timeout_ms};
+use crate::core::ids::{LaneId, SessionId};
+use crate::core::lane::LaneState;
+use crate::core::session::Closing;
+use crate::core::timer::Timer;
+use crate::core::{Core, idle_limit_ms};
+use crate::limits;
+
+impl Core {
+    /// Does what is due.
+    pub fn on_time(&mut self) {
+        while let Some(timer) = self.timers.take_due(self.clock.now_ms) {
+            match timer {
+                Timer::LaneHead(id) => self.expire_lane(id),
+                Timer::LaneIdle(id) => self.close_idle_lane(id),
+                Timer::SessionStalled(id, written) => self.check_stalled(id, written),
+                Timer::SessionIdle(id) => self.check_idle(id),
+                Timer::TaskOperation(id, number) => self.operation_timer(id, number),
+                Timer::TaskDeadline(id) => self.task_deadline(id),
+            }
+        }
+        self.run_ready_tasks();
+    }
+
+    fn expire_lane(&mut self, id: LaneId) {
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.timer_set = false;
+        let target = Target {
+            pool: lane.pool,
+            shard: lane.shard,
+            protocol_index: usize::from(lane.protocol == 3),
+        };
+        let timeout = self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| timeout_ms(&pool.config));
+        let name = self.shard_name(target);
+        while let Some(owner) = self.lanes.get_mut(id).and_then(|lane| lane.expire_one(now_ms)) {
+            self.stats.timeouts += 1;
+            let text = format!("ERR shard {name} did not answer within {timeout} ms; outcome unknown");
+            self.fail(owner, &text);
+        }
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let silent_ms = now_ms.saturating_sub(lane.last_input_ms);
+        let dead_after_ms = timeout.saturating_mul(2);
+        if lane.is_late() && lane.state == LaneState::Ready && silent_ms >= dead_after_ms {
+            lane.to_close = Some(format!("sent nothing for {silent_ms} ms"));
+            if !lane.to_wake {
+                lane.to_wake = true;
+                self.wake.lanes.push(id);
+            }
+            return;
+        }
+        let next_ms = match lane.next_deadline_ms() {
+            Some(deadline_ms) => deadline_ms,
+            // All have timed out: look again when the connection would count as dead.
+            None if lane.is_late() => lane.last_input_ms.saturating_add(dead_after_ms),
+            None => return,
+        };
+        if next_ms != u64::MAX {
+            lane.timer_set = true;
+            self.timers.set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
+        }
+    }
+
+    fn close_idle_lane(&mut self, id: LaneId) {
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        if lane.state != LaneState::Ready {
+            return;
+        }
+        let idle_at_ms = lane.last_used_ms + limits::LANE_IDLE_MS;
+        if lane.awaited() == 0 && idle_at_ms <= now_ms {
+            lane.to_close = Some("was not used".into());
+            if !lane.to_wake {
+                lane.to_wake = true;
+                self.wake.lanes.push(id);
+            }
+        } else {
+            self.timers.set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
+        }
+    }
+
+    fn check_idle(&mut self, id: SessionId) {
+        let now_ms = self.clock.now_ms;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let pool = self.pools.get(usize::from(session.pool));
+        let Some(limit_ms) = pool.and_then(|pool| idle_limit_ms(&pool.config)) else { return };
+        let idle_at_ms = session.last_request_ms + limit_ms;
+        if session.is_done() && idle_at_ms <= now_ms {
+            self.end_session(id, Closing::AfterReplies);
+        } else {
+            self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
+        }
+    }
+}

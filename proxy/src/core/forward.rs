@@ -1,0 +1,329 @@
+//! Giving requests to shards, and the life of the connections to them.
+//!
+//! `forward` appends a request to the shared lane of its shard, opening the lane when it has none. What cannot be
+//! sent is answered at once with what is known: `not sent`. When a connection breaks, every request on it is
+//! answered by whether the kernel had taken it (`outcome unknown`) or not (`not sent`); nothing is sent twice.
+//! A shard that cannot be reached is tried again after a wait that doubles, with jitter; until then requests for it
+//! fail at once, so one dead shard costs the others nothing.
+
+use std::fmt::Write as _;
+
+use crate::buffer::Piece;
+use crate::config::{PoolConfig, ShardQueue};
+use crate::core::Core;
+use crate::core::ids::LaneId;
+use crate::core::lane::{Lane, LaneState, MayHaveRun, Owner};
+use crate::core::timer::Timer;
+use crate::limits;
+use crate::resp::reply::ReplyScanned;
+use crate::resp::write;
+use crate::topology::ShardIndex;
+
+/// Where a request goes: pool, shard, protocol (0 for RESP2, 1 for RESP3).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target {
+    pub(crate) pool: u16,
+    pub(crate) shard: ShardIndex,
+    pub(crate) protocol_index: usize,
+}
+
+impl Core {
+    /// Sends `request` to a shard; `owner` gets the reply, or the reason why there is none.
+    pub(crate) fn forward(&mut self, target: Target, request: Piece<'_>, owner: Owner) {
+        self.forward_many(target, request, 0, owner);
+    }
+
+    /// Sends several requests in one piece; the replies of the first `skipped` are not looked at, `owner` gets the
+    /// last one's.
+    pub(crate) fn forward_many(
+        &mut self,
+        target: Target,
+        request: Piece<'_>,
+        skipped: usize,
+        owner: Owner,
+    ) {
+        let Some((id, timeout_ms, queue_max)) = self.usable_lane(target) else {
+            return self.refuse_unreachable(target, owner);
+        };
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        if lane.awaited() >= queue_max.requests || lane.bytes_held() > queue_max.bytes {
+            self.stats.overloads += 1;
+            let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
+            return self.fail(owner, &text);
+        }
+        let deadline_ms = now_ms.saturating_add(timeout_ms);
+        lane.push(request, skipped, owner, deadline_ms, &mut self.spare);
+        lane.last_used_ms = now_ms;
+        if !lane.timer_set && timeout_ms != u64::MAX {
+            lane.timer_set = true;
+            self.timers.set(deadline_ms, Timer::LaneHead(id));
+        }
+        if !lane.to_wake {
+            lane.to_wake = true;
+            self.wake.lanes.push(id);
+        }
+    }
+
+    /// The lane for `target` with the pool's time-out and queue bound, if a request may be put on it now.
+    fn usable_lane(&mut self, target: Target) -> Option<(LaneId, u64, ShardQueue)> {
+        let now_ms = self.clock.now_ms;
+        let id = self.lane_of(target)?;
+        let config = &self.pools.get(usize::from(target.pool))?.config;
+        let (timeout_ms, queue_max) = (timeout_ms(config), config.shard_queue);
+        let lane = self.lanes.get_mut(id)?;
+        if let LaneState::Closed { retry_at_ms } = lane.state {
+            if retry_at_ms > now_ms {
+                return None;
+            }
+            lane.state = LaneState::Connecting;
+            lane.attempts = lane.attempts.saturating_add(1);
+            self.wake.connect.push(id);
+        }
+        Some((id, timeout_ms, queue_max))
+    }
+
+    /// The lane for `target`, made if there is none.
+    fn lane_of(&mut self, target: Target) -> Option<LaneId> {
+        let pool = self.pools.get_mut(usize::from(target.pool))?;
+        let slot =
+            pool.lanes.get_mut(target.protocol_index)?.get_mut(usize::from(target.shard))?;
+        if let Some(id) = slot {
+            return Some(*id);
+        }
+        let protocol = if target.protocol_index == 1 { 3 } else { 2 };
+        let id = self.lanes.insert(Lane::new(target.pool, target.shard, protocol));
+        *slot = Some(id);
+        Some(id)
+    }
+
+    /// Opens the lanes of all shards before the first request, so that a shard that is down is known.
+    pub fn preconnect(&mut self) {
+        for pool in 0..self.pools.len() {
+            let shards = self.pools.get(pool).map_or(0, |pool| pool.topology.len());
+            for shard in 0..shards {
+                let (Ok(pool), Ok(shard)) = (u16::try_from(pool), u16::try_from(shard)) else {
+                    return;
+                };
+                self.usable_lane(Target { pool, shard, protocol_index: 0 });
+            }
+        }
+    }
+
+    /// Whether the shard of `target` is known to refuse MULTI.
+    pub(crate) fn multi_refused(&self, target: Target) -> bool {
+        self.pools
+            .get(usize::from(target.pool))
+            .and_then(|pool| pool.lanes.get(target.protocol_index))
+            .and_then(|lanes| lanes.get(usize::from(target.shard)).copied().flatten())
+            .and_then(|id| self.lanes.get(id))
+            .is_some_and(|lane| !lane.multi_allowed)
+    }
+
+    fn refuse_unreachable(&mut self, target: Target, owner: Owner) {
+        let fault = self
+            .lane_of(target)
+            .and_then(|id| self.lanes.get(id))
+            .map_or(String::new(), |lane| lane.last_fault.clone());
+        let text = format!("ERR shard {} {fault}; not sent", self.shard_name(target));
+        self.fail(owner, &text);
+    }
+
+    /// The shard as errors name it: `'a' (127.0.0.1:6379)`.
+    pub(crate) fn shard_name(&self, target: Target) -> String {
+        let shard = self
+            .pools
+            .get(usize::from(target.pool))
+            .and_then(|pool| pool.config.shards.get(usize::from(target.shard)));
+        match shard {
+            Some(shard) => format!("'{}' ({})", shard.name, shard.address),
+            None => format!("{}", target.shard),
+        }
+    }
+
+    /// The socket is open: starts the lane's set-up.
+    pub fn lane_connected(&mut self, id: LaneId) {
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        lane.last_input_ms = now_ms;
+        lane.last_used_ms = now_ms;
+        let Some(pool) = self.pools.get(usize::from(lane.pool)) else { return };
+        let setup = setup_request(&pool.config, lane.protocol);
+        lane.begin_setup(setup);
+        self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
+        self.stats.lanes_opened += 1;
+    }
+
+    /// The connection is over, or could not be made: answers every request on it.
+    /// `fault` says why, as `closed the connection` or `is unreachable: connection refused`.
+    pub fn lane_closed(&mut self, id: LaneId, fault: &str) {
+        let jitter = self.random();
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let was_ready = lane.state == LaneState::Ready;
+        let target = Target {
+            pool: lane.pool,
+            shard: lane.shard,
+            protocol_index: usize::from(lane.protocol == 3),
+        };
+        lane.last_fault.clear();
+        let _infallible = write!(lane.last_fault, "{fault}");
+        // A connection that worked is tried again at once; one that never did, after a wait.
+        let wait_ms = if was_ready { 0 } else { retry_wait_ms(lane.attempts, jitter) };
+        let owners = lane.close(now_ms + wait_ms, &mut self.spare);
+        self.stats.lanes_failed += 1;
+        let name = self.shard_name(target);
+        for (owner, MayHaveRun(may_have_run)) in owners {
+            let outcome = if may_have_run { "outcome unknown" } else { "not sent" };
+            self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
+        }
+        self.run_ready_tasks();
+    }
+
+    /// Takes in what a shard sent while its lane had no unfinished input. The rest is kept.
+    /// An error means that the connection must be closed, and says why.
+    pub fn lane_input(&mut self, id: LaneId, bytes: &[u8]) -> Result<(), String> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match self.lane_scan(id, rest)? {
+                None => break,
+                Some(len) => {
+                    let (reply, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+                    self.lane_reply(id, Piece::borrowed(reply))?;
+                    rest = behind;
+                }
+            }
+        }
+        if !rest.is_empty()
+            && let Some(lane) = self.lanes.get_mut(id)
+        {
+            lane.input_mut().extend_from_slice(rest);
+        }
+        self.run_ready_tasks();
+        Ok(())
+    }
+
+    /// Goes on with a lane's own input, which has grown.
+    pub fn lane_input_grown(&mut self, id: LaneId) -> Result<(), String> {
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        let mut input = std::mem::take(lane.input_mut());
+        while !input.is_empty() {
+            let Some(len) = self.lane_scan(id, &input)? else { break };
+            if len >= limits::SHARED_PIECE_BYTES_MIN {
+                let reply = input.split_to(len.min(input.len())).freeze();
+                self.lane_reply(id, Piece::shared(&reply))?;
+            } else {
+                self.lane_reply(id, Piece::borrowed(input.get(..len).unwrap_or_default()))?;
+                bytes::Buf::advance(&mut input, len);
+            }
+        }
+        if let Some(lane) = self.lanes.get_mut(id) {
+            *lane.input_mut() = input;
+            lane.shrink();
+        }
+        self.run_ready_tasks();
+        Ok(())
+    }
+
+    fn lane_scan(&mut self, id: LaneId, bytes: &[u8]) -> Result<Option<usize>, String> {
+        let now_ms = self.clock.now_ms;
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(None) };
+        lane.last_input_ms = now_ms;
+        match lane.scan(bytes) {
+            ReplyScanned::Complete { len } => Ok(Some(len)),
+            ReplyScanned::Incomplete => Ok(None),
+            ReplyScanned::Broken => Err("sent bytes that are no RESP".into()),
+        }
+    }
+
+    fn lane_reply(&mut self, id: LaneId, reply: Piece<'_>) -> Result<(), String> {
+        // Shared lanes ask for no pushes; one that comes all the same belongs to nobody.
+        if reply.bytes().first() == Some(&b'>') {
+            return Ok(());
+        }
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        if lane.state == LaneState::SettingUp {
+            return self.lane_setup_reply(id, reply.bytes());
+        }
+        let Some(owner) = lane.take_owner() else {
+            self.stats.unasked_replies += 1;
+            return Err("sent a reply that nothing was asked for".into());
+        };
+        self.settle(owner, reply);
+        Ok(())
+    }
+
+    fn lane_setup_reply(&mut self, id: LaneId, reply: &[u8]) -> Result<(), String> {
+        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        let Some(step) = lane.next_setup_step() else { return Ok(()) };
+        let refused = reply.first() == Some(&b'-');
+        if refused {
+            let text = String::from_utf8_lossy(reply);
+            let text = text.trim_start_matches('-').trim_end();
+            match step {
+                SetupStep::Auth => return Err(format!("refused its password: {text}")),
+                SetupStep::Hello => return Err(format!("refused RESP3: {text}")),
+                SetupStep::Multi if lane.has_groups() => {
+                    return Err("does not allow MULTI, which a transaction needs".into());
+                }
+                SetupStep::Multi => lane.multi_allowed = false,
+                SetupStep::Discard => {}
+            }
+        } else if step == SetupStep::Multi {
+            lane.multi_allowed = true;
+        }
+        if lane.setup_done() {
+            lane.state = LaneState::Ready;
+            lane.attempts = 0;
+            if !lane.to_wake {
+                lane.to_wake = true;
+                self.wake.lanes.push(id);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One command of a lane's set-up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupStep {
+    /// The shard's password.
+    Auth,
+    /// RESP3.
+    Hello,
+    /// Where a server refuses MULTI, queued commands would run one by one: so it is tried first.
+    Multi,
+    /// Ends the trial.
+    Discard,
+}
+
+/// The steps of a lane's set-up and the bytes that ask for them.
+fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>) {
+    let mut steps = Vec::new();
+    let mut bytes = Vec::new();
+    if let Some(password) = &config.shard_password {
+        steps.push(SetupStep::Auth);
+        match &config.shard_user {
+            Some(user) => write::request(&mut bytes, [b"AUTH", user.as_bytes(), password.bytes()].into_iter()),
+            None => write::request(&mut bytes, [b"AUTH".as_slice(), password.bytes()].into_iter()),
+        }
+    }
+    if protocol == 3 {
+        steps.push(SetupStep::Hello);
+        write::request(&mut bytes, [b"HELLO".as_slice(), b"3"].into_iter());
+    }
+    steps.extend([SetupStep::Multi, SetupStep::Discard]);
+    write::request(&mut bytes, [b"MULTI".as_slice()].into_iter());
+    write::request(&mut bytes, [b"DISCARD".as_slice()].into_iter());
+    (steps, bytes)
+}
+
+pub(crate) fn timeout_ms(config: &PoolConfig) -> u64 {
+    config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn retry_wait_ms(attempts: u32, jitter: u64) -> u64 {
+    let doubled = limits::RECONNECT_WAIT_MS << attempts.saturating_sub(1).min(10);
+    let wait = doubled.min(limits::RECONNECT_WAIT_MS_MAX);
+    wait / 2 + jitter % (wait / 2 + 1)
+}

@@ -1,0 +1,18 @@
+//! Names of the things that a worker keeps: sessions, lanes, joins, tasks, transactions.
+//!
+//! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
+//! when the slot has been taken again. That is what keeps a reply from ever reaching another client.
+//! Only ids here; what they name lives in `core`.
+
+slotmap::new_key_type! {
+    /// One client connection.
+    pub struct SessionId;
+    /// One connection to a shard.
+    pub struct LaneId;
+    /// One split request.
+    pub struct JoinId;
+    /// One plugin call in flight.
+    pub struct TaskId;
+    /// One transaction in which plugins take part.
+    pub struct ExecId;
+}

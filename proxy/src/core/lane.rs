@@ -1,0 +1,348 @@
+//! One connection to a shard, seen from inside: what is to be sent, and who awaits which reply.
+//!
+//! ```text
+//!          push(request, owner)                          next_reply()
+//!   requests ──► [out ............] ──► socket ──► shard ──► [input] ──► owner of the queue's head
+//!                queue: [owner, end] [owner, end] [owner, end] ...
+//! ```
+//! Many sessions share a lane; the shard answers in order, so the head of `queue` owns the next reply. Each entry
+//! knows where its request's last byte lies in the stream, so when the connection breaks it is known which requests
+//! the kernel has taken whole (they may have run) and which not (they have not).
+//! A request that timed out keeps its entry, without an owner, until its late reply has been skipped.
+//! Pure: the socket is `io::backend`'s.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+
+use crate::buffer::{OutBuffer, Piece, Spare};
+use crate::core::forward::SetupStep;
+use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
+use crate::limits;
+use crate::pending::Place;
+use crate::resp::reply::{ReplyScan, ReplyScanned};
+use crate::topology::ShardIndex;
+
+/// Who awaits a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// A session: the reply is its answer.
+    Session(SessionId, Place),
+    /// A split request: the reply is one part.
+    Part(JoinId, u32),
+    /// A plugin's task: the reply is the result of its operation.
+    Task(TaskId, u32),
+    /// A transaction in which plugins take part: the reply is EXEC's.
+    Exec(ExecId),
+    /// Nobody: the reply is skipped.
+    Nobody,
+}
+
+/// A request whose reply has not come.
+#[derive(Debug, Clone, Copy)]
+pub struct Awaited {
+    /// Who gets the reply.
+    pub owner: Owner,
+    /// Where the request ends in the stream of bytes to the shard.
+    end: u64,
+    /// When it times out, milliseconds on the worker's clock; `u64::MAX` = never.
+    deadline_ms: u64,
+}
+
+/// Where a lane is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LaneState {
+    /// No connection. One is opened when a request comes, not before `retry_at_ms`.
+    Closed {
+        /// Earliest time of the next attempt, milliseconds on the worker's clock.
+        retry_at_ms: u64,
+    },
+    /// The socket is being opened; requests wait in `out`.
+    Connecting,
+    /// Connected; the set-up's replies are awaited and requests wait in `out`.
+    SettingUp,
+    /// Requests flow.
+    Ready,
+}
+
+/// One connection to a shard.
+#[derive(Debug)]
+pub struct Lane {
+    /// Index of the pool.
+    pub pool: u16,
+    /// Index of the shard in its pool.
+    pub shard: ShardIndex,
+    /// RESP version spoken on it, 2 or 3.
+    pub protocol: u8,
+    /// Where it is in its life.
+    pub state: LaneState,
+    /// Why the last connection ended or could not be made; shown to clients until one is made.
+    pub last_fault: String,
+    /// Attempts since the last connection that worked.
+    pub attempts: u32,
+    /// Whether the shard lets us use MULTI.
+    pub multi_allowed: bool,
+    /// Whether the lane is in the worker's list of those to wake.
+    pub to_wake: bool,
+    /// Whether a timer for the head of the queue is set.
+    pub timer_set: bool,
+    /// Why the connection is to be closed, if it is.
+    pub to_close: Option<String>,
+    /// When the last byte came, milliseconds on the worker's clock.
+    pub last_input_ms: u64,
+    /// When the last request was pushed.
+    pub last_used_ms: u64,
+    setup: Vec<u8>,
+    setup_steps: VecDeque<SetupStep>,
+    setup_sent: usize,
+    out: OutBuffer,
+    queue: VecDeque<Awaited>,
+    pushed: u64,
+    written: u64,
+    expired: usize,
+    input: BytesMut,
+    scan: ReplyScan,
+}
+
+impl Lane {
+    /// A lane without a connection.
+    pub fn new(pool: u16, shard: ShardIndex, protocol: u8) -> Self {
+        Self {
+            pool,
+            shard,
+            protocol,
+            state: LaneState::Closed { retry_at_ms: 0 },
+            last_fault: String::new(),
+            attempts: 0,
+            multi_allowed: true,
+            to_wake: false,
+            timer_set: false,
+            to_close: None,
+            last_input_ms: 0,
+            last_used_ms: 0,
+            setup: Vec::new(),
+            setup_steps: VecDeque::new(),
+            setup_sent: 0,
+            out: OutBuffer::default(),
+            queue: VecDeque::new(),
+            pushed: 0,
+            written: 0,
+            expired: 0,
+            input: BytesMut::new(),
+            scan: ReplyScan::default(),
+        }
+    }
+
+    /// Appends `skipped + 1` whole requests in one piece: the replies of the first `skipped` belong to nobody, the
+    /// last one's to `owner`. All count as taken by the kernel only when the last byte is.
+    pub fn push(
+        &mut self,
+        request: Piece<'_>,
+        skipped: usize,
+        owner: Owner,
+        deadline_ms: u64,
+        spare: &mut Spare,
+    ) {
+        self.pushed += request.bytes().len() as u64;
+        self.out.push(request, spare);
+        for _ in 0..skipped {
+            let nobody = Awaited { owner: Owner::Nobody, end: self.pushed, deadline_ms };
+            self.queue.push_back(nobody);
+        }
+        self.queue.push_back(Awaited { owner, end: self.pushed, deadline_ms });
+    }
+
+    /// Whether a MULTI..EXEC is among the requests.
+    pub fn has_groups(&self) -> bool {
+        self.queue.iter().any(|awaited| awaited.owner == Owner::Nobody)
+    }
+
+    /// Number of replies awaited.
+    pub fn awaited(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes held by this lane.
+    pub fn bytes_held(&self) -> usize {
+        self.out.len() + self.input.len()
+    }
+
+    /// Begins the set-up of a fresh connection: the steps, and the bytes that ask for them.
+    pub fn begin_setup(&mut self, (steps, request): (Vec<SetupStep>, Vec<u8>)) {
+        self.setup = request;
+        self.setup_steps = steps.into();
+        self.setup_sent = 0;
+        self.state = LaneState::SettingUp;
+    }
+
+    /// Takes the step of the set-up that the next reply belongs to.
+    pub fn next_setup_step(&mut self) -> Option<SetupStep> {
+        self.setup_steps.pop_front()
+    }
+
+    /// Whether every step of the set-up is answered.
+    pub fn setup_done(&self) -> bool {
+        self.setup_steps.is_empty()
+    }
+
+    /// The bytes to write now; empty when there are none or requests must still wait for the set-up.
+    pub fn to_write(&self) -> &[u8] {
+        match self.state {
+            LaneState::Ready => self.out.front(),
+            LaneState::SettingUp => self.setup.get(self.setup_sent..).unwrap_or_default(),
+            LaneState::Closed { .. } | LaneState::Connecting => &[],
+        }
+    }
+
+    /// Notes that the kernel took `count` bytes of `to_write`.
+    pub fn wrote(&mut self, count: usize, spare: &mut Spare) {
+        if self.state == LaneState::SettingUp {
+            self.setup_sent += count;
+        } else {
+            self.written += count as u64;
+            self.out.advance(count, spare);
+        }
+    }
+
+    /// The next whole reply in `buffer`, which starts at a reply's first byte.
+    pub fn scan(&mut self, buffer: &[u8]) -> ReplyScanned {
+        let verdict = self.scan.scan(buffer);
+        if matches!(verdict, ReplyScanned::Complete { .. }) {
+            self.scan.reset();
+        }
+        verdict
+    }
+
+    /// Takes the owner of the next reply; `None` when no reply is awaited.
+    pub fn take_owner(&mut self) -> Option<Owner> {
+        let awaited = self.queue.pop_front()?;
+        self.expired = self.expired.saturating_sub(1);
+        Some(awaited.owner)
+    }
+
+    /// The input that waits for the rest of its reply.
+    pub fn input_mut(&mut self) -> &mut BytesMut {
+        &mut self.input
+    }
+
+    /// When the oldest request that has not timed out will do so.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.queue.get(self.expired).map(|awaited| awaited.deadline_ms)
+    }
+
+    /// Takes the owner of the oldest request if its time is over; its reply will be skipped.
+    pub fn expire_one(&mut self, now_ms: u64) -> Option<Owner> {
+        let awaited = self.queue.get_mut(self.expired)?;
+        if awaited.deadline_ms > now_ms {
+            return None;
+        }
+        self.expired += 1;
+        Some(std::mem::replace(&mut awaited.owner, Owner::Nobody))
+    }
+
+    /// Whether a request has timed out whose reply is still due.
+    pub fn is_late(&self) -> bool {
+        self.expired > 0
+    }
+
+    /// Ends the connection: gives every owner with whether its request may have run, and forgets all bytes.
+    pub fn close(&mut self, retry_at_ms: u64, spare: &mut Spare) -> Vec<(Owner, MayHaveRun)> {
+        let written = self.written;
+        let owners = self
+            .queue
+            .drain(..)
+            .filter(|awaited| awaited.owner != Owner::Nobody)
+            .map(|awaited| (awaited.owner, MayHaveRun(awaited.end <= written)))
+            .collect();
+        self.state = LaneState::Closed { retry_at_ms };
+        self.out.clear(spare);
+        self.setup = Vec::new();
+        self.setup_steps.clear();
+        self.input = BytesMut::new();
+        self.scan.reset();
+        self.pushed = 0;
+        self.written = 0;
+        self.expired = 0;
+        self.timer_set = false;
+        self.to_close = None;
+        if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
+            self.queue = VecDeque::new();
+        }
+        owners
+    }
+
+    /// Gives memory back that a burst needed.
+    pub fn shrink(&mut self) {
+        if self.queue.is_empty() && self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
+            self.queue = VecDeque::new();
+        }
+        if self.input.is_empty() && self.input.capacity() > limits::SPARE_BUFFER_BYTES_MAX {
+            self.input = BytesMut::new();
+        }
+    }
+}
+
+/// Whether a request's last byte was taken by the kernel, so that the shard may have carried it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MayHaveRun(pub bool);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner(place: u32) -> Owner {
+        Owner::Session(SessionId::default(), place)
+    }
+
+    fn ready_lane() -> Lane {
+        Lane { state: LaneState::Ready, ..Lane::new(0, 0, 2) }
+    }
+
+    #[test]
+    fn lane_that_breaks_knows_which_requests_may_have_run() {
+        let mut spare = Spare::default();
+        let mut lane = ready_lane();
+        for place in 0..3 {
+            lane.push(Piece::borrowed(b"12345"), 0, owner(place), u64::MAX, &mut spare);
+        }
+        lane.wrote(9, &mut spare);
+        let ran: Vec<_> = lane.close(0, &mut spare).into_iter().map(|(_, ran)| ran.0).collect();
+        assert_eq!(ran, [true, false, false]);
+        assert_eq!(lane.awaited(), 0);
+        assert_eq!(lane.bytes_held(), 0);
+    }
+
+    #[test]
+    fn request_that_timed_out_keeps_its_place_so_that_its_late_reply_is_skipped() {
+        let mut spare = Spare::default();
+        let mut lane = ready_lane();
+        lane.push(Piece::borrowed(b"a"), 0, owner(0), 10, &mut spare);
+        lane.push(Piece::borrowed(b"b"), 0, owner(1), 20, &mut spare);
+        assert_eq!(lane.expire_one(9), None);
+        assert_eq!(lane.expire_one(10), Some(owner(0)));
+        assert_eq!(lane.expire_one(10), None);
+        assert_eq!(lane.next_deadline_ms(), Some(20));
+        assert!(lane.is_late());
+        assert_eq!(lane.take_owner(), Some(Owner::Nobody));
+        assert!(!lane.is_late());
+        assert_eq!(lane.take_owner(), Some(owner(1)));
+        assert_eq!(lane.take_owner(), None);
+    }
+
+    #[test]
+    fn lane_in_set_up_holds_requests_back() {
+        let mut spare = Spare::default();
+        let mut lane = Lane::new(0, 0, 2);
+        lane.state = LaneState::Connecting;
+        lane.push(Piece::borrowed(b"GET"), 0, owner(0), u64::MAX, &mut spare);
+        assert!(lane.to_write().is_empty());
+        lane.begin_setup((vec![SetupStep::Auth], b"AUTH".to_vec()));
+        assert_eq!(lane.to_write(), b"AUTH");
+        lane.wrote(4, &mut spare);
+        assert!(lane.to_write().is_empty());
+        assert_eq!(lane.next_setup_step(), Some(SetupStep::Auth));
+        assert!(lane.setup_done());
+        lane.state = LaneState::Ready;
+        assert_eq!(lane.to_write(), b"GET");
+    }
+}

@@ -1,0 +1,314 @@
+//! The core of a worker: everything that happens between the sockets, without a socket.
+//!
+//! ```text
+//!   io::client ──client_input──►  request ──► route ──► forward ──► lane.out ──► io::backend
+//!   io::client ◄──session.out──   pending ◄── join ◄─── reply   ◄──lane_input──  io::backend
+//!                                    ▲                     │
+//!                                    └──── task (plugin calls) ◄──┘      timers: io::worker calls `on_time`
+//! ```
+//! The outer layer tells the core what came and what the time is, and then does what `Wake` lists. So a whole
+//! gateway, sessions, shards, time-outs and plugins included, runs in a test without sockets, clock or tasks, from
+//! a seed (tests/ has that simulation).
+//!
+//! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
+//! lanes, `reply` brings answers back, `split`, `transaction` and `task` carry out what is more than one request,
+//! `timer` and `expiry` handle time.
+
+pub mod answer;
+pub mod effects;
+pub mod exec;
+pub mod expiry;
+pub mod forward;
+pub mod hook;
+pub mod ids;
+pub mod lane;
+pub mod plugins;
+pub mod reply;
+pub mod request;
+pub mod session;
+pub mod split;
+pub mod stats;
+pub mod task;
+pub mod timer;
+pub mod transaction;
+pub mod waiters;
+
+use std::sync::Arc;
+
+use slotmap::SlotMap;
+
+use crate::buffer::Spare;
+use crate::config::PoolConfig;
+use crate::core::answer::GatewayFacts;
+use crate::core::exec::ActiveExec;
+use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::lane::Lane;
+use crate::core::plugins::{PluginBinding, PoolPlugins};
+use crate::core::session::{Closing, Session};
+use crate::core::split::ActiveJoin;
+use crate::core::stats::Stats;
+use crate::core::task::Task;
+use crate::core::timer::Timers;
+use crate::core::waiters::{Notice, Waiters};
+use crate::resp::request::RequestScan;
+use crate::route::Scratch;
+use crate::session::identity::Identity;
+use crate::topology::Topology;
+
+/// What the outer layer has to do after a call into the core.
+#[derive(Debug, Default)]
+pub struct Wake {
+    /// Sessions that have output to write, input to go on with, or an end to come to.
+    pub sessions: Vec<SessionId>,
+    /// Lanes that have something to write, or are to be closed.
+    pub lanes: Vec<LaneId>,
+    /// Lanes that need a connection.
+    pub connect: Vec<LaneId>,
+    /// NOTIFYs for the other workers.
+    pub notices: Vec<Notice>,
+}
+
+/// What a pool is made of, ready to be sent to a worker's thread.
+#[derive(Debug)]
+pub struct PoolSetup {
+    /// Its checked configuration.
+    pub config: Arc<PoolConfig>,
+    /// Its placement.
+    pub topology: Topology,
+    /// Its bindings, in the order in which they are tried.
+    pub bindings: Vec<PluginBinding>,
+}
+
+/// A pool as a worker sees it.
+#[derive(Debug)]
+pub struct Pool {
+    /// Its checked configuration.
+    pub config: Arc<PoolConfig>,
+    /// Its placement.
+    pub topology: Topology,
+    /// Names of its shards, in the order of the configuration.
+    pub shard_names: Vec<String>,
+    /// Its lanes: by protocol (RESP2, RESP3), then by shard.
+    pub lanes: [Vec<Option<LaneId>>; 2],
+    /// Its plugins.
+    pub plugins: Option<PoolPlugins>,
+    /// Sessions of this pool in this worker.
+    pub sessions: usize,
+}
+
+impl Pool {
+    /// A pool without lanes; they are made on first use. `seed` feeds what is drawn by chance.
+    pub fn new(setup: PoolSetup, seed: u64) -> Self {
+        let PoolSetup { config, topology, bindings } = setup;
+        let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
+        let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
+        let plugins = PoolPlugins::new(bindings, seed);
+        Self { config, topology: topology.with_seed(seed), shard_names, lanes, plugins, sessions: 0 }
+    }
+}
+
+/// The time as the core sees it, given by the outer layer before each call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Clock {
+    /// Milliseconds since the worker started; never goes back.
+    pub now_ms: u64,
+    /// Milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// All that one worker keeps.
+#[derive(Debug)]
+pub struct Core {
+    /// What the outer layer has to do.
+    pub wake: Wake,
+    /// Counters.
+    pub stats: Stats,
+    /// Later work.
+    pub timers: Timers,
+    pub(crate) clock: Clock,
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) sessions: SlotMap<SessionId, Session>,
+    pub(crate) lanes: SlotMap<LaneId, Lane>,
+    pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
+    pub(crate) tasks: SlotMap<TaskId, Task>,
+    pub(crate) execs: SlotMap<ExecId, ActiveExec>,
+    pub(crate) ready_tasks: Vec<TaskId>,
+    pub(crate) waiters: Waiters,
+    /// What the log should tell; the outer layer writes it.
+    pub notes: Vec<String>,
+    pub(crate) facts: GatewayFacts,
+    pub(crate) spare: Spare,
+    pub(crate) scan: RequestScan,
+    pub(crate) scratch: Scratch,
+    pub(crate) bytes_held: usize,
+    pub(crate) bytes_max: usize,
+    pub(crate) starved: Vec<SessionId>,
+    /// Open sessions, as INFO counts them.
+    pub(crate) sessions_counted: u64,
+    random: u64,
+    worker: u64,
+    next_client: u64,
+}
+
+impl Core {
+    /// A core for worker number `worker`. `seed` feeds jitter and plugins' random numbers; `bytes_max` is the
+    /// worker's memory budget for traffic.
+    pub fn new(pools: Vec<Pool>, worker: u64, seed: u64, bytes_max: usize) -> Self {
+        Self {
+            wake: Wake::default(),
+            stats: Stats::default(),
+            timers: Timers::default(),
+            clock: Clock::default(),
+            pools,
+            sessions: SlotMap::with_key(),
+            lanes: SlotMap::with_key(),
+            joins: SlotMap::with_key(),
+            tasks: SlotMap::with_key(),
+            execs: SlotMap::with_key(),
+            ready_tasks: Vec::new(),
+            waiters: Waiters::default(),
+            notes: Vec::new(),
+            facts: GatewayFacts::default(),
+            spare: Spare::default(),
+            scan: RequestScan::default(),
+            scratch: Scratch::default(),
+            bytes_held: 0,
+            bytes_max,
+            starved: Vec::new(),
+            sessions_counted: 0,
+            random: seed,
+            worker,
+            next_client: 0,
+        }
+    }
+
+    /// Tells the core what time it is.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
+    /// Takes in a client of pool `pool`; `address` is shown in CLIENT LIST.
+    pub fn open_session(&mut self, pool: u16, address: String, local_address: String) -> SessionId {
+        self.next_client += 1;
+        // The worker's number stands in the low bits, so an id tells whose session it is.
+        let id = self.next_client << 8 | (self.worker & 0xff);
+        let open = self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
+        let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
+        let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
+        self.stats.sessions_opened += 1;
+        self.sessions_counted += 1;
+        if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
+            pool.sessions += 1;
+            if let Some(limit_ms) = idle_limit_ms(&pool.config) {
+                self.timers.set(self.clock.now_ms + limit_ms, timer::Timer::SessionIdle(session));
+            }
+        }
+        session
+    }
+
+    /// Forgets a session whose socket is gone. Replies that still come for it find nobody.
+    pub fn close_session(&mut self, id: SessionId) {
+        let Some(mut session) = self.sessions.remove(id) else { return };
+        self.stats.sessions_closed += 1;
+        self.sessions_counted = self.sessions_counted.saturating_sub(1);
+        self.bytes_held = self.bytes_held.saturating_sub(session.accounted);
+        session.out.clear(&mut self.spare);
+        if let Some(pool) = self.pools.get_mut(usize::from(session.pool)) {
+            pool.sessions = pool.sessions.saturating_sub(1);
+        }
+        self.wake_starved();
+        self.orphan_tasks(&session.tasks);
+        for watched in session.watched {
+            self.session_closed_task(session.pool, watched);
+        }
+        self.run_ready_tasks();
+    }
+
+    /// Number of open sessions.
+    pub fn sessions_open(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The session `id`, if it is still there.
+    pub fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(id)
+    }
+
+    /// The lane `id`.
+    pub fn lane(&mut self, id: LaneId) -> Option<&mut Lane> {
+        self.lanes.get_mut(id)
+    }
+
+    /// The lane `id` and the spare memory that its output is made of.
+    pub fn lane_and_spare(&mut self, id: LaneId) -> Option<(&mut Lane, &mut Spare)> {
+        Some((self.lanes.get_mut(id)?, &mut self.spare))
+    }
+
+    /// The session `id` and the spare memory that its output is made of.
+    pub fn session_and_spare(&mut self, id: SessionId) -> Option<(&mut Session, &mut Spare)> {
+        Some((self.sessions.get_mut(id)?, &mut self.spare))
+    }
+
+    /// The pool of a lane.
+    pub fn pool(&self, index: u16) -> Option<&Pool> {
+        self.pools.get(usize::from(index))
+    }
+
+    /// Ends all sessions once their replies are written; used when the gateway stops.
+    pub fn drain(&mut self) {
+        let ids: Vec<SessionId> = self.sessions.keys().collect();
+        for id in ids {
+            self.end_session(id, Closing::AfterReplies);
+        }
+    }
+
+    /// Marks a session as ending and wakes it.
+    pub fn end_session(&mut self, id: SessionId, how: Closing) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.closing = session.closing.max(how);
+            wake_session(session, id, &mut self.wake);
+        }
+    }
+
+    /// Brings the worker's budget up to date after a turn of this session.
+    pub fn account_session(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let held = session.bytes_held();
+        self.bytes_held = (self.bytes_held + held).saturating_sub(session.accounted);
+        session.accounted = held;
+        if self.bytes_held <= self.bytes_max {
+            self.wake_starved();
+        }
+    }
+
+    fn wake_starved(&mut self) {
+        while let Some(id) = self.starved.pop() {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.starved = false;
+                wake_session(session, id, &mut self.wake);
+            }
+        }
+    }
+
+    /// A number that looks random; splitmix64 (Steele, Lea, Flood 2014).
+    pub(crate) fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut value = self.random;
+        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        value ^ (value >> 31)
+    }
+}
+
+/// Puts a session into the list of those to wake, once.
+pub(crate) fn wake_session(session: &mut Session, id: SessionId, wake: &mut Wake) {
+    if !session.to_wake {
+        session.to_wake = true;
+        wake.sessions.push(id);
+    }
+}
+
+/// How long a client of this pool may be idle; `None` = for ever.
+pub(crate) fn idle_limit_ms(config: &PoolConfig) -> Option<u64> {
+    config.idle_timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,164 @@
+//! The plugins of a pool as one worker holds them: which commands they take, and the cells they run in.
+//!
+//! Made from generations that the server loaded; a swap replaces the generation of every binding of one plugin and
+//! makes the table of hooks anew, while calls in flight finish where they began. Nothing here runs a guest: `task`
+//! does. What the last load of a plugin said, when it failed, is kept for INFO.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::command;
+use crate::core::{Core, Pool};
+use crate::plugin::bindings::{BindingSpec, Bindings};
+use crate::plugin::cells::Cells;
+use crate::plugin::generation::Generation;
+use crate::plugin::host::Clock;
+
+/// A binding of a pool with the generation that it starts with.
+#[derive(Debug, Clone)]
+pub struct PluginBinding {
+    /// Index of the plugin in the configuration.
+    pub plugin: usize,
+    /// Number of this binding among all bindings of its plugin.
+    pub number: usize,
+    /// Patterns of its keys.
+    pub keys: Vec<Vec<u8>>,
+    /// What it runs.
+    pub generation: Arc<Generation>,
+}
+
+/// The plugins of one pool on one worker.
+pub struct PoolPlugins {
+    /// Which commands are taken.
+    pub(crate) bindings: Bindings,
+    slots: Vec<Slot>,
+}
+
+struct Slot {
+    binding: PluginBinding,
+    cells: Cells,
+    last_fault: Option<String>,
+}
+
+impl PoolPlugins {
+    /// Plugins for these bindings, in the order in which they are tried; `None` when there is none.
+    pub fn new(bindings: Vec<PluginBinding>, seed: u64) -> Option<Self> {
+        if bindings.is_empty() {
+            return None;
+        }
+        let slots: Vec<Slot> = (0_u64..)
+            .zip(bindings)
+            .map(|(number, binding)| Slot {
+                cells: Cells::new(
+                    Arc::clone(&binding.generation),
+                    binding.number,
+                    seed.wrapping_add(number),
+                ),
+                binding,
+                last_fault: None,
+            })
+            .collect();
+        Some(Self { bindings: table(&slots), slots })
+    }
+
+    /// The cells of a binding.
+    pub(crate) fn cells(&mut self, binding: u16) -> Option<&mut Cells> {
+        self.slots.get_mut(usize::from(binding)).map(|slot| &mut slot.cells)
+    }
+
+    /// New calls of this plugin run `generation` from now on.
+    fn swap(&mut self, plugin: usize, generation: &Arc<Generation>) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.binding.plugin == plugin) {
+            slot.binding.generation = Arc::clone(generation);
+            slot.cells.swap(Arc::clone(generation), slot.binding.number);
+            slot.last_fault = None;
+        }
+        self.bindings = table(&self.slots);
+    }
+
+    /// What INFO shows: one line per binding.
+    pub(crate) fn report(&self, pool: &str, out: &mut String) {
+        for (number, slot) in self.slots.iter().enumerate() {
+            let generation = slot.cells.generation();
+            let stats = slot.cells.stats();
+            let keys: Vec<_> =
+                slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
+            let _infallible = write!(
+                out,
+                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},keys={},calls={},crashes={},live={},cells={}",
+                generation.name,
+                generation.manifest.version,
+                generation.number,
+                generation.sha256_hex(),
+                keys.join(" "),
+                stats.started,
+                stats.crashed,
+                stats.live,
+                stats.cells,
+            );
+            if let Some(fault) = &slot.last_fault {
+                let _infallible = write!(out, ",last_load_failed={fault}");
+            }
+            out.push_str("\r\n");
+        }
+    }
+}
+
+impl std::fmt::Debug for PoolPlugins {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PoolPlugins").field("slots", &self.slots.len()).finish()
+    }
+}
+
+fn table(slots: &[Slot]) -> Bindings {
+    let specs: Vec<BindingSpec<'_>> = slots
+        .iter()
+        .map(|slot| BindingSpec {
+            manifest: &slot.binding.generation.manifest,
+            keys: &slot.binding.keys,
+        })
+        .collect();
+    Bindings::new(&specs, |name| command::find(name.as_bytes()).map(|spec| spec.index))
+}
+
+/// The cells of a binding of a pool.
+pub(crate) fn cells_of(pools: &mut [Pool], pool: u16, binding: u16) -> Option<&mut Cells> {
+    pools.get_mut(usize::from(pool))?.plugins.as_mut()?.cells(binding)
+}
+
+impl Core {
+    /// New calls of a plugin run this generation; those in flight finish in the old one.
+    pub fn swap_plugin(&mut self, plugin: usize, generation: &Arc<Generation>) {
+        for pool in &mut self.pools {
+            if let Some(plugins) = &mut pool.plugins {
+                plugins.swap(plugin, generation);
+            }
+        }
+    }
+
+    /// Notes why a new file of a plugin was not taken; INFO shows it.
+    pub fn plugin_load_failed(&mut self, plugin: usize, fault: &str) {
+        for pool in &mut self.pools {
+            let slots = pool.plugins.iter_mut().flat_map(|plugins| &mut plugins.slots);
+            for slot in slots.filter(|slot| slot.binding.plugin == plugin) {
+                slot.last_fault = Some(fault.replace(['\r', '\n'], " "));
+            }
+        }
+    }
+
+    /// The plugins' part of INFO.
+    pub(crate) fn plugin_report(&self) -> String {
+        let mut report = String::new();
+        for pool in &self.pools {
+            if let Some(plugins) = &pool.plugins {
+                plugins.report(&pool.config.name, &mut report);
+            }
+        }
+        report
+    }
+
+    /// The time as plugins see it.
+    pub(crate) fn plugin_clock(&self) -> Clock {
+        Clock { now_ms: self.clock.unix_ms, mono_ms: self.clock.now_ms }
+    }
+}

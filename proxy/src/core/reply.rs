@@ -1,0 +1,100 @@
+//! Bringing answers to those who await them.
+//!
+//! `settle` takes a shard's reply, `fail` takes the gateway's own word that there is none; both end at the owner:
+//! a session's place, a part of a split request, an operation of a plugin's task, or nobody. Owners are found by id,
+//! so what comes for a session that is gone is dropped here.
+//! A client that does not take its replies is read no more and, without progress, cut.
+
+use crate::buffer::Piece;
+use crate::core::ids::SessionId;
+use crate::core::lane::Owner;
+use crate::core::session::Closing;
+use crate::core::timer::Timer;
+use crate::core::{Core, wake_session};
+use crate::limits;
+use crate::pending::Place;
+use crate::plugin::frame::Status;
+use crate::resp::write;
+
+impl Core {
+    /// Gives `reply` to its owner.
+    pub(crate) fn settle(&mut self, owner: Owner, reply: Piece<'_>) {
+        match owner {
+            Owner::Session(session, place) => self.answer(session, place, reply),
+            Owner::Part(join, part) => self.settle_part(join, part, reply.bytes()),
+            Owner::Task(task, number) => {
+                self.settle_task(task, number, Status::Reply, reply.bytes());
+            }
+            Owner::Exec(exec) => self.settle_exec(exec, reply),
+            Owner::Nobody => {}
+        }
+    }
+
+    /// Tells the owner that its request has no reply, and why.
+    pub(crate) fn fail(&mut self, owner: Owner, text: &str) {
+        match owner {
+            Owner::Nobody => return,
+            Owner::Task(task, number) => {
+                return self.settle_task(task, number, Status::BackendError, text.as_bytes());
+            }
+            Owner::Session(..) | Owner::Part(..) | Owner::Exec(_) => {}
+        }
+        let mut reply = self.spare.take();
+        write::error(&mut reply, text);
+        self.settle(owner, Piece::borrowed(&reply));
+        self.spare.give(reply);
+    }
+
+    /// Fills a place of a session.
+    pub(crate) fn answer(&mut self, id: SessionId, place: Place, reply: Piece<'_>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        self.stats.output_bytes += reply.bytes().len() as u64;
+        if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
+            wake_session(session, id, &mut self.wake);
+        }
+        let held = session.out.len() + session.pending.kept_bytes();
+        if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
+            session.stall_watched = true;
+            let timer = Timer::SessionStalled(id, session.written);
+            self.timers.set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
+        }
+    }
+
+    /// Answers the next place of a session with the gateway's own words.
+    pub(crate) fn answer_next(&mut self, id: SessionId, reply: &[u8]) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let place = session.pending.push();
+        self.answer(id, place, Piece::borrowed(reply));
+    }
+
+    /// Answers the next place of a session with an error.
+    pub(crate) fn refuse_next(&mut self, id: SessionId, text: &str) {
+        self.stats.requests_refused += 1;
+        let mut reply = self.spare.take();
+        write::error(&mut reply, text);
+        self.answer_next(id, &reply);
+        self.spare.give(reply);
+    }
+
+    /// Looks whether a session that held much output has taken some of it.
+    pub(crate) fn check_stalled(&mut self, id: SessionId, written_before: u64) {
+        let now_ms = self.clock.now_ms;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let bound = self
+            .pools
+            .get(usize::from(session.pool))
+            .map_or(usize::MAX, |pool| pool.config.client_output_bytes);
+        let held = session.out.len() + session.pending.kept_bytes();
+        if held <= limits::CLIENT_OUTPUT_WATCHED_BYTES {
+            session.stall_watched = false;
+            return;
+        }
+        let over = held > bound || self.bytes_held > self.bytes_max;
+        if over && session.written == written_before {
+            self.stats.clients_cut += 1;
+            return self.end_session(id, Closing::Now);
+        }
+        let timer = Timer::SessionStalled(id, session.written);
+        self.timers.set(now_ms + limits::CLIENT_STALL_MS, timer);
+    }
+}

@@ -1,0 +1,325 @@
+//! What clients ask for: from bytes to requests, and from each request to its place, its plan and its way.
+//!
+//! ```text
+//!   bytes ─ scan ─► Args ─ resolve ─► spec ─┬─ inside MULTI ─► transaction
+//!                                           ├─ one key ──────► forward            (the hot path)
+//!                                           └─ plan ─► local answer | forward | split | refusal
+//! ```
+//! A turn looks at no more than `TURN_REQUESTS_MAX` requests of one client. What is not looked at stays in the
+//! session's input and the session is woken again. Every request takes one place and gets one reply; the exceptions
+//! are Redis's own (an empty array or line is no request).
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::buffer::Piece;
+use crate::command::resolve::resolve;
+use crate::command::rule::Rule;
+use crate::command::CommandSpec;
+use crate::core::forward::Target;
+use crate::core::ids::SessionId;
+use crate::core::lane::Owner;
+use crate::core::session::Closing;
+use crate::core::{Core, wake_session};
+use crate::limits;
+use crate::resp::args::Args;
+use crate::resp::inline;
+use crate::route::{self, Plan};
+use crate::topology::ShardIndex;
+use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
+
+/// A whole request: its arguments, and its bytes in a form that can be kept without a copy if it is large.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request<'a> {
+    pub(crate) args: Args<'a>,
+    pub(crate) piece: Piece<'a>,
+}
+
+/// How far a turn got.
+enum Progress {
+    /// So many bytes were whole requests; behind them is the beginning of one, or nothing.
+    Beginning(usize),
+    /// So many bytes were whole requests; behind them may be more.
+    More(usize),
+}
+
+impl Core {
+    /// Takes in what a client sent while its session had no unfinished input.
+    pub fn client_input(&mut self, id: SessionId, bytes: &[u8]) {
+        let mut scan = std::mem::take(&mut self.scan);
+        let progress = self.run_requests(id, bytes, &mut scan);
+        let rest = match progress {
+            Progress::Beginning(used) | Progress::More(used) => bytes.get(used..).unwrap_or_default(),
+        };
+        if !rest.is_empty()
+            && let Some(session) = self.sessions.get_mut(id)
+        {
+            session.input.extend_from_slice(rest);
+        }
+        self.keep_scan(id, scan, matches!(progress, Progress::More(_)));
+        self.run_ready_tasks();
+    }
+
+    /// Goes on with a session's own input: after a read into it, or when something that held it back has changed.
+    pub fn client_input_grown(&mut self, id: SessionId, by_read: bool) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.input.is_empty() || !(by_read || session.input_ready) {
+            return;
+        }
+        let mut scan = match session.scan.take() {
+            Some(scan) => *scan,
+            None => std::mem::take(&mut self.scan),
+        };
+        let mut input = std::mem::take(&mut session.input);
+        let more = self.run_input(id, &mut input, &mut scan);
+        if let Some(session) = self.sessions.get_mut(id)
+            && !input.is_empty()
+        {
+            session.input = input;
+        }
+        self.keep_scan(id, scan, more);
+        self.run_ready_tasks();
+    }
+
+    /// Runs the requests in `input` and takes them off it; whether there may be more.
+    fn run_input(&mut self, id: SessionId, input: &mut BytesMut, scan: &mut RequestScan) -> bool {
+        // A large request is shared, not copied: so it is looked for alone.
+        if input.len() >= limits::SHARED_PIECE_BYTES_MIN
+            && let Some(limits) = self.request_limits(id)
+            && let Scanned::Complete { len } = scan.scan(input, &limits)
+            && len >= limits::SHARED_PIECE_BYTES_MIN
+        {
+            if !self.may_run(id, &Args::new(input, scan.spans())) {
+                scan.reset();
+                return true;
+            }
+            let shared: Bytes = input.split_to(len.min(input.len())).freeze();
+            let args = Args::new(&shared, scan.spans());
+            self.request(id, Request { args, piece: Piece::shared(&shared) });
+            scan.reset();
+            return true;
+        }
+        match self.run_requests(id, input, scan) {
+            Progress::Beginning(used) => {
+                input.advance(used.min(input.len()));
+                false
+            }
+            Progress::More(used) => {
+                input.advance(used.min(input.len()));
+                true
+            }
+        }
+    }
+
+    /// Puts the scan where it belongs: with the session if a request has begun, else back with the worker.
+    fn keep_scan(&mut self, id: SessionId, mut scan: RequestScan, more: bool) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.input_ready = more && !session.input.is_empty();
+            let waits = session.held || session.pending.len() >= limits::SESSION_PENDING_MAX;
+            if session.input_ready && !waits {
+                wake_session(session, id, &mut self.wake);
+            }
+            if scan.in_progress() {
+                session.scan = Some(Box::new(scan));
+                return;
+            }
+        }
+        scan.reset();
+        scan.shrink();
+        self.scan = scan;
+    }
+
+    fn run_requests(&mut self, id: SessionId, bytes: &[u8], scan: &mut RequestScan) -> Progress {
+        let mut used = 0;
+        for _ in 0..limits::TURN_REQUESTS_MAX {
+            let rest = bytes.get(used..).unwrap_or_default();
+            let Some(limits) = self.request_limits(id) else { return Progress::Beginning(used) };
+            match scan.scan(rest, &limits) {
+                Scanned::Complete { len } => {
+                    let raw = rest.get(..len).unwrap_or_default();
+                    let args = Args::new(raw, scan.spans());
+                    if !self.may_run(id, &args) {
+                        scan.reset();
+                        return Progress::More(used);
+                    }
+                    self.request(id, Request { args, piece: Piece::borrowed(raw) });
+                    scan.reset();
+                    used += len;
+                }
+                Scanned::Inline { len } => {
+                    used += len;
+                    self.inline_request(id, rest.get(..len).unwrap_or_default());
+                }
+                Scanned::Incomplete => return Progress::Beginning(used),
+                Scanned::Broken(error) => {
+                    self.protocol_error(id, &error);
+                    scan.reset();
+                    return Progress::Beginning(bytes.len());
+                }
+            }
+        }
+        Progress::More(used)
+    }
+
+    /// The bounds for the next request; `None` when the session reads no more.
+    fn request_limits(&self, id: SessionId) -> Option<RequestLimits> {
+        let session = self.sessions.get(id)?;
+        if session.closing != Closing::No {
+            return None;
+        }
+        Some(if session.identity.authenticated {
+            RequestLimits::OPEN
+        } else {
+            RequestLimits::BEFORE_AUTH
+        })
+    }
+
+    /// Whether the next request may be carried out now; if not, the session is held until it may.
+    fn may_run(&mut self, id: SessionId, args: &Args<'_>) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        session.held = false;
+        if session.pending.len() >= limits::SESSION_PENDING_MAX {
+            return false;
+        }
+        if session.tasks.is_empty() {
+            return true;
+        }
+        self.hurry_session(id);
+        let held = self.must_wait(id, args);
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.held = held;
+        }
+        !held
+    }
+
+    fn inline_request(&mut self, id: SessionId, line: &[u8]) {
+        match inline::encode(line) {
+            Ok(None) => {}
+            Ok(Some(raw)) => {
+                let mut scan = RequestScan::default();
+                if let Scanned::Complete { .. } = scan.scan(&raw, &RequestLimits::OPEN) {
+                    let args = Args::new(&raw, scan.spans());
+                    self.request(id, Request { args, piece: Piece::borrowed(&raw) });
+                }
+            }
+            Err(error) => self.protocol_error(id, &error),
+        }
+    }
+
+    fn protocol_error(&mut self, id: SessionId, error: &ProtocolError) {
+        self.refuse_next(id, &format!("ERR Protocol error: {error}"));
+        self.end_session(id, Closing::AfterReplies);
+    }
+
+    /// The client will send no more. What it asked for is still answered.
+    pub fn client_eof(&mut self, id: SessionId) {
+        self.end_session(id, Closing::AfterReplies);
+    }
+
+    /// Whether more may be read from a client now.
+    pub fn may_read(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let bound = self
+            .pools
+            .get(usize::from(session.pool))
+            .map_or(0, |pool| pool.config.client_output_bytes);
+        if session.closing != Closing::No
+            || session.input_ready
+            || session.pending.len() >= limits::SESSION_PENDING_MAX
+            || session.out.len() + session.pending.kept_bytes() > bound
+        {
+            return false;
+        }
+        self.budget_allows(id)
+    }
+
+    /// Whether the worker's memory budget lets this session read on.
+    fn budget_allows(&mut self, id: SessionId) -> bool {
+        if self.bytes_held <= self.bytes_max {
+            return true;
+        }
+        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
+            // Waiting could not help: what fills the budget are unfinished requests such as this one.
+            self.refuse_next(id, "ERR the gateway's memory budget is used up; request not carried out");
+            self.end_session(id, Closing::AfterReplies);
+            return false;
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return false };
+        if !session.starved {
+            session.starved = true;
+            self.starved.push(id);
+        }
+        false
+    }
+
+    /// Carries out one request.
+    fn request(&mut self, id: SessionId, request: Request<'_>) {
+        if request.args.is_empty() {
+            return;
+        }
+        self.stats.requests += 1;
+        self.stats.input_bytes += request.args.raw().len() as u64;
+        let now_ms = self.clock.now_ms;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.last_request_ms = now_ms;
+        match resolve(&request.args) {
+            Ok(spec) => self.carry_out(id, spec, request),
+            Err(_) if self.start_own_command(id, request) => {}
+            Err(error) => {
+                self.fail_transaction(id);
+                let mut reply = self.spare.take();
+                error.write(&request.args, &mut reply);
+                self.answer_next(id, &reply);
+                self.spare.give(reply);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.identity.last_command = Some(spec.index);
+        if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
+            return self.refuse_next(id, "NOAUTH Authentication required.");
+        }
+        if session.transaction.is_some() {
+            if let Some(command) = self.queue_command(id, spec, request) {
+                self.answer_locally(id, command, request);
+            }
+            return;
+        }
+        if self.start_hooked(id, spec, request) {
+            return;
+        }
+        if spec.rule == Rule::Key {
+            let position = usize::from(spec.single_key.unwrap_or(1));
+            let key = request.args.get(position).unwrap_or_default();
+            return self.forward_by_key(id, key, request.piece);
+        }
+        let Some(session) = self.sessions.get(id) else { return };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
+            Plan::Answer(command) => self.answer_locally(id, command, request),
+            Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
+            Plan::Split(split) => self.send_parts(id, *split),
+            Plan::Transaction(step) => self.transaction_step(id, step),
+            Plan::Refuse(reply) => {
+                self.stats.requests_refused += 1;
+                self.answer_next(id, &reply);
+            }
+        }
+    }
+
+    /// The hot path: one key, one shard.
+    fn forward_by_key(&mut self, id: SessionId, key: &[u8], piece: Piece<'_>) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        self.forward_to_shard(id, pool.topology.shard_of(key), piece);
+    }
+
+    fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let target =
+            Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
+        let place = session.pending.push();
+        self.forward(target, piece, Owner::Session(id, place));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a worker keeps of one client connection.
+//!
+//! Input that is not a whole request yet, the places of the replies still owed, the output on its way to the
+//! socket, and what the client has set. Idle, a session owns no buffer. The session decides nothing: `request`
+//! reads from it, `reply` writes to it, and `io::client` moves its bytes.
+
+use bytes::BytesMut;
+
+use crate::buffer::OutBuffer;
+use crate::core::ids::TaskId;
+use crate::core::transaction::Transaction;
+use crate::pending::Pending;
+use crate::resp::request::RequestScan;
+use crate::resp::write::Protocol;
+use crate::session::identity::Identity;
+
+/// Whether and when a session ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Closing {
+    /// It stays.
+    No,
+    /// Nothing more is read; it ends when all replies are written.
+    AfterReplies,
+    /// It ends at once.
+    Now,
+}
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Session {
+    /// Index of the pool.
+    pub pool: u16,
+    /// What the client has set and is known by.
+    pub identity: Identity,
+    /// Replies owed.
+    pub pending: Pending,
+    /// Replies on their way.
+    pub out: OutBuffer,
+    /// Input behind the last whole request.
+    pub input: BytesMut,
+    /// The scan of a request that has begun in `input`.
+    pub scan: Option<Box<RequestScan>>,
+    /// Plugin calls in flight for this session.
+    pub tasks: Vec<TaskId>,
+    /// Plugins that asked to be told when this session ends.
+    pub watched: Vec<Watched>,
+    /// An open MULTI.
+    pub transaction: Option<Box<Transaction>>,
+    /// `input` may hold a whole request that has not been looked at.
+    pub input_ready: bool,
+    /// The next request waits for a plugin call to end.
+    pub held: bool,
+    /// Whether and when the session ends.
+    pub closing: Closing,
+    /// Whether the session is in the worker's list of those to wake.
+    pub to_wake: bool,
+    /// Whether a timer watches that the client takes its replies.
+    pub stall_watched: bool,
+    /// Bytes written to the client since it came.
+    pub written: u64,
+    /// When the last request came, milliseconds on the worker's clock.
+    pub last_request_ms: u64,
+    /// Bytes counted for this session in the worker's budget.
+    pub accounted: usize,
+    /// Whether it waits for the worker's budget.
+    pub starved: bool,
+}
+
+/// A plugin that asked to be told when a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// Index of the binding in the pool.
+    pub binding: u16,
+    /// The handler to start.
+    pub handler: u16,
+    /// The key that it gave.
+    pub key: Vec<u8>,
+}
+
+impl Session {
+    /// A session that has just connected.
+    pub fn new(pool: u16, identity: Identity, now_ms: u64) -> Self {
+        Self {
+            pool,
+            identity,
+            pending: Pending::default(),
+            out: OutBuffer::default(),
+            input: BytesMut::new(),
+            scan: None,
+            tasks: Vec::new(),
+            watched: Vec::new(),
+            transaction: None,
+            input_ready: false,
+            held: false,
+            closing: Closing::No,
+            to_wake: false,
+            stall_watched: false,
+            written: 0,
+            last_request_ms: now_ms,
+            accounted: 0,
+            starved: false,
+        }
+    }
+
+    /// Bytes that this session holds now.
+    pub fn bytes_held(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
+        self.input.capacity() + queued + self.out.len() + self.pending.kept_bytes()
+    }
+
+    /// Whether everything that was asked has been answered and written.
+    pub fn is_done(&self) -> bool {
+        self.pending.is_empty() && self.out.is_empty()
+    }
+
+    /// Index of the lanes that this session uses: 0 for RESP2, 1 for RESP3.
+    pub fn protocol_index(&self) -> usize {
+        usize::from(self.identity.protocol == Protocol::Resp3)
+    }
+}

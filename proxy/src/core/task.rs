@@ -1,0 +1,402 @@
+//! Plugin calls in flight.
+//!
+//! ```text
+//!   request ─ hook ─► start ─► step ─┬─ DONE ──────► the session's place
+//!                               ▲    ├─ PASS ──────► next binding, or forward as it came
+//!                               │    └─ PENDING ───► effects: commands to lanes, timers, waiters
+//!                            resume ◄── results ◄───────────────┘
+//! ```
+//! A task is one call of a plugin and what it waits for. Results gather until the call wants to go on; then the task
+//! is put into `ready` and stepped at the end of the worker's present call into the core, never from inside a
+//! delivery, so no chain of failing commands can nest. A task whose session closes goes on without a client while
+//! commands are under way (they may have run) and is cancelled as soon as it only waits.
+
+use crate::buffer::Piece;
+use crate::command::CommandSpec;
+use crate::core::Core;
+use crate::core::forward::Target;
+use crate::core::ids::{SessionId, TaskId};
+use crate::core::lane::Owner;
+use crate::core::plugins::cells_of;
+use crate::core::timer::Timer;
+use crate::pending::Place;
+use crate::plugin::bindings::Taken;
+use crate::plugin::cells::CallId;
+use crate::plugin::fault::{Fault, FaultKind, LostCall, client_text};
+use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
+use crate::plugin::room::Step;
+use crate::resp::args::{Args, Span};
+use crate::resp::request::{RequestLimits, RequestScan, Scanned};
+use crate::resp::write::Protocol;
+
+/// A result that waits for its call to be resumed.
+#[derive(Debug)]
+pub(crate) struct HeldResult {
+    pub(crate) number: u32,
+    pub(crate) status: Status,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What an operation that has no result yet waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Awaiting {
+    /// A shard.
+    Shard,
+    /// A timer.
+    Timer,
+    /// A NOTIFY of this key. `behind_ms`: how long it may wait once commands stand behind it, and since when it waits.
+    Key { key: Vec<u8>, behind_ms: Option<u32>, since_ms: u64, hurried: bool },
+}
+
+/// One plugin call in flight.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) pool: u16,
+    pub(crate) binding: u16,
+    pub(crate) head: StartHead,
+    pub(crate) call: Option<CallId>,
+    /// The client that waits, and the place that the reply fills.
+    pub(crate) client: Option<(SessionId, Place)>,
+    /// The session that the call belongs to, also after its reply.
+    pub(crate) session: Option<SessionId>,
+    pub(crate) spec: Option<&'static CommandSpec>,
+    /// The client's request, or the arguments of a spawned call, as a request.
+    pub(crate) request: Vec<u8>,
+    pub(crate) spans: Vec<Span>,
+    /// The key that the command names.
+    pub(crate) key: Vec<u8>,
+    pub(crate) protocol: Protocol,
+    pub(crate) open: Vec<(u32, Awaiting)>,
+    pub(crate) results: Vec<HeldResult>,
+    /// Resume at the first result.
+    pub(crate) first: bool,
+    /// Whether the task is in the list of those to step.
+    pub(crate) ready: bool,
+}
+
+impl Task {
+    /// Whether it waits for time or a notice only, with nothing under way to a shard.
+    pub(crate) fn only_waits(&self) -> bool {
+        !self.open.is_empty()
+            && self.results.is_empty()
+            && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
+    }
+
+    /// Whether the call has what it wants to go on with.
+    fn may_resume(&self) -> bool {
+        !self.results.is_empty() && (self.first || self.open.is_empty())
+    }
+}
+
+/// What starts a task.
+pub(crate) struct NewTask<'a> {
+    pub(crate) pool: u16,
+    pub(crate) taken: Taken,
+    pub(crate) kind: Kind,
+    pub(crate) client: Option<(SessionId, Place)>,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) spec: Option<&'static CommandSpec>,
+    pub(crate) args: Args<'a>,
+    pub(crate) key: &'a [u8],
+}
+
+impl Core {
+    /// Starts a call.
+    pub(crate) fn start_task(&mut self, new: NewTask<'_>) {
+        self.stats.plugin_calls += 1;
+        let (number, protocol) = new
+            .session
+            .and_then(|id| self.sessions.get(id))
+            .map_or((0, Protocol::Resp2), |s| (s.identity.id, s.identity.protocol));
+        let head = StartHead {
+            kind: new.kind,
+            resp: if protocol == Protocol::Resp3 { 3 } else { 2 },
+            db: 0,
+            handler: new.taken.handler,
+            binding: new.taken.binding,
+            session: number,
+        };
+        let (request, spans) = owned(&new.args);
+        let task = self.tasks.insert(Task {
+            pool: new.pool,
+            binding: new.taken.binding,
+            head,
+            call: None,
+            client: new.client,
+            session: new.session,
+            spec: new.spec,
+            request,
+            spans,
+            key: new.key.to_vec(),
+            protocol,
+            open: Vec::new(),
+            results: Vec::new(),
+            first: false,
+            ready: false,
+        });
+        if let Some((session, _)) = new.client
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.tasks.push(task);
+        }
+        self.enter(task);
+    }
+
+    /// Gives a task's first frame to its plugin.
+    fn enter(&mut self, id: TaskId) {
+        let clock = self.plugin_clock();
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
+            return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
+        };
+        let limit_ms = cells.generation().limits.call_ms;
+        let args = Args::new(&task.request, &task.spans);
+        let started = cells.start(clock, &task.head, args.from(0));
+        self.timers.set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
+        match started {
+            Ok((call, step)) => {
+                task.call = Some(call);
+                self.take_step(id, Ok(step));
+            }
+            Err(fault) => self.take_step(id, Err(fault)),
+        }
+    }
+
+    /// Steps all tasks that have what they waited for. Called at the end of every call into the core.
+    pub(crate) fn run_ready_tasks(&mut self) {
+        while let Some(id) = self.ready_tasks.pop() {
+            let clock = self.plugin_clock();
+            let Some(task) = self.tasks.get_mut(id) else { continue };
+            task.ready = false;
+            let results = std::mem::take(&mut task.results);
+            let Some(call) = task.call else { continue };
+            let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else { continue };
+            let view: Vec<OpResult<'_>> = results
+                .iter()
+                .map(|held| OpResult {
+                    number: held.number,
+                    status: held.status,
+                    bytes: &held.bytes,
+                })
+                .collect();
+            let step = cells.resume(clock, call, &view);
+            for held in results {
+                self.spare.give(held.bytes);
+            }
+            self.take_step(id, step);
+        }
+    }
+
+    fn take_step(&mut self, id: TaskId, step: Result<Step, Fault>) {
+        match step {
+            Ok(Step::Done(reply)) => self.end_task(id, &reply),
+            Ok(Step::Pass) => self.pass_on(id),
+            Ok(Step::DoneBackground { reply, batch }) => {
+                self.answer_task(id, &reply);
+                let over = batch.last;
+                self.carry_out_batch(id, &batch);
+                if over {
+                    self.drop_task(id);
+                }
+            }
+            Ok(Step::Pending(batch)) => self.carry_out_batch(id, &batch),
+            Err(fault) => self.task_failed(id, &fault),
+        }
+    }
+
+    /// Takes the result of an operation.
+    pub(crate) fn settle_task(&mut self, id: TaskId, number: u32, status: Status, bytes: &[u8]) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(at) = task.open.iter().position(|(open, _)| *open == number) else { return };
+        let (_, awaiting) = task.open.swap_remove(at);
+        let mut held = self.spare.take();
+        held.extend_from_slice(bytes);
+        task.results.push(HeldResult { number, status, bytes: held });
+        let (pool, binding) = (task.pool, task.binding);
+        if let Awaiting::Key { key, .. } = awaiting {
+            self.waiters.forget(pool, binding, &key, id, number);
+        }
+        self.step_if_ready(id);
+    }
+
+    /// Puts a task into the list of those to step, if it has what it waits for.
+    pub(crate) fn step_if_ready(&mut self, id: TaskId) {
+        if let Some(task) = self.tasks.get_mut(id)
+            && !task.ready
+            && task.may_resume()
+        {
+            task.ready = true;
+            self.ready_tasks.push(id);
+        }
+    }
+
+    /// Gives the client its reply; the task may go on.
+    fn answer_task(&mut self, id: TaskId, reply: &[u8]) {
+        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some((session, place)) = task.client.take() else { return };
+        self.answer(session, place, Piece::borrowed(reply));
+        self.release_hold(session, id);
+    }
+
+    /// Answers the client and forgets the task.
+    fn end_task(&mut self, id: TaskId, reply: &[u8]) {
+        self.answer_task(id, reply);
+        self.drop_task(id);
+    }
+
+    fn drop_task(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.remove(id) else { return };
+        for (number, awaiting) in &task.open {
+            if let Awaiting::Key { key, .. } = awaiting {
+                self.waiters.forget(task.pool, task.binding, key, id, *number);
+            }
+        }
+    }
+
+    /// The plugin leaves the command alone: the next binding gets it, or its shard as it came.
+    fn pass_on(&mut self, id: TaskId) {
+        let Some(task) = self.tasks.remove(id) else { return };
+        let Some((session, place)) = task.client else { return };
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.tasks.retain(|other| *other != id);
+        }
+        let args = Args::new(&task.request, &task.spans);
+        let next = task.spec.and_then(|spec| {
+            let plugins = self.pools.get(usize::from(task.pool))?.plugins.as_ref()?;
+            plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
+        });
+        if let (Some(taken), Some(spec)) = (next, task.spec) {
+            return self.start_task(NewTask {
+                pool: task.pool,
+                taken,
+                kind: Kind::Hook,
+                client: Some((session, place)),
+                session: Some(session),
+                spec: Some(spec),
+                args,
+                key: &task.key,
+            });
+        }
+        let Some(pool) = self.pools.get(usize::from(task.pool)) else { return };
+        let shard = pool.topology.shard_of(&task.key);
+        let protocol_index = usize::from(task.protocol == Protocol::Resp3);
+        let target = Target { pool: task.pool, shard, protocol_index };
+        self.forward(target, Piece::borrowed(&task.request), Owner::Session(session, place));
+        self.wake_if_held(session);
+    }
+
+    fn task_failed(&mut self, id: TaskId, fault: &Fault) {
+        self.stats.plugin_faults += 1;
+        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+        let (pool, binding) = match self.tasks.get(id) {
+            Some(task) => (task.pool, task.binding),
+            None => return,
+        };
+        let text = fault.client_text();
+        self.end_task(id, format!("-{text}\r\n").as_bytes());
+        self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
+    }
+
+    /// Calls that shared a cell with one that trapped: those that have only read start again, the others are told
+    /// that their outcome is unknown.
+    pub(crate) fn calls_lost(
+        &mut self,
+        pool: u16,
+        binding: u16,
+        lost: &[LostCall],
+        plugin: &str,
+    ) {
+        for call in lost {
+            let Some(id) = self.task_of_call(pool, binding, call.id) else { continue };
+            if call.replayable {
+                self.restart_task(id);
+            } else {
+                let text = client_text(FaultKind::Aborted, plugin, 0);
+                self.end_task(id, format!("-{text}\r\n").as_bytes());
+            }
+        }
+    }
+
+    fn task_of_call(&self, pool: u16, binding: u16, call: CallId) -> Option<TaskId> {
+        let is_it = |task: &Task| {
+            task.pool == pool && task.binding == binding && task.call == Some(call)
+        };
+        self.tasks.iter().find(|(_, task)| is_it(task)).map(|(id, _)| id)
+    }
+
+    /// Starts a task again under a new id, so that replies to its old operations find nobody.
+    fn restart_task(&mut self, id: TaskId) {
+        let Some(mut task) = self.tasks.remove(id) else { return };
+        for (number, awaiting) in task.open.drain(..) {
+            if let Awaiting::Key { key, .. } = awaiting {
+                self.waiters.forget(task.pool, task.binding, &key, id, number);
+            }
+        }
+        task.results.clear();
+        task.call = None;
+        task.ready = false;
+        let client = task.client;
+        let again = self.tasks.insert(task);
+        if let Some((session, _)) = client
+            && let Some(session) = self.sessions.get_mut(session)
+        {
+            session.tasks.retain(|other| *other != id);
+            session.tasks.push(again);
+        }
+        self.enter(again);
+    }
+
+    /// The task's whole time is over.
+    pub(crate) fn task_deadline(&mut self, id: TaskId) {
+        let clock = self.plugin_clock();
+        let Some(task) = self.tasks.get(id) else { return };
+        let (pool, binding, call) = (task.pool, task.binding, task.call);
+        let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
+        let name = cells.generation().name.clone();
+        let fault = call.and_then(|call| cells.cancel(clock, call).err());
+        let text = client_text(FaultKind::Timeout, &name, 0);
+        self.stats.plugin_faults += 1;
+        self.end_task(id, format!("-{text}\r\n").as_bytes());
+        if let Some(fault) = fault {
+            self.calls_lost(pool, binding, &fault.lost, &name);
+        }
+    }
+
+    /// The session of these tasks has closed.
+    pub(crate) fn orphan_tasks(&mut self, tasks: &[TaskId]) {
+        for id in tasks {
+            let Some(task) = self.tasks.get_mut(*id) else { continue };
+            task.client = None;
+            if task.only_waits() {
+                self.cancel_task(*id);
+            }
+        }
+    }
+
+    /// Drops a call that nobody waits for.
+    pub(crate) fn cancel_task(&mut self, id: TaskId) {
+        let clock = self.plugin_clock();
+        let Some(task) = self.tasks.get(id) else { return };
+        let (pool, binding, call) = (task.pool, task.binding, task.call);
+        self.drop_task(id);
+        let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
+        let name = cells.generation().name.clone();
+        if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
+            self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+            self.calls_lost(pool, binding, &fault.lost, &name);
+        }
+    }
+}
+
+/// A copy of a request, with spans that fit the copy.
+pub(crate) fn owned(args: &Args<'_>) -> (Vec<u8>, Vec<Span>) {
+    let raw = args.raw().to_vec();
+    let mut scan = RequestScan::default();
+    match scan.scan(&raw, &RequestLimits::OPEN) {
+        Scanned::Complete { .. } => {
+            let spans = scan.spans().to_vec();
+            (raw, spans)
+        }
+        Scanned::Inline { .. } | Scanned::Incomplete | Scanned::Broken(_) => (raw, Vec::new()),
+    }
+}

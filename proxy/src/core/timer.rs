@@ -1,0 +1,70 @@
+//! What a worker has to do later.
+//!
+//! One heap per worker; the outer layer sleeps until `next_ms` and then takes what is due. Timers are not cancelled:
+//! each names a thing by its id, and one that comes for something that is over or has moved on does nothing. There is
+//! one timer per lane, not one per request. Times are milliseconds on the worker's clock, given from outside.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::core::ids::{LaneId, SessionId, TaskId};
+
+/// What to look at when the time has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Timer {
+    /// The oldest request of this lane.
+    LaneHead(LaneId),
+    /// Whether this lane is still used.
+    LaneIdle(LaneId),
+    /// Whether this session still takes its replies; the number is what was unsent when the timer was set.
+    SessionStalled(SessionId, u64),
+    /// Whether this session has been idle too long.
+    SessionIdle(SessionId),
+    /// A SLEEP or WAIT-KEY of this task: the number of the operation.
+    TaskOperation(TaskId, u32),
+    /// The task's whole time is over.
+    TaskDeadline(TaskId),
+}
+
+/// The timers of a worker.
+#[derive(Debug, Default)]
+pub struct Timers {
+    heap: BinaryHeap<Reverse<(u64, Timer)>>,
+}
+
+impl Timers {
+    /// Sets a timer.
+    pub fn set(&mut self, at_ms: u64, timer: Timer) {
+        self.heap.push(Reverse((at_ms, timer)));
+    }
+
+    /// When the next one is due.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at_ms, _))| *at_ms)
+    }
+
+    /// Takes one that is due.
+    pub fn take_due(&mut self, now_ms: u64) -> Option<Timer> {
+        if self.next_ms()? > now_ms {
+            return None;
+        }
+        self.heap.pop().map(|Reverse((_, timer))| timer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timers_come_in_order_of_time_and_not_before() {
+        let mut timers = Timers::default();
+        timers.set(30, Timer::LaneHead(LaneId::default()));
+        timers.set(10, Timer::SessionIdle(SessionId::default()));
+        assert_eq!(timers.next_ms(), Some(10));
+        assert_eq!(timers.take_due(9), None);
+        assert_eq!(timers.take_due(30), Some(Timer::SessionIdle(SessionId::default())));
+        assert_eq!(timers.take_due(30), Some(Timer::LaneHead(LaneId::default())));
+        assert_eq!(timers.take_due(30), None);
+    }
+}

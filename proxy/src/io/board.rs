@@ -1,0 +1,115 @@
+//! What the workers of a gateway know of each other.
+//!
+//! Numbers of clients (the acceptor gives a new one to the least loaded), counters for INFO (published once a second),
+//! who waits for keys, and everybody's inbox. None of it is touched on the request path: clients coming and going,
+//! INFO and NOTIFY are rare, and a NOTIFY leaves its worker only while another one waits for something.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::mpsc;
+
+use crate::core::stats::Stats;
+use crate::core::waiters::Notice;
+use crate::io::worker::Message;
+
+#[derive(Debug)]
+struct Seat {
+    inbox: mpsc::Sender<Message>,
+    clients: AtomicUsize,
+    waited_for: AtomicUsize,
+    stats: Mutex<Stats>,
+}
+
+/// The workers, by number.
+#[derive(Debug)]
+pub struct Board {
+    seats: Vec<Seat>,
+}
+
+impl Board {
+    /// A board for the workers with these inboxes.
+    pub fn new(inboxes: Vec<mpsc::Sender<Message>>) -> Self {
+        let seats = inboxes
+            .into_iter()
+            .map(|inbox| Seat {
+                inbox,
+                clients: AtomicUsize::new(0),
+                waited_for: AtomicUsize::new(0),
+                stats: Mutex::default(),
+            })
+            .collect();
+        Self { seats }
+    }
+
+    /// Clients of all workers.
+    pub fn clients(&self) -> u64 {
+        self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed) as u64).sum()
+    }
+
+    /// The worker with the fewest clients.
+    pub fn least_loaded(&self) -> usize {
+        let loads = self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(worker, _)| worker)
+    }
+
+    /// A client was given to a worker.
+    pub fn client_comes(&self, worker: usize) {
+        if let Some(seat) = self.seats.get(worker) {
+            seat.clients.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A worker's client is gone.
+    pub fn client_left(&self, worker: usize) {
+        if let Some(seat) = self.seats.get(worker) {
+            seat.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Puts a message into a worker's inbox; whether the worker is there.
+    pub async fn send(&self, worker: usize, message: Message) -> bool {
+        match self.seats.get(worker) {
+            Some(seat) => seat.inbox.send(message).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// The inboxes of all workers.
+    pub fn inboxes(&self) -> Vec<mpsc::Sender<Message>> {
+        self.seats.iter().map(|seat| seat.inbox.clone()).collect()
+    }
+
+    /// Calls of this worker wait for so many keys.
+    pub fn waits(&self, worker: usize, keys: usize) {
+        if let Some(seat) = self.seats.get(worker) {
+            seat.waited_for.store(keys, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells the other workers, where somebody waits. A full inbox loses the notice: waiters poll as well.
+    pub fn notify_others(&self, from: usize, notice: &Notice) {
+        for (worker, seat) in self.seats.iter().enumerate() {
+            if worker != from && seat.waited_for.load(Ordering::Relaxed) > 0 {
+                let _full = seat.inbox.try_send(Message::Notice(notice.clone()));
+            }
+        }
+    }
+
+    /// What a worker has counted.
+    pub fn publish(&self, worker: usize, stats: &Stats) {
+        if let Some(seat) = self.seats.get(worker) {
+            *seat.stats.lock().unwrap_or_else(PoisonError::into_inner) = stats.clone();
+        }
+    }
+
+    /// What the other workers have counted.
+    pub fn others(&self, worker: usize) -> Stats {
+        let mut sum = Stats::default();
+        for (_, seat) in self.seats.iter().enumerate().filter(|(other, _)| *other != worker) {
+            sum.add(&seat.stats.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum
+    }
+}

@@ -1,0 +1,269 @@
+//! Plugin files: loaded at start, watched, and swapped while the gateway runs.
+//!
+//! ```text
+//!   file changes ──► read ──► compile, check, init (on this thread) ──┬─► every worker: new calls run it
+//!                                                                     └─► refused: the old one stays; log and INFO say why
+//! ```
+//! One thread, so compiling never stops a worker. A change is seen by the file's time and size, twice the same in a
+//! row, so that a file that is still being written is not taken; what counts is its SHA-256. The thread also looks
+//! after the engine's ticker.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::command::keys;
+use crate::command::resolve::resolve;
+use crate::config::{Config, Grant, PluginConfig};
+use crate::core::plugins::PluginBinding;
+use crate::io::worker::Message;
+use crate::limits;
+use crate::plugin::engine::{Engine, EngineSetup};
+use crate::plugin::generation::{BindingSetup, Generation};
+use crate::plugin::grants::{CommandFacts, Grants};
+use crate::plugin::limits::PluginLimits;
+use crate::resp::args::Args;
+
+/// A plugin as its watcher sees it.
+struct Watched {
+    config: PluginConfig,
+    bindings: Vec<BindingSetup>,
+    sha256: [u8; 32],
+    seen: Option<(SystemTime, u64)>,
+    changed: Option<(SystemTime, u64)>,
+}
+
+/// The plugins of a gateway.
+pub struct Plugins {
+    engine: Engine,
+    watched: Vec<Option<Watched>>,
+    generations: Vec<Option<Arc<Generation>>>,
+}
+
+impl std::fmt::Debug for Plugins {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Plugins").field("loaded", &self.generations).finish()
+    }
+}
+
+impl Plugins {
+    /// Loads every plugin that the configuration names; `None` when it names none. All faults at once.
+    pub fn load(config: &Config, workers: u16) -> Result<Option<Self>, Vec<String>> {
+        if config.plugins.is_empty() {
+            return Ok(None);
+        }
+        let bindings: usize = config.pools.iter().map(|pool| pool.bindings.len()).sum();
+        let cells = config.plugins.iter().map(|plugin| plugin.limits.cells).max().unwrap_or(0);
+        let instances = (bindings.max(1) * usize::from(workers) * cells).min(limits::PLUGIN_INSTANCES_MAX);
+        let setup = EngineSetup {
+            instances_max: u32::try_from(instances + limits::PLUGIN_INSTANCES_SPARE).unwrap_or(u32::MAX),
+            facts: command_facts,
+        };
+        let engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
+        let mut plugins = Self { engine, watched: Vec::new(), generations: Vec::new() };
+        let mut faults = Vec::new();
+        for (number, plugin) in config.plugins.iter().enumerate() {
+            plugins.load_first(config, number, plugin, &mut faults);
+        }
+        if faults.is_empty() { Ok(Some(plugins)) } else { Err(faults) }
+    }
+
+    fn load_first(
+        &mut self,
+        config: &Config,
+        number: usize,
+        plugin: &PluginConfig,
+        faults: &mut Vec<String>,
+    ) {
+        if !plugin.present {
+            tracing::warn!(plugin = plugin.name, file = %plugin.file.display(), "optional plugin file does not exist; its bindings are skipped");
+            self.watched.push(None);
+            self.generations.push(None);
+            return;
+        }
+        let mut watched = Watched {
+            config: plugin.clone(),
+            bindings: bindings_of(config, number),
+            sha256: [0; 32],
+            seen: stamp(&plugin.file),
+            changed: None,
+        };
+        match load_file(&self.engine, &watched) {
+            Ok(generation) => {
+                watched.sha256 = generation.sha256;
+                for refused in &generation.refused {
+                    tracing::warn!(plugin = plugin.name, "asks for more than it is granted: {refused}");
+                }
+                self.generations.push(Some(generation));
+                self.watched.push(Some(watched));
+            }
+            Err(fault) => faults.push(format!("plugins.{}: {fault}", plugin.name)),
+        }
+    }
+
+    /// The bindings of pool `pool` with the generations that are loaded now.
+    pub fn bindings(&self, config: &Config, pool: usize) -> Vec<PluginBinding> {
+        let mut counts = vec![0_usize; config.plugins.len()];
+        let mut found = Vec::new();
+        for (index, pool_config) in config.pools.iter().enumerate() {
+            for binding in &pool_config.bindings {
+                let Some(number) = counts.get_mut(binding.plugin) else { continue };
+                let generation = self.generations.get(binding.plugin).cloned().flatten();
+                if let Some(generation) = generation
+                    && index == pool
+                {
+                    found.push(PluginBinding {
+                        plugin: binding.plugin,
+                        number: *number,
+                        keys: binding.keys.clone(),
+                        generation,
+                    });
+                }
+                *number += 1;
+            }
+        }
+        found
+    }
+
+    /// Looks at the files again and again until `stop` says so.
+    pub async fn watch(mut self, workers: Vec<mpsc::Sender<Message>>, mut stop: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(limits::PLUGIN_WATCH_INTERVAL) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            match self.engine.supervise() {
+                Ok(false) => {}
+                Ok(true) => tracing::error!("the ticker that ends endless loops had stopped; started it again"),
+                Err(error) => tracing::error!(%error, "the ticker that ends endless loops cannot be started"),
+            }
+            for plugin in 0..self.watched.len() {
+                if let Some(message) = self.look(plugin) {
+                    tell(&workers, &message).await;
+                }
+            }
+        }
+    }
+
+    /// Loads a plugin again if its file has changed and is at rest.
+    fn look(&mut self, plugin: usize) -> Option<PluginNews> {
+        let watched = self.watched.get_mut(plugin)?.as_mut()?;
+        let now = stamp(&watched.config.file);
+        if now.is_none() || now == watched.seen {
+            return None;
+        }
+        if watched.changed != now {
+            watched.changed = now;
+            return None;
+        }
+        watched.seen = now;
+        let name = watched.config.name.clone();
+        match load_file(&self.engine, watched) {
+            Ok(generation) if generation.sha256 == watched.sha256 => None,
+            Ok(generation) => {
+                watched.sha256 = generation.sha256;
+                tracing::info!(plugin = name, generation = generation.number, sha256 = generation.sha256_hex(), "plugin swapped");
+                Some(PluginNews::Swapped { plugin, generation })
+            }
+            Err(fault) => {
+                tracing::error!(plugin = name, fault, "the new plugin file is not taken; the old one stays");
+                Some(PluginNews::Refused { plugin, fault })
+            }
+        }
+    }
+}
+
+/// What the workers are told of a plugin.
+#[derive(Debug, Clone)]
+pub enum PluginNews {
+    /// New calls run this generation.
+    Swapped {
+        /// Index of the plugin in the configuration.
+        plugin: usize,
+        /// What to run.
+        generation: Arc<Generation>,
+    },
+    /// A new file was not taken.
+    Refused {
+        /// Index of the plugin in the configuration.
+        plugin: usize,
+        /// Why.
+        fault: String,
+    },
+}
+
+async fn tell(workers: &[mpsc::Sender<Message>], news: &PluginNews) {
+    for worker in workers {
+        let _worker_ended = worker.send(Message::Plugin(news.clone())).await;
+    }
+}
+
+fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
+    let all = config.pools.iter().flat_map(|pool| &pool.bindings);
+    all.filter(|binding| binding.plugin == plugin)
+        .map(|binding| BindingSetup {
+            keys: binding.keys.clone(),
+            config_json: binding.config_json.clone(),
+        })
+        .collect()
+}
+
+fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
+    let facts = std::fs::metadata(file).ok()?;
+    Some((facts.modified().ok()?, facts.len()))
+}
+
+fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, String> {
+    let config = &watched.config;
+    let path = config.file.display();
+    let wasm = std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let limits = plugin_limits(config);
+    let generation = engine
+        .load(&config.name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
+        .map_err(|error| format!("{path}: {error}"))?;
+    match config.sha256 {
+        Some(pinned) if pinned != generation.sha256 => Err(format!(
+            "{path}: its SHA-256 is {}, not the one that is pinned in the configuration",
+            generation.sha256_hex()
+        )),
+        _ => Ok(generation),
+    }
+}
+
+fn plugin_limits(config: &PluginConfig) -> PluginLimits {
+    let limits = &config.limits;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    PluginLimits {
+        step_cpu_us: u64::try_from(limits.cpu_per_step.as_micros()).unwrap_or(u64::MAX),
+        call_ms: millis(limits.call_timeout),
+        memory_bytes: limits.memory_bytes,
+        calls_per_cell: u16::try_from(limits.calls_per_cell).unwrap_or(u16::MAX),
+        cells_max: u16::try_from(limits.cells).unwrap_or(u16::MAX),
+        ops_per_batch: u16::try_from(limits.operations).unwrap_or(u16::MAX),
+        steps_per_call: u32::try_from(limits.steps).unwrap_or(u32::MAX),
+        reply_bytes: limits.reply_bytes,
+        ..PluginLimits::default()
+    }
+}
+
+fn grants(grant: &Grant) -> Grants {
+    match grant {
+        Grant::AsAsked => Grants::default(),
+        Grant::Listed(list) => Grants {
+            commands: Some(list.commands.clone()),
+            keys: (!list.keys.is_empty()).then(|| list.keys.clone()),
+            wait: Some(list.wait),
+            background: Some(list.background),
+            shared_bytes: Some(u32::try_from(list.shared_bytes).unwrap_or(u32::MAX)),
+        },
+    }
+}
+
+/// What the command table knows of a plugin's command, for its grants.
+fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Option<CommandFacts> {
+    let spec = resolve(args).ok()?;
+    keys::keys(spec, args, places).ok()?;
+    Some(CommandFacts { readonly: spec.is_readonly() })
+}

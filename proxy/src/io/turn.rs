@@ -1,0 +1,151 @@
+//! One turn of a task with its worker's core.
+//!
+//! `Turn` is what all tasks of a worker share: the core, the buffer that sockets are read into, and who is to be
+//! woken. A task calls `begin` (which tells the core the time), does its part, and calls `finish`, which wakes the
+//! tasks that the core named and starts those that are missing. Single-threaded: it lives in an `Rc<RefCell>` whose
+//! borrow never crosses an await.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use slotmap::SecondaryMap;
+
+use crate::core::ids::{LaneId, SessionId};
+use crate::core::{Clock, Core};
+use crate::io::board::Board;
+use crate::limits;
+
+/// What the tasks of a worker share.
+#[derive(Debug)]
+pub struct Turn {
+    /// The worker's core.
+    pub core: Core,
+    /// Where sockets are read into, so that an idle connection owns no buffer.
+    pub scratch: Vec<u8>,
+    started: Instant,
+    session_wakers: SecondaryMap<SessionId, Waker>,
+    lane_wakers: SecondaryMap<LaneId, Waker>,
+    timer_waker: Option<Waker>,
+    timer_armed_ms: u64,
+    to_connect: Vec<LaneId>,
+    board: Arc<Board>,
+    worker: usize,
+    waited_for: usize,
+}
+
+impl Turn {
+    /// Shares `core` among the tasks of a worker that starts now.
+    pub fn new(core: Core, board: Arc<Board>, worker: usize) -> Self {
+        Self {
+            core,
+            scratch: vec![0; limits::TURN_BYTES_MAX],
+            started: Instant::now(),
+            session_wakers: SecondaryMap::new(),
+            lane_wakers: SecondaryMap::new(),
+            timer_waker: None,
+            timer_armed_ms: u64::MAX,
+            to_connect: Vec::new(),
+            board,
+            worker,
+            waited_for: 0,
+        }
+    }
+
+    /// Starts a turn: tells the core the time.
+    pub fn begin(&mut self) {
+        let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
+        self.core.set_clock(Clock { now_ms, unix_ms });
+    }
+
+    /// When the worker's clock reads `at_ms`.
+    pub fn instant_of(&self, at_ms: u64) -> Instant {
+        self.started + std::time::Duration::from_millis(at_ms)
+    }
+
+    /// Remembers how to wake the task of a session.
+    pub fn wake_session_with(&mut self, id: SessionId, waker: &Waker) {
+        match self.session_wakers.get(id) {
+            Some(known) if known.will_wake(waker) => {}
+            _ => {
+                self.session_wakers.insert(id, waker.clone());
+            }
+        }
+    }
+
+    /// Forgets a session's task.
+    pub fn forget_session(&mut self, id: SessionId) {
+        self.session_wakers.remove(id);
+    }
+
+    /// Remembers how to wake the task of a lane.
+    pub fn wake_lane_with(&mut self, id: LaneId, waker: &Waker) {
+        match self.lane_wakers.get(id) {
+            Some(known) if known.will_wake(waker) => {}
+            _ => {
+                self.lane_wakers.insert(id, waker.clone());
+            }
+        }
+    }
+
+    /// Forgets a lane's task.
+    pub fn forget_lane(&mut self, id: LaneId) {
+        self.lane_wakers.remove(id);
+    }
+
+    /// Remembers how to wake the timer task, and until when it will sleep.
+    pub fn arm_timer(&mut self, waker: &Waker) -> Option<u64> {
+        let next_ms = self.core.timers.next_ms();
+        self.timer_armed_ms = next_ms.unwrap_or(u64::MAX);
+        self.timer_waker = Some(waker.clone());
+        next_ms
+    }
+
+    /// Ends a turn: wakes the tasks that the core named. Lanes that need a task are left in the list that
+    /// `take_to_connect` gives.
+    pub fn finish(&mut self) {
+        let wake = &mut self.core.wake;
+        for id in wake.sessions.drain(..) {
+            if let Some(waker) = self.session_wakers.get(id) {
+                waker.wake_by_ref();
+            }
+        }
+        for id in wake.lanes.drain(..) {
+            if let Some(waker) = self.lane_wakers.get(id) {
+                waker.wake_by_ref();
+            }
+        }
+        self.to_connect.append(&mut wake.connect);
+        if !wake.notices.is_empty() {
+            for notice in wake.notices.drain(..) {
+                self.board.notify_others(self.worker, &notice);
+            }
+        }
+        for note in self.core.notes.drain(..) {
+            tracing::warn!("{note}");
+        }
+        let waited_for = self.core.keys_waited_for();
+        if waited_for != self.waited_for {
+            self.waited_for = waited_for;
+            self.board.waits(self.worker, waited_for);
+        }
+        if self.core.timers.next_ms().is_some_and(|at_ms| at_ms < self.timer_armed_ms)
+            && let Some(waker) = &self.timer_waker
+        {
+            self.timer_armed_ms = 0;
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Whether a lane needs a task of its own.
+    pub fn has_to_connect(&self) -> bool {
+        !self.to_connect.is_empty()
+    }
+
+    /// Lanes that need a task of their own, each once.
+    pub fn take_to_connect(&mut self) -> Vec<LaneId> {
+        std::mem::take(&mut self.to_connect)
+    }
+}

@@ -1,0 +1,422 @@
+//! What the gateway answers itself, byte for byte.
+//!
+//! Replies marked as recorded are those of redis-server 7.0.15 (SETINFO and NO-TOUCH: of Valkey 9.1) to the same
+//! request on a fresh connection; only the connection's number and the version differ. A script is a list of
+//! requests and replies on one connection, so that state is seen through replies and not through fields. The facts
+//! are those of a gateway with password `pw` where a test says so, else without.
+
+use super::*;
+use crate::command::resolve::resolve;
+use crate::resp::sample::Request;
+
+pub(super) fn check(password: Option<&[u8]>, script: &[(&str, &str)]) {
+    let mut identity = Identity::new(
+        8,
+        "127.0.0.1:5".to_owned(),
+        "127.0.0.1:6380".to_owned(),
+        1_000,
+        password.is_none(),
+    );
+    run(password, &mut identity, script);
+}
+
+fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Facts<'a> {
+    Facts {
+        now_us: 61_000_007,
+        version: "0.1.0",
+        password,
+        pool_name: "main",
+        shard_names: names,
+        ring_fingerprint: 255,
+        workers: 2,
+        process_id: 77,
+        run_id: "cafe",
+        listen_port: 6380,
+        uptime_s: 90_000,
+        config_file: "gateway.yaml",
+        clients: 3,
+        clients_max: 10_000,
+        idle_timeout_s: 0,
+        stats: Stats::default(),
+        plugins: "cache:generation=1\r\n",
+    }
+}
+
+fn run(password: Option<&[u8]>, identity: &mut Identity, script: &[(&str, &str)]) {
+    let names = [String::from("a"), String::from("b")];
+    let facts = facts(password, &names);
+    for (words, expected) in script {
+        let request = Request::words(words);
+        let args = request.args();
+        let mut out = Vec::new();
+        match resolve(&args) {
+            Err(error) => error.write(&args, &mut out),
+            Ok(spec) => match (refusal_unauthenticated(spec, identity), spec.rule) {
+                (Some(text), _) => write::error(&mut out, text),
+                (None, Rule::Local(command)) => {
+                    answer(command, &args, identity, &facts, &mut out);
+                }
+                (None, rule) => panic!("{words}: {rule:?} is not answered here"),
+            },
+        }
+        assert_eq!(String::from_utf8_lossy(&out), *expected, "{words}");
+    }
+}
+
+const GREETING_2: &str = "*14\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:2\r\n$2\r\nid\r\n:8\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
+pub(super) const GREETING_3: &str = "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.2.4\r\n$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:8\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n$6\r\nmaster\r\n$7\r\nmodules\r\n*0\r\n";
+const WRONG: &str = "-WRONGPASS invalid username-password pair or user is disabled.\r\n";
+const NOAUTH: &str = "-NOAUTH Authentication required.\r\n";
+const NOAUTH_HELLO: &str = "-NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> option can be used to authenticate the client and select the RESP protocol version at the same time\r\n";
+const BAD_NAME: &str =
+    "-ERR Client names cannot contain spaces, newlines or special characters.\r\n";
+const SYNTAX: &str = "-ERR syntax error\r\n";
+
+#[test]
+fn connection_commands_are_answered_as_recorded() {
+    check(
+        None,
+        &[
+            ("ping", "+PONG\r\n"),
+            ("ping a", "$1\r\na\r\n"),
+            (
+                "ping a b",
+                "-ERR wrong number of arguments for 'ping' command\r\n",
+            ),
+            ("echo x", "$1\r\nx\r\n"),
+            ("select 0", "+OK\r\n"),
+            ("select 1", "-ERR DB index is out of range\r\n"),
+            ("select -1", "-ERR DB index is out of range\r\n"),
+            (
+                "select x",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            (
+                "select 9999999999",
+                "-ERR value is not an integer or out of range\r\n",
+            ),
+            ("role", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"),
+            ("time", "*2\r\n$2\r\n61\r\n$1\r\n7\r\n"),
+            ("module list", "*0\r\n"),
+            ("acl whoami", "$7\r\ndefault\r\n"),
+            (
+                "cluster info",
+                "-ERR This instance has cluster support disabled\r\n",
+            ),
+            (
+                "readonly",
+                "-ERR This instance has cluster support disabled\r\n",
+            ),
+            ("reset", "+RESET\r\n"),
+            ("quit", "+OK\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn quit_closes_and_nothing_else_does() {
+    for (words, after) in [
+        ("quit", After::Close),
+        ("quit now", After::Close),
+        ("ping", After::Keep),
+    ] {
+        let request = Request::words(words);
+        let spec = resolve(&request.args()).unwrap();
+        let Rule::Local(command) = spec.rule else {
+            panic!("{words} is not local");
+        };
+        let mut identity = Identity::new(1, String::new(), String::new(), 0, true);
+        let facts = facts(None, &[]);
+        let found = answer(
+            command,
+            &request.args(),
+            &mut identity,
+            &facts,
+            &mut Vec::new(),
+        );
+        assert_eq!(found, after, "{words}");
+    }
+}
+
+#[test]
+fn hello_is_answered_as_recorded() {
+    check(
+        None,
+        &[
+            ("hello", GREETING_2),
+            ("hello 2", GREETING_2),
+            ("hello 1", "-NOPROTO unsupported protocol version\r\n"),
+            (
+                "hello x",
+                "-ERR Protocol version is not an integer or out of range\r\n",
+            ),
+            (
+                "hello 2 auth default",
+                "-ERR Syntax error in HELLO option 'auth'\r\n",
+            ),
+            ("hello 2 foo", "-ERR Syntax error in HELLO option 'foo'\r\n"),
+            (
+                "hello 2 setname",
+                "-ERR Syntax error in HELLO option 'setname'\r\n",
+            ),
+            ("hello 2 auth nouser x", WRONG),
+            ("hello 2 auth default x", GREETING_2),
+            ("hello 2 setname n1 setname n2", GREETING_2),
+            ("client getname", "$2\r\nn2\r\n"),
+            ("hello 3 setname caf\u{e9}", BAD_NAME),
+            ("client getname", "$2\r\nn2\r\n"),
+            ("hello 3", GREETING_3),
+            ("hello", GREETING_3),
+            ("client setname ", "+OK\r\n"),
+            ("client getname", "_\r\n"),
+            ("reset", "+RESET\r\n"),
+            ("hello", GREETING_2),
+        ],
+    );
+}
+
+#[test]
+fn without_authentication_only_the_handshake_passes_as_recorded() {
+    check(
+        Some(b"pw"),
+        &[
+            (
+                "foo",
+                "-ERR unknown command 'foo', with args beginning with: \r\n",
+            ),
+            (
+                "get",
+                "-ERR wrong number of arguments for 'get' command\r\n",
+            ),
+            ("get a", NOAUTH),
+            ("ping", NOAUTH),
+            ("client id", NOAUTH),
+            ("multi", NOAUTH),
+            ("auth x", WRONG),
+            ("auth p", WRONG),
+            ("auth pwd", WRONG),
+            ("auth ", WRONG),
+            ("auth u pw", WRONG),
+            ("auth a b c", SYNTAX),
+            ("hello", NOAUTH_HELLO),
+            ("hello 3", NOAUTH_HELLO),
+            ("hello 4", "-NOPROTO unsupported protocol version\r\n"),
+            ("hello 3 auth default x", WRONG),
+            ("client id", NOAUTH),
+            ("auth default pw", "+OK\r\n"),
+            ("client id", ":8\r\n"),
+            ("auth x", WRONG),
+            ("client id", ":8\r\n"),
+            ("reset", "+RESET\r\n"),
+            ("client id", NOAUTH),
+            ("hello 3 auth default pw", GREETING_3),
+            ("client id", ":8\r\n"),
+            ("quit", "+OK\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn auth_without_a_password_to_ask_for_is_answered_as_recorded() {
+    check(
+        None,
+        &[
+            (
+                "auth x",
+                "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration is correct?\r\n",
+            ),
+            ("auth default x", "+OK\r\n"),
+            ("auth nouser x", WRONG),
+        ],
+    );
+}
+
+#[test]
+fn client_is_answered_as_recorded() {
+    check(
+        None,
+        &[
+            ("client id", ":8\r\n"),
+            ("client getname", "$-1\r\n"),
+            ("client setname bob", "+OK\r\n"),
+            ("client getname", "$3\r\nbob\r\n"),
+            ("client setname b\u{7f}", BAD_NAME),
+            ("client no-evict on", "+OK\r\n"),
+            ("client no-evict x", SYNTAX),
+            ("client no-touch off", "+OK\r\n"),
+            ("client no-touch x", SYNTAX),
+            ("client reply x", SYNTAX),
+            (
+                "client caching yes",
+                "-ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled\r\n",
+            ),
+            ("client tracking off", "+OK\r\n"),
+            ("client tracking x", SYNTAX),
+            ("client getredir", ":-1\r\n"),
+            (
+                "client trackinginfo",
+                "*6\r\n$5\r\nflags\r\n*1\r\n$3\r\noff\r\n$8\r\nredirect\r\n:-1\r\n$8\r\nprefixes\r\n*0\r\n",
+            ),
+            ("client setinfo lib-name redis-py(x)", "+OK\r\n"),
+            ("client setinfo LIB-VER 8.0", "+OK\r\n"),
+            ("client setinfo x 8.0", "-ERR Unrecognized option 'x'\r\n"),
+            (
+                "client setinfo lib-name a\u{7f}",
+                "-ERR lib-name cannot contain spaces, newlines or special characters.\r\n",
+            ),
+            ("client list id x", "-ERR Invalid client ID\r\n"),
+            ("client list id", SYNTAX),
+            ("client list foo", SYNTAX),
+            ("client list id 7", "$0\r\n\r\n"),
+            ("client list type foo", "-ERR Unknown client type 'foo'\r\n"),
+            ("client list type pubsub", "$0\r\n\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn client_info_and_list_show_the_asking_client() {
+    let line = |command: &str, protocol: u8| {
+        format!(
+            "id=8 addr=127.0.0.1:5 laddr=127.0.0.1:6380 fd=-1 name=bob age=60 idle=60 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={protocol} lib-name=py lib-ver=\n"
+        )
+    };
+    let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());
+    let verbatim = |text: String| format!("={}\r\ntxt:{text}\r\n", text.len() + 4);
+    check(
+        None,
+        &[
+            ("client setname bob", "+OK\r\n"),
+            ("client setinfo lib-name py", "+OK\r\n"),
+            ("client info", &bulk(line("client|info", 2))),
+            ("client list", &bulk(line("client|list", 2))),
+            ("client list id 1 8", &bulk(line("client|list", 2))),
+            ("client list type normal", &bulk(line("client|list", 2))),
+            ("hello 3", GREETING_3),
+            ("client info", &verbatim(line("client|info", 3))),
+        ],
+    );
+}
+
+#[test]
+fn what_is_not_kept_up_is_an_error_with_a_hint() {
+    check(
+        None,
+        &[
+            (
+                "client tracking on",
+                "-ERR CLIENT TRACKING is not supported by this gateway: it sends no invalidations; turn client-side caching off\r\n",
+            ),
+            (
+                "client reply off",
+                "-ERR CLIENT REPLY OFF and SKIP are not supported by this gateway yet: read the replies\r\n",
+            ),
+            ("client reply on", "+OK\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn config_get_is_answered_in_the_form_that_was_recorded() {
+    check(
+        None,
+        &[
+            ("config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
+            (
+                "config get appendonly",
+                "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n",
+            ),
+            ("config get nope", "*0\r\n"),
+            (
+                "config get DATABASES databases",
+                "*2\r\n$9\r\nDATABASES\r\n$1\r\n1\r\n",
+            ),
+            (
+                "config get maxm* maxmemory",
+                "*4\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n",
+            ),
+            (
+                "config get timeout maxclients",
+                "*4\r\n$7\r\ntimeout\r\n$1\r\n0\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n",
+            ),
+            ("config get requirepass", "*0\r\n"),
+            ("hello 3", GREETING_3),
+            ("config get save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n"),
+        ],
+    );
+}
+
+#[test]
+fn info_shows_the_sections_that_are_asked_for() {
+    let replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n";
+    let both = format!("{replication}\r\n# Plugins\r\ncache:generation=1\r\n");
+    check(
+        None,
+        &[
+            ("info nope", "$0\r\n\r\n"),
+            (
+                "info REPLICATION",
+                &format!("${}\r\n{replication}\r\n", replication.len()),
+            ),
+            (
+                "info plugins replication",
+                &format!("${}\r\n{both}\r\n", both.len()),
+            ),
+            ("hello 3", GREETING_3),
+            (
+                "info replication",
+                &format!("={}\r\ntxt:{replication}\r\n", replication.len() + 4),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn info_holds_what_clients_wait_for() {
+    let identity = &mut Identity::new(8, String::new(), String::new(), 0, true);
+    for words in ["info", "info everything", "INFO all server"] {
+        let request = Request::words(words);
+        let names = [String::from("a"), String::from("b")];
+        let facts = facts(None, &names);
+        let mut out = Vec::new();
+        answer(
+            LocalCommand::Info,
+            &request.args(),
+            identity,
+            &facts,
+            &mut out,
+        );
+        let text = String::from_utf8(out).unwrap();
+        for line in [
+            "redis_version:7.2.4",
+            "loading:0",
+            "role:master",
+            "cluster_enabled:0",
+            "shard_names:a,b",
+            "ring_fingerprint:00000000000000ff",
+            "cache:generation=1",
+        ] {
+            assert!(
+                text.contains(&format!("\r\n{line}\r\n")),
+                "{words} lacks {line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn help_lists_what_a_container_does_here() {
+    check(
+        None,
+        &[
+            (
+                "object help",
+                "*6\r\n+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+ENCODING\r\n+FREQ\r\n+HELP\r\n+IDLETIME\r\n+REFCOUNT\r\n",
+            ),
+            (
+                "acl help",
+                "*3\r\n+ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+HELP\r\n+WHOAMI\r\n",
+            ),
+        ],
+    );
+}

@@ -1,0 +1,161 @@
+//! The `sluicegate` command: arguments, logs and exit codes; everything else is in the library.
+//!
+//! Exit codes: 0 all well; 1 the configuration has faults, the gateway could not start or what was asked for does
+//! not exist; 2 wrong usage (clap's). Logs go to standard error, as text or one JSON object a line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use sluicegate::cli::{self, Outcome, check, explain};
+use sluicegate::config::{self, Workers};
+use sluicegate::plugin::glob::Pattern;
+use sluicegate::server::Gateway;
+use sluicegate::{command, resp};
+
+/// One Redis endpoint over many shards, with patterns as WebAssembly plugins.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    /// How the log on standard error is written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway until SIGTERM or Ctrl-C
+    Run {
+        /// Our own YAML or a twemproxy nutcracker.yml
+        #[arg(short, long, default_value = "sluicegate.yaml")]
+        config: PathBuf,
+        /// Number of worker threads, instead of the file's
+        #[arg(short, long)]
+        workers: Option<u16>,
+    },
+    /// Tell all faults of a configuration, or what it means
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Tell where a command's keys live and which plugins would run
+    Explain {
+        /// The configuration
+        #[arg(short, long, default_value = "sluicegate.yaml")]
+        config: PathBuf,
+        /// Only this pool
+        #[arg(short, long)]
+        pool: Option<String>,
+        /// A command as a client would send it: GET user:1
+        #[arg(required = true, trailing_var_arg = true)]
+        command: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_format);
+    let outcome = match cli.command {
+        Command::Run { config, workers } => run(&config, workers),
+        Command::Check { file } => Ok(check::check(&file)),
+        Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
+    };
+    match outcome {
+        Ok(outcome) => {
+            // A reader that has gone (`| head`) is no fault of ours.
+            let _closed_pipe = std::io::stdout().write_all(outcome.text.as_bytes());
+            ExitCode::from(outcome.exit_code)
+        }
+        Err(text) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(format: LogFormat) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+}
+
+fn load(file: &Path) -> Result<config::Config, String> {
+    match config::load(file) {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                tracing::warn!("{}", cli::finding_line(file, warning));
+            }
+            Ok(loaded.config)
+        }
+        Err(_) => Err(check::check(file).text),
+    }
+}
+
+fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
+    let mut config = load(file)?;
+    if let Some(workers) = workers {
+        config.workers = Workers::Count(workers.max(1));
+    }
+    let name = file.display().to_string();
+    let gateway = Gateway::start_from(config, &name).map_err(|error| error.to_string())?;
+    for (pool, address) in gateway.addresses() {
+        tracing::info!(pool, %address, "listening");
+    }
+    wait_for_signal().map_err(|error| error.to_string())?;
+    tracing::info!("stopping: no new clients, answering what was asked");
+    gateway.shutdown();
+    Ok(Outcome { text: String::new(), exit_code: 0 })
+}
+
+fn wait_for_signal() -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let kind = tokio::signal::unix::SignalKind::terminate();
+        let mut terminate = tokio::signal::unix::signal(kind)?;
+        tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            result = tokio::signal::ctrl_c() => result,
+        }
+    })
+}
+
+fn explain_command(
+    file: &Path,
+    pool: Option<String>,
+    words: &[String],
+) -> Result<Outcome, String> {
+    let config = load(file)?;
+    let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+    let mut raw = Vec::new();
+    resp::write::request(&mut raw, words.iter().copied());
+    let mut scan = resp::request::RequestScan::default();
+    scan.scan(&raw, &resp::request::RequestLimits::OPEN);
+    let args = resp::args::Args::new(&raw, scan.spans());
+    let spec = command::resolve::resolve(&args).map_err(|error| {
+        let mut reply = Vec::new();
+        error.write(&args, &mut reply);
+        String::from_utf8_lossy(&reply).trim_start_matches('-').to_owned()
+    })?;
+    let mut places = Vec::new();
+    command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
+    let keys: Vec<&[u8]> =
+        places.iter().filter_map(|place| args.get(*place as usize)).collect();
+    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+}
+
+fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
+    Pattern::new(pattern).matches(key)
+}

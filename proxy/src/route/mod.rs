@@ -1,0 +1,240 @@
+//! From a command to a plan: answered here, to one shard, split, a step of a transaction, or refused.
+//!
+//! In: the command's spec, its arguments and the pool's topology. Out: a `Plan`; a refusal is the complete error reply.
+//! A command with one key is planned without allocation and with one look at the ring. Commands with several keys
+//! on one shard pass whole and stay atomic there; only MGET MSET DEL UNLINK EXISTS TOUCH are split over shards.
+//! Invariants: each key is placed once per plan (`random` draws anew each time); nothing is ever planned for a shard
+//! that does not own every key of the request; no I/O, no session state.
+
+pub mod split;
+
+use crate::command::CommandSpec;
+use crate::command::keys;
+use crate::command::resolve::write_arity_error;
+use crate::command::rule::{JoinRule, LocalCommand, Rule, TransactionStep};
+use crate::resp::args::Args;
+use crate::resp::write;
+use crate::topology::{ShardIndex, Topology};
+use split::Split;
+
+const CROSS_SHARD: &str = "CROSSSHARD Keys in request don't live on the same shard; give keys that belong together \
+     one hash tag, as in {x}:a and {x}:b";
+const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys that may live on other shards; give \
+     the pattern the hash tag of the key, as in SORT {x}:list BY {x}:weight:*";
+const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
+const SCRIPT_WITHOUT_KEYS: &str =
+    "scripts without keys come later; name a key that tells the shard";
+
+/// What to do with a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plan {
+    /// The gateway answers.
+    Answer(LocalCommand),
+    /// One shard answers the request as it is.
+    One(ShardIndex),
+    /// Several shards answer parts of it.
+    Split(Box<Split>),
+    /// It belongs to a transaction; its keys are not looked at.
+    Transaction(TransactionStep),
+    /// The complete error reply.
+    Refuse(Vec<u8>),
+}
+
+/// What to do with a request that comes between MULTI and EXEC.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Queued {
+    /// Queue it for this shard.
+    Shard(ShardIndex),
+    /// Queue it for whichever shard the transaction goes to.
+    AnyShard,
+    /// Do not queue: carry it out now (QUIT, RESET).
+    AtOnce(LocalCommand),
+    /// Answer this error; EXEC will answer EXECABORT.
+    Refuse(Vec<u8>),
+}
+
+/// Memory that planning uses again and again.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    keys: Vec<u32>,
+    shards: Vec<ShardIndex>,
+}
+
+/// The plan of a request outside a transaction. `spec` is the resolved command of `args`, arity checked.
+pub fn plan(
+    spec: &CommandSpec,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Plan {
+    match spec.rule {
+        Rule::Key => Plan::One(single_key_shard(spec, args, topology)),
+        Rule::Local(command) => Plan::Answer(command),
+        Rule::Split(rule) => split_plan(spec, rule, args, topology, scratch),
+        Rule::Transaction(step) => Plan::Transaction(step),
+        Rule::StreamRead if keys::stream_read_blocks(args) => {
+            Plan::Refuse(not_supported(spec, " yet", BLOCKING))
+        }
+        Rule::Blocking => Plan::Refuse(not_supported(spec, " yet", BLOCKING)),
+        Rule::Keys | Rule::Script | Rule::Sort | Rule::StreamRead => {
+            match one_shard(spec, args, topology, scratch) {
+                Ok(shard) => Plan::One(shard),
+                Err(reply) => Plan::Refuse(reply),
+            }
+        }
+        Rule::Later(hint) => Plan::Refuse(not_supported(spec, " yet", hint)),
+        Rule::Refuse(hint) => Plan::Refuse(not_supported(spec, "", hint)),
+        Rule::Container => Plan::Refuse(arity_error(spec)),
+    }
+}
+
+/// The plan of a request inside a transaction. MULTI, EXEC, DISCARD and WATCH never come here: the session carries
+/// them out. Commands that wait elsewhere are queued like others, since they never wait inside MULTI.
+pub fn queued(
+    spec: &CommandSpec,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Queued {
+    let shard = match spec.rule {
+        Rule::Key => Ok(single_key_shard(spec, args, topology)),
+        Rule::Keys
+        | Rule::Script
+        | Rule::Sort
+        | Rule::StreamRead
+        | Rule::Blocking
+        | Rule::Split(_) => one_shard(spec, args, topology, scratch),
+        Rule::Local(LocalCommand::Ping | LocalCommand::Echo | LocalCommand::Time)
+        | Rule::Transaction(TransactionStep::Unwatch) => return Queued::AnyShard,
+        Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
+            return Queued::AtOnce(command);
+        }
+        Rule::Local(_) | Rule::Transaction(_) => Err(not_supported(
+            spec,
+            " inside MULTI",
+            "send it before MULTI or after EXEC",
+        )),
+        Rule::Later(hint) => Err(not_supported(spec, " yet", hint)),
+        Rule::Refuse(hint) => Err(not_supported(spec, "", hint)),
+        Rule::Container => Err(arity_error(spec)),
+    };
+    match shard {
+        Ok(shard) => Queued::Shard(shard),
+        Err(reply) => Queued::Refuse(reply),
+    }
+}
+
+/// The shard that owns every key of the request, or the error reply that says why there is none.
+pub fn one_shard(
+    spec: &CommandSpec,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Result<ShardIndex, Vec<u8>> {
+    place(spec, args, topology, scratch)?;
+    let Some((first, others)) = scratch.shards.split_first() else {
+        return Err(not_supported(spec, " yet", SCRIPT_WITHOUT_KEYS));
+    };
+    let first = *first;
+    if others.iter().any(|shard| *shard != first) {
+        return Err(error_reply(CROSS_SHARD));
+    }
+    if spec.rule == Rule::Sort && !sort_stays_on_shard(args, topology, scratch) {
+        return Err(error_reply(CROSS_SHARD_SORT));
+    }
+    Ok(first)
+}
+
+/// Finds the keys of the request and places each of them once, into `scratch`.
+fn place(
+    spec: &CommandSpec,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Result<(), Vec<u8>> {
+    scratch.keys.clear();
+    scratch.shards.clear();
+    keys::keys(spec, args, &mut scratch.keys).map_err(|error| {
+        let mut reply = Vec::new();
+        error.write(spec, &mut reply);
+        reply
+    })?;
+    scratch.shards.extend(
+        scratch
+            .keys
+            .iter()
+            .map(|at| topology.shard_of(args.get(*at as usize).unwrap_or_default())),
+    );
+    Ok(())
+}
+
+fn single_key_shard(spec: &CommandSpec, args: &Args<'_>, topology: &Topology) -> ShardIndex {
+    let at = usize::from(spec.single_key.unwrap_or(1));
+    topology.shard_of(args.get(at).unwrap_or_default())
+}
+
+fn split_plan(
+    spec: &CommandSpec,
+    rule: JoinRule,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Plan {
+    // A key of MSET without its value: Redis's arity cannot say it, and no part may leave before it is seen.
+    if rule == JoinRule::Ok && args.len().is_multiple_of(2) {
+        return Plan::Refuse(arity_error(spec));
+    }
+    if let Err(reply) = place(spec, args, topology, scratch) {
+        return Plan::Refuse(reply);
+    }
+    let first = scratch.shards.first().copied().unwrap_or_default();
+    if scratch.shards.iter().all(|shard| *shard == first) {
+        return Plan::One(first);
+    }
+    Plan::Split(Box::new(Split::new(
+        rule,
+        spec.is_write(),
+        args,
+        &scratch.shards,
+    )))
+}
+
+/// Whether every key that the BY and GET patterns can name is on the shard of the key that is sorted: with one shard,
+/// or when the hash tag stands before the pattern's `*` and is the key's.
+fn sort_stays_on_shard(args: &Args<'_>, topology: &Topology, scratch: &mut Scratch) -> bool {
+    if topology.len() <= 1 {
+        return true;
+    }
+    scratch.keys.clear();
+    keys::sort_patterns(args, &mut scratch.keys);
+    let tag = topology.hashed_part(args.get(1).unwrap_or_default());
+    scratch.keys.iter().all(|at| {
+        let pattern = args.get(*at as usize).unwrap_or_default();
+        let fixed = pattern.split(|byte| *byte == b'*').next();
+        let fixed = fixed.unwrap_or_default();
+        let fixed_tag = topology.hashed_part(fixed);
+        fixed_tag.len() < fixed.len() && fixed_tag == tag
+    })
+}
+
+fn not_supported(spec: &CommandSpec, when: &str, hint: &str) -> Vec<u8> {
+    error_reply(&format!(
+        "ERR '{}' is not supported by this gateway{when}: {hint}",
+        spec.name
+    ))
+}
+
+fn error_reply(text: &str) -> Vec<u8> {
+    let mut reply = Vec::new();
+    write::error(&mut reply, text);
+    reply
+}
+
+fn arity_error(spec: &CommandSpec) -> Vec<u8> {
+    let mut reply = Vec::new();
+    write_arity_error(spec, &mut reply);
+    reply
+}
+
+#[cfg(test)]
+mod tests;

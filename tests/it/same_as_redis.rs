@@ -1,0 +1,235 @@
+//! The gateway over three shards answers what one plain server answers, byte for byte.
+//!
+//! Random commands (`command_mix`) go as the same bytes through the gateway and to one server, pipelined to random
+//! depth and, on the gateway's side, cut at random places; every pair of replies is compared. RESP2 and RESP3.
+//! The seed is fixed, `SEED=n` takes another, and a failure prints it with the command and both replies.
+
+use std::io::Write;
+use std::net::SocketAddr;
+
+use sluicegate_tests::client::{Client, request};
+use sluicegate_tests::gateway::{InProcess, yaml_over};
+use sluicegate_tests::real_server::RealServer;
+use sluicegate_tests::rng::Rng;
+use sluicegate_tests::tools::skip;
+use sluicegate_tests::value::Value;
+
+use crate::command_mix::{Compare, Mix, Sample};
+
+/// Commands per protocol; the two runs over Redis together are more than 20,000.
+const COMMANDS: usize = 11_000;
+
+/// One server and the gateway, the same client state on both sides.
+struct Pair {
+    gateway: Client,
+    plain: Client,
+    compared: usize,
+}
+
+impl Pair {
+    fn connect(gateway: SocketAddr, plain: SocketAddr, protocol: u8) -> Pair {
+        let mut pair = Pair {
+            gateway: Client::connect(gateway),
+            plain: Client::connect(plain),
+            compared: 0,
+        };
+        if protocol == 3 {
+            let hello = ["HELLO", "3"];
+            let (ours, theirs) = (pair.gateway.command(&hello), pair.plain.command(&hello));
+            assert!(
+                matches!((&ours, &theirs), (Value::Map(_), Value::Map(_))),
+                "HELLO 3: {ours:?}, {theirs:?}"
+            );
+        }
+        pair
+    }
+
+    /// Sends the batch to both sides and compares every reply.
+    fn check(&mut self, rng: &mut Rng, batch: &[Sample]) {
+        let mut bytes = Vec::new();
+        for sample in batch {
+            bytes.extend(encode(rng, &sample.args));
+        }
+        let pieces = cut(rng, &bytes);
+        let (mut to_gateway, mut to_plain) = (self.gateway.sender(), self.plain.sender());
+        std::thread::scope(|scope| {
+            // Senders of their own: a side whose replies nobody reads may stop reading requests.
+            scope.spawn(|| {
+                pieces
+                    .iter()
+                    .try_for_each(|piece| to_gateway.write_all(piece))
+                    .expect("send")
+            });
+            scope.spawn(|| to_plain.write_all(&bytes).expect("send"));
+            for (index, sample) in batch.iter().enumerate() {
+                let theirs = self.plain.next_reply().expect("a plain server answers");
+                let Some(ours) = self.gateway.next_reply() else {
+                    panic!(
+                        "the gateway closed the connection instead of answering {}",
+                        shown(&sample.args)
+                    );
+                };
+                let same = equal(sample.compare, &ours, &theirs);
+                let before = batch[index.saturating_sub(3)..index]
+                    .iter()
+                    .map(|s| shown(&s.args));
+                assert!(
+                    same,
+                    "replies differ ({:?})\ncommand: {}\ngateway: {:?}\nplain:   {:?}\nbefore:  {:?}",
+                    sample.compare,
+                    shown(&sample.args),
+                    ours.1,
+                    theirs.1,
+                    before.collect::<Vec<_>>(),
+                );
+                self.compared += 1;
+            }
+        });
+        assert!(
+            self.gateway.is_quiet(),
+            "the gateway sent more replies than requests"
+        );
+    }
+}
+
+fn equal(compare: Compare, ours: &(Vec<u8>, Value), theirs: &(Vec<u8>, Value)) -> bool {
+    match compare {
+        Compare::Bytes => ours.0 == theirs.0,
+        Compare::AnyOrder => {
+            ours.1.clone().sorted() == theirs.1.clone().sorted()
+                && ours.0.first() == theirs.0.first()
+        }
+        Compare::AnyPairOrder => ours.1.clone().paired() == theirs.1.clone().paired(),
+        Compare::Within(distance) => match (&ours.1, &theirs.1) {
+            (Value::Integer(a), Value::Integer(b)) => a.abs_diff(*b) <= distance.unsigned_abs(),
+            (a, b) => a == b,
+        },
+        Compare::Kind => ours.0.first() == theirs.0.first(),
+    }
+}
+
+fn shown(args: &[Vec<u8>]) -> String {
+    let words = args
+        .iter()
+        .map(|arg| arg[..arg.len().min(60)].escape_ascii().to_string());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// The request as an array, or now and then as an inline line where its words allow that.
+fn encode(rng: &mut Rng, args: &[Vec<u8>]) -> Vec<u8> {
+    let plain = |arg: &Vec<u8>| {
+        !arg.is_empty()
+            && arg
+                .iter()
+                .all(|b| b.is_ascii_alphanumeric() || b":-.".contains(b))
+    };
+    if rng.one_in(20)
+        && args.iter().all(plain)
+        && args[0].first().is_some_and(u8::is_ascii_alphabetic)
+    {
+        return [&args.join(&b' ')[..], b"\r\n"].concat();
+    }
+    request(args)
+}
+
+/// The bytes in one piece, in a few, or one by one.
+fn cut<'a>(rng: &mut Rng, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    match rng.below(8) {
+        0 => vec![bytes],
+        1 if bytes.len() < 2000 => bytes.chunks(1).collect(),
+        _ => {
+            let mut pieces = Vec::new();
+            let mut rest = bytes;
+            for _ in 0..rng.below(12) {
+                let (piece, after) = rest.split_at(rng.below(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            pieces.push(rest);
+            pieces
+        }
+    }
+}
+
+/// One batch: commands, now and then framed by MULTI and EXEC or DISCARD.
+fn batch(rng: &mut Rng, mix: &mut Mix) -> Vec<Sample> {
+    let word = |text: &str| Sample {
+        args: vec![text.into()],
+        compare: Compare::Bytes,
+    };
+    let mut samples = Vec::new();
+    let depth = if rng.one_in(4) { 1 } else { 1 + rng.below(60) };
+    while samples.len() < depth {
+        if rng.one_in(25) {
+            samples.push(word("MULTI"));
+            samples.extend(mix.transaction(rng));
+            if rng.one_in(6) {
+                samples.push(word(rng.pick(&["MULTI", "NOSUCH", "GET"])));
+            }
+            samples.push(word(rng.pick(&["EXEC", "EXEC", "EXEC", "exec", "DISCARD"])));
+        } else {
+            samples.push(mix.command(rng));
+        }
+    }
+    samples
+}
+
+fn check_same(shards: &[RealServer], plain: &RealServer, protocol: u8, commands: usize, seed: u64) {
+    let gateway = InProcess::start(&yaml_over(shards, &[]));
+    let mut rng = Rng::from_env(seed);
+    let mut mix = Mix::new();
+    let mut compared = 0;
+    while compared < commands {
+        // A session lasts some batches, so that the state of a connection has time to go wrong.
+        let mut pair = Pair::connect(gateway.address(), plain.address(), protocol);
+        for _ in 0..1 + rng.below(20) {
+            let samples = batch(&mut rng, &mut mix);
+            pair.check(&mut rng, &samples);
+        }
+        compared += pair.compared;
+    }
+    let used = shards
+        .iter()
+        .filter(|shard| shard.client().line("DBSIZE") > Value::Integer(0))
+        .count();
+    assert_eq!(used, shards.len(), "every shard must have taken part");
+    eprintln!(
+        "{compared} replies compared, RESP{protocol}, SEED={}",
+        rng.seed()
+    );
+}
+
+#[test]
+fn random_commands_over_three_shards_equal_a_plain_server_resp2() {
+    check_same(
+        &RealServer::start_many(3),
+        &RealServer::start(),
+        2,
+        COMMANDS,
+        1,
+    );
+}
+
+#[test]
+fn random_commands_over_three_shards_equal_a_plain_server_resp3() {
+    check_same(
+        &RealServer::start_many(3),
+        &RealServer::start(),
+        3,
+        COMMANDS,
+        2,
+    );
+}
+
+#[test]
+fn random_commands_over_three_valkey_shards_equal_a_plain_valkey() {
+    let servers: Option<Vec<RealServer>> = (0..4).map(|_| RealServer::start_valkey()).collect();
+    let Some(mut servers) = servers else {
+        return skip(
+            "same_as_redis over Valkey",
+            "there is no valkey-server (scripts/setup tests says why)",
+        );
+    };
+    let plain = servers.pop().expect("four servers");
+    check_same(&servers, &plain, 3, COMMANDS / 4, 3);
+}
