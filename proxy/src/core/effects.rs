@@ -25,6 +25,13 @@ use crate::resp::write::{self, Protocol};
 use crate::route;
 use crate::topology::{ShardIndex, Topology};
 
+/// What a call that no client waits for is about.
+struct About {
+    kind: Kind,
+    session: Option<SessionId>,
+    closed_session: Option<u64>,
+}
+
 impl Core {
     /// Carries out a batch.
     pub(crate) fn carry_out_batch(&mut self, id: TaskId, batch: &Batch) {
@@ -137,12 +144,12 @@ impl Core {
                 };
                 let (pool, binding, session) = (task.pool, task.binding, task.session);
                 let request = self.encode(pool, batch, args);
-                self.start_plain_task(
-                    pool,
-                    Taken { binding, handler },
-                    (Kind::Spawned, session),
-                    &request,
-                );
+                let about = About {
+                    kind: Kind::Spawned,
+                    session,
+                    closed_session: None,
+                };
+                self.start_plain_task(pool, Taken { binding, handler }, about, &request);
             }
         }
     }
@@ -294,7 +301,7 @@ impl Core {
     /// Carries out what a call inside MULTI leaves behind: notices and new calls.
     pub(crate) fn carry_out_last(
         &mut self,
-        session: SessionId,
+        (session, number): (SessionId, u64),
         (pool, binding): (u16, u16),
         batch: &Batch,
     ) {
@@ -316,7 +323,12 @@ impl Core {
                 Op::Spawn { handler, args } => {
                     let request = self.encode(pool, batch, args);
                     let taken = Taken { binding, handler };
-                    self.start_plain_task(pool, taken, (Kind::Spawned, None), &request);
+                    let about = About {
+                        kind: Kind::Spawned,
+                        session: Some(session),
+                        closed_session: None,
+                    };
+                    self.start_plain_task(pool, taken, about, &request);
                 }
                 Op::UnwatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
@@ -329,12 +341,24 @@ impl Core {
                         },
                     );
                 }
+                Op::WatchSession { handler, key } => {
+                    let key = batch.slice(key).to_vec();
+                    self.watch(
+                        session,
+                        number,
+                        pool,
+                        Watched {
+                            binding,
+                            handler,
+                            key,
+                        },
+                    );
+                }
                 // The contract allows no others here.
                 Op::Command { .. }
                 | Op::Transaction { .. }
                 | Op::Sleep { .. }
-                | Op::WaitKey { .. }
-                | Op::WatchSession { .. } => {}
+                | Op::WaitKey { .. } => {}
             }
         }
     }
@@ -349,13 +373,17 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, binding) = (task.pool, task.binding);
+        let (pool, number) = (task.pool, task.head.session);
         let watched = Watched {
-            binding,
+            binding: task.binding,
             handler,
             key: key.to_vec(),
         };
         let Some(session) = task.session else { return };
+        self.watch(session, number, pool, watched);
+    }
+
+    fn watch(&mut self, session: SessionId, number: u64, pool: u16, watched: Watched) {
         match self.sessions.get_mut(session) {
             Some(session) => {
                 if !session.watched.contains(&watched) {
@@ -363,37 +391,37 @@ impl Core {
                 }
             }
             // It has closed while the call was under way: tell the plugin now.
-            None => self.session_closed_task(pool, watched),
+            None => self.session_closed_task(pool, number, watched),
         }
     }
 
-    /// Tells a plugin that a session which it watched has closed.
-    pub(crate) fn session_closed_task(&mut self, pool: u16, watched: Watched) {
+    /// Tells a plugin that session `number`, which it watched, has closed.
+    pub(crate) fn session_closed_task(&mut self, pool: u16, number: u64, watched: Watched) {
         let mut request = Vec::new();
         write::request(&mut request, [watched.key.as_slice()].into_iter());
         let taken = Taken {
             binding: watched.binding,
             handler: watched.handler,
         };
-        self.start_plain_task(pool, taken, (Kind::SessionClosed, None), &request);
+        let about = About {
+            kind: Kind::SessionClosed,
+            session: None,
+            closed_session: Some(number),
+        };
+        self.start_plain_task(pool, taken, about, &request);
     }
 
     /// Starts a call that no client waits for; `request` holds its arguments.
-    fn start_plain_task(
-        &mut self,
-        pool: u16,
-        taken: Taken,
-        (kind, session): (Kind, Option<SessionId>),
-        request: &[u8],
-    ) {
+    fn start_plain_task(&mut self, pool: u16, taken: Taken, about: About, request: &[u8]) {
         let mut scan = RequestScan::default();
         if let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) {
             self.start_task(NewTask {
                 pool,
                 taken,
-                kind,
+                kind: about.kind,
                 client: None,
-                session,
+                session: about.session,
+                closed_session: about.closed_session,
                 spec: None,
                 args: Args::new(request, scan.spans()),
                 key: &[],

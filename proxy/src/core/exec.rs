@@ -33,6 +33,8 @@ use crate::resp::{value, write};
 #[derive(Debug)]
 pub(crate) struct ActiveExec {
     session: SessionId,
+    /// The session's number, as plugins know it, also when the session has closed meanwhile.
+    session_number: u64,
     place: Place,
     pool: u16,
     elements: Vec<Element>,
@@ -66,6 +68,7 @@ impl Core {
             return;
         };
         let place = session.pending.push();
+        let session_number = session.identity.id;
         let mut elements = Vec::with_capacity(commands.len());
         let mut requests = Vec::with_capacity(commands.len());
         for queued in commands {
@@ -77,6 +80,7 @@ impl Core {
         }
         let active = ActiveExec {
             session: id,
+            session_number,
             place,
             pool: target.pool,
             elements,
@@ -245,8 +249,8 @@ impl Core {
                         list.extend_from_slice(share);
                     }
                     let said = self.resume_in_multi(
-                        (active.session, active.pool),
-                        binding,
+                        (active.session, active.session_number),
+                        (active.pool, binding),
                         call,
                         (number, &list),
                     );
@@ -259,8 +263,8 @@ impl Core {
 
     fn resume_in_multi(
         &mut self,
-        (session, pool): (SessionId, u16),
-        binding: u16,
+        session: (SessionId, u64),
+        (pool, binding): (u16, u16),
         call: CallId,
         (number, list): (u32, &[u8]),
     ) -> Vec<u8> {

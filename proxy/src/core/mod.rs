@@ -248,7 +248,7 @@ impl Core {
         self.wake_starved();
         self.orphan_tasks(&session.tasks);
         for watched in session.watched {
-            self.session_closed_task(session.pool, watched);
+            self.session_closed_task(session.pool, session.identity.id, watched);
         }
         self.run_ready_tasks();
     }

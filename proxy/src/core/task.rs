@@ -103,6 +103,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) kind: Kind,
     pub(crate) client: Option<(SessionId, Place)>,
     pub(crate) session: Option<SessionId>,
+    /// The number of the session whose end this call is about: it is not among the open ones any more.
+    pub(crate) closed_session: Option<u64>,
     pub(crate) spec: Option<&'static CommandSpec>,
     pub(crate) args: Args<'a>,
     pub(crate) key: &'a [u8],
@@ -115,7 +117,7 @@ impl Core {
         let (number, protocol) = new
             .session
             .and_then(|id| self.sessions.get(id))
-            .map_or((0, Protocol::Resp2), |s| {
+            .map_or((new.closed_session.unwrap_or(0), Protocol::Resp2), |s| {
                 (s.identity.id, s.identity.protocol)
             });
         let head = StartHead {
@@ -310,6 +312,7 @@ impl Core {
                 kind: Kind::Hook,
                 client: Some((session, place)),
                 session: Some(session),
+                closed_session: None,
                 spec: Some(spec),
                 args,
                 key: &task.key,
