@@ -16,8 +16,7 @@ help:
 	@echo 'make fuzz          the property and differential tests with new seeds (ROUNDS=n, default 10)'
 
 demo: plugins
-	cargo build --locked --bin sluicegate
-	target/debug/sluicegate demo $(if $(ONCE),--once)
+	cargo run --locked --bin sluicegate -- demo $(if $(ONCE),--once)
 
 test:
 	scripts/setup tests
@@ -42,7 +41,7 @@ lint:
 bench:
 	scripts/setup bench
 	cargo build --release --locked --bin sluicegate
-	cargo run --release --locked -p sluicegate-bench -- $(if $(QUICK),--quick) $(if $(SAVE),--save)
+	cargo run --locked -p sluicegate-bench -- $(if $(QUICK),--quick) $(if $(SAVE),--save)
 
 ROUNDS = 10
 fuzz:

@@ -125,7 +125,8 @@ impl Subject {
         let yaml =
             pool_yaml(&address.to_string(), &shards, &[]).replace("workers: 2", "workers: 1");
         let bench = std::env::current_exe().expect("path of the bench");
-        let binary = bench.with_file_name("sluicegate");
+        let target = bench.ancestors().nth(2).expect("target folder");
+        let binary = target.join("release/sluicegate");
         assert!(
             binary.is_file(),
             "no {}: `make bench` builds it",

@@ -8,22 +8,23 @@
 //! ```
 //!
 //! ARCHITECTURE.md at the top of the repository says what each module owns and which modules it may import;
-//! the tidy test reads that list. Modules are listed here from the lowest layer up.
+//! the tidy test reads that list.
 
-pub mod limits;
-pub mod hashing;
 pub mod buffer;
-pub mod resp;
-pub mod config;
-pub mod command;
-pub mod topology;
-pub mod join;
-pub mod pending;
-pub mod session;
-pub mod local;
-pub mod route;
-pub mod plugin;
-pub mod core;
-pub mod io;
-pub mod server;
 pub mod cli;
+pub mod command;
+pub mod config;
+pub mod core;
+pub mod demo;
+pub mod hashing;
+pub mod io;
+pub mod join;
+pub mod limits;
+pub mod local;
+pub mod pending;
+pub mod plugin;
+pub mod resp;
+pub mod route;
+pub mod server;
+pub mod session;
+pub mod topology;

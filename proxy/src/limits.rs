@@ -89,8 +89,6 @@ pub const CLIENTS: u32 = 10_000;
 pub const BACKLOG: u32 = 1024;
 /// A client's unsent output, bytes.
 pub const CLIENT_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
-/// Unsent output of all clients of one worker, bytes.
-pub const OUTPUT_TOTAL_BYTES: usize = 1024 * 1024 * 1024;
 /// Everything that one worker holds for requests and replies, bytes.
 pub const MEMORY_BUDGET_BYTES: usize = 1024 * 1024 * 1024;
 /// Requests that wait for one shard, per worker.
@@ -138,3 +136,7 @@ pub const PLUGIN_INSTANCES_MAX: usize = 2000;
 pub const PLUGIN_INSTANCES_SPARE: usize = 64;
 /// Plugin: how often the files are looked at.
 pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);
+/// Private lanes of one pool in one worker.
+pub const PRIVATE_LANES_MAX: usize = 256;
+/// Smallest bound that `large_request` may be set to, bytes: below it nothing is looked up.
+pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;

@@ -3,16 +3,16 @@
 //! Exit codes: 0 all well; 1 the configuration has faults, the gateway could not start or what was asked for does
 //! not exist; 2 wrong usage (clap's). Logs go to standard error, as text or one JSON object a line.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
-use sluicegate::plugin::glob;
+use sluicegate::plugin::glob::Pattern;
 use sluicegate::server::Gateway;
-use sluicegate::{command, resp};
+use sluicegate::{command, demo, resp};
 
 /// One Redis endpoint over many shards, with patterns as WebAssembly plugins.
 #[derive(Parser)]
@@ -42,6 +42,12 @@ enum Command {
         #[arg(short, long)]
         workers: Option<u16>,
     },
+    /// Three shards, a gateway on 127.0.0.1:6380 and a guided tour; stays up until Ctrl-C
+    Demo {
+        /// End after the tour; the exit code says whether every step held
+        #[arg(long)]
+        once: bool,
+    },
     /// Tell all faults of a configuration, or what it means
     Check {
         /// The file
@@ -63,11 +69,16 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    start_log(cli.log_format);
+    start_log(cli.log_format, &cli.command);
     let outcome = match cli.command {
         Command::Run { config, workers } => run(&config, workers),
+        Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
-        Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
+        Command::Explain {
+            config,
+            pool,
+            command,
+        } => explain_command(&config, pool, &command),
     };
     match outcome {
         Ok(outcome) => {
@@ -82,10 +93,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
+fn start_log(format: LogFormat, command: &Command) {
+    // The demo's tour is to stay readable.
+    let level = if matches!(command, Command::Demo { .. }) {
+        "warn"
+    } else {
+        "info"
+    };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -117,11 +137,24 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
     wait_for_signal().map_err(|error| error.to_string())?;
     tracing::info!("stopping: no new clients, answering what was asked");
     gateway.shutdown();
-    Ok(Outcome { text: String::new(), exit_code: 0 })
+    Ok(Outcome {
+        text: String::new(),
+        exit_code: 0,
+    })
+}
+
+fn run_demo(once: bool) -> Result<Outcome, String> {
+    let exit_code = demo::run(once).map_err(|error| error.to_string())?;
+    Ok(Outcome {
+        text: String::new(),
+        exit_code,
+    })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut terminate = tokio::signal::unix::signal(kind)?;
@@ -132,11 +165,7 @@ fn wait_for_signal() -> std::io::Result<()> {
     })
 }
 
-fn explain_command(
-    file: &Path,
-    pool: Option<String>,
-    words: &[String],
-) -> Result<Outcome, String> {
+fn explain_command(file: &Path, pool: Option<String>, words: &[String]) -> Result<Outcome, String> {
     let config = load(file)?;
     let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     let mut raw = Vec::new();
@@ -147,11 +176,25 @@ fn explain_command(
     let spec = command::resolve::resolve(&args).map_err(|error| {
         let mut reply = Vec::new();
         error.write(&args, &mut reply);
-        String::from_utf8_lossy(&reply).trim_start_matches('-').to_owned()
+        String::from_utf8_lossy(&reply)
+            .trim_start_matches('-')
+            .to_owned()
     })?;
     let mut places = Vec::new();
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
-    let keys: Vec<&[u8]> =
-        places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, glob::matches))
+    let keys: Vec<&[u8]> = places
+        .iter()
+        .filter_map(|place| args.get(*place as usize))
+        .collect();
+    Ok(explain::explain(
+        &config,
+        pool.as_deref(),
+        &words,
+        &keys,
+        key_matches,
+    ))
+}
+
+fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
+    Pattern::new(pattern).matches(key)
 }

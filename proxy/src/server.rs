@@ -25,7 +25,9 @@ use crate::topology::Topology;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A pool's address cannot be listened on.
-    #[error("pools.{pool}.listen: cannot listen on {address}: {error}; is another server running there?")]
+    #[error(
+        "pools.{pool}.listen: cannot listen on {address}: {error}; is another server running there?"
+    )]
     Listen {
         /// The pool's name.
         pool: String,
@@ -64,8 +66,9 @@ impl Gateway {
         let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
         let (listeners, addresses) = bind_all(&config.pools)?;
         let (stop, stopped) = watch::channel(false);
-        let (inboxes, messages): (Vec<_>, Vec<_>) =
-            (0..count).map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX)).unzip();
+        let (inboxes, messages): (Vec<_>, Vec<_>) = (0..count)
+            .map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX))
+            .unzip();
         let mut gateway = Self {
             addresses,
             board: Arc::new(Board::new(inboxes)),
@@ -84,7 +87,9 @@ impl Gateway {
                 bytes_max: config.memory_budget_bytes,
                 seed: seed(number),
             };
-            gateway.start_thread(format!("worker-{number}"), move || worker::run(setup, messages))?;
+            gateway.start_thread(format!("worker-{number}"), move || {
+                worker::run(setup, messages)
+            })?;
         }
         if let Some(plugins) = plugins {
             gateway.start_plugin_watch(plugins, stopped.clone())?;
@@ -100,7 +105,9 @@ impl Gateway {
     ) -> Result<(), StartError> {
         let workers = self.board.inboxes();
         self.start_thread("plugins".into(), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(plugins.watch(workers, stopped));
             Ok(())
         })
@@ -113,7 +120,9 @@ impl Gateway {
     ) -> Result<(), StartError> {
         let board = Arc::clone(&self.board);
         self.start_thread("acceptor".into(), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
             runtime.block_on(listen::accept_all(listeners, board, stopped))
         })
     }
@@ -123,11 +132,13 @@ impl Gateway {
         name: String,
         run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), StartError> {
-        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
-            if let Err(error) = run() {
-                tracing::error!(thread = name, %error, "a thread of the gateway ended");
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || {
+                if let Err(error) = run() {
+                    tracing::error!(thread = name, %error, "a thread of the gateway ended");
+                }
+            });
         self.threads.push(thread.map_err(StartError::Thread)?);
         Ok(())
     }
@@ -160,9 +171,16 @@ fn pool_setups(config: &Config, plugins: Option<&Plugins>) -> Vec<PoolSetup> {
 }
 
 fn facts(listeners: &[Listener], workers: u16, config_file: &str) -> GatewayFacts {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     GatewayFacts {
-        run_id: (0..3).map(|part| format!("{:016x}", seed(part))).collect::<String>().chars().take(40).collect(),
+        run_id: (0..3)
+            .map(|part| format!("{:016x}", seed(part)))
+            .collect::<String>()
+            .chars()
+            .take(40)
+            .collect(),
         process_id: std::process::id(),
         workers: usize::from(workers),
         config_file: config_file.to_owned(),
@@ -183,7 +201,11 @@ fn bind_all(
                 Listen::Tcp { host, port } => format!("{host}:{port}"),
                 Listen::Unix { path, .. } => path.display().to_string(),
             };
-            StartError::Listen { pool: config.name.clone(), address, error }
+            StartError::Listen {
+                pool: config.name.clone(),
+                address,
+                error,
+            }
         })?;
         if let ListenSocket::Tcp(socket) = &socket
             && let Ok(address) = socket.local_addr()
@@ -191,7 +213,11 @@ fn bind_all(
             addresses.push((config.name.clone(), address));
         }
         let clients_max = u64::from(config.max_clients);
-        listeners.push(Listener { pool, clients_max, socket });
+        listeners.push(Listener {
+            pool,
+            clients_max,
+            socket,
+        });
     }
     Ok((listeners, addresses))
 }

@@ -173,7 +173,8 @@ fn broken_requests_get_a_plain_servers_words_after_earlier_replies() {
             String::from_utf8_lossy(&client.read_to_close()).into_owned()
         };
         let shown = &case[..case.len().min(40)];
-        let (ours, theirs) = (said(gateway.address()), said(plain.address()));
+        eprintln!("case: {shown:?}");
+        let (theirs, ours) = (said(plain.address()), said(gateway.address()));
         assert!(
             theirs.contains("-ERR Protocol error"),
             "{shown:?} is no error to a plain server: {theirs}"
@@ -265,7 +266,9 @@ fn process_that_is_told_to_end_answers_what_it_has_taken_first() {
     let shards = RealServer::start_many(2);
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let addresses: Vec<SocketAddr> = shards.iter().map(RealServer::address).collect();
-    let mut process = Process::start(&pool_yaml(&address.to_string(), &addresses, &[]), address);
+    // One worker, so that an answer to one client shows that the other's bytes have had their turn.
+    let yaml = pool_yaml(&address.to_string(), &addresses, &[]).replace("workers: 2", "workers: 1");
+    let mut process = Process::start(&yaml, address);
     let mut client = Client::connect(address);
     let keys: Vec<String> = (0..100).map(|index| format!("key:{index}")).collect();
     for key in &keys {
@@ -276,8 +279,10 @@ fn process_that_is_told_to_end_answers_what_it_has_taken_first() {
     }
     let requests: Vec<u8> = keys.iter().flat_map(|key| request(&["GET", key])).collect();
     client.send_raw(&requests);
-    // The local answer behind them on another connection shows that the gateway's turn has passed.
-    assert_eq!(Client::connect(address).line("PING").text(), "PONG");
+    let mut other = Client::connect(address);
+    for _ in 0..3 {
+        assert_eq!(other.line("PING").text(), "PONG");
+    }
     process.terminate();
     eventually_true("the gateway to stop listening", || {
         Client::try_connect(address).is_err()
@@ -356,4 +361,38 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
         );
         reading.join().expect("every reply of the deep pipeline");
     });
+}
+
+/// A large request goes over a connection of its own, and the order of its client's replies stays.
+#[test]
+fn large_request_goes_over_a_private_connection_in_order() {
+    let (shards, gateway, keys) = start(1, &["large_request: 64KiB"]);
+    let big = "x".repeat(300_000);
+    let mut client = Client::connect(gateway.address());
+    let pipeline = [
+        request(&["SET", &keys[0], "small"]),
+        request(&["SET", &keys[0], &big]),
+        request(&["STRLEN", &keys[0]]),
+        request(&["SET", &keys[0], &big[..200_000]]),
+        request(&["STRLEN", &keys[0]]),
+    ];
+    client.send_raw(&pipeline.concat());
+    let replies: Vec<Value> = (0..pipeline.len()).map(|_| client.reply()).collect();
+    let expected = [
+        Value::ok(),
+        Value::ok(),
+        Value::Integer(300_000),
+        Value::ok(),
+        Value::Integer(200_000),
+    ];
+    assert_eq!(replies, expected);
+    let connections = shards[0].client().command(&["CLIENT", "LIST"]).text();
+    let gateways = connections
+        .lines()
+        .filter(|line| !line.contains("cmd=client"))
+        .count();
+    assert_eq!(
+        gateways, 2,
+        "a shared and a private connection: {connections}"
+    );
 }

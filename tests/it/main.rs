@@ -15,4 +15,6 @@ mod placement;
 mod plugin_faults;
 mod plugins;
 mod same_as_redis;
+mod scanner;
+mod simulation;
 mod tidy;

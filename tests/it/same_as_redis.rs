@@ -23,17 +23,28 @@ const COMMANDS: usize = 11_000;
 struct Pair {
     gateway: Client,
     plain: Client,
+    /// Whether errors must have the same words, or only the same first one.
+    same_words: bool,
     compared: usize,
 }
 
+/// What one test runs.
+struct Run {
+    protocol: u8,
+    commands: usize,
+    seed: u64,
+    same_words: bool,
+}
+
 impl Pair {
-    fn connect(gateway: SocketAddr, plain: SocketAddr, protocol: u8) -> Pair {
+    fn connect(gateway: SocketAddr, plain: SocketAddr, run: &Run) -> Pair {
         let mut pair = Pair {
             gateway: Client::connect(gateway),
             plain: Client::connect(plain),
+            same_words: run.same_words,
             compared: 0,
         };
-        if protocol == 3 {
+        if run.protocol == 3 {
             let hello = ["HELLO", "3"];
             let (ours, theirs) = (pair.gateway.command(&hello), pair.plain.command(&hello));
             assert!(
@@ -69,7 +80,12 @@ impl Pair {
                         shown(&sample.args)
                     );
                 };
-                let same = equal(sample.compare, &ours, &theirs);
+                let same = match (&ours.1, &theirs.1) {
+                    (Value::Error(a), Value::Error(b)) if !self.same_words => {
+                        a.split(|b| *b == b' ').next() == b.split(|b| *b == b' ').next()
+                    }
+                    _ => equal(sample.compare, &ours, &theirs),
+                };
                 let before = batch[index.saturating_sub(3)..index]
                     .iter()
                     .map(|s| shown(&s.args));
@@ -152,7 +168,7 @@ fn cut<'a>(rng: &mut Rng, bytes: &'a [u8]) -> Vec<&'a [u8]> {
 }
 
 /// One batch: commands, now and then framed by MULTI and EXEC or DISCARD.
-fn batch(rng: &mut Rng, mix: &mut Mix) -> Vec<Sample> {
+fn batch(rng: &mut Rng, mix: &mut Mix, run: &Run) -> Vec<Sample> {
     let word = |text: &str| Sample {
         args: vec![text.into()],
         compare: Compare::Bytes,
@@ -164,7 +180,9 @@ fn batch(rng: &mut Rng, mix: &mut Mix) -> Vec<Sample> {
             samples.push(word("MULTI"));
             samples.extend(mix.transaction(rng));
             if rng.one_in(6) {
-                samples.push(word(rng.pick(&["MULTI", "NOSUCH", "GET"])));
+                // A MULTI within aborts a transaction of Valkey 9, not one of Redis 7.0.
+                let wrong = if run.same_words { "MULTI" } else { "ECHO" };
+                samples.push(word(rng.pick(&[wrong, "NOSUCH", "GET"])));
             }
             samples.push(word(rng.pick(&["EXEC", "EXEC", "EXEC", "exec", "DISCARD"])));
         } else {
@@ -174,16 +192,16 @@ fn batch(rng: &mut Rng, mix: &mut Mix) -> Vec<Sample> {
     samples
 }
 
-fn check_same(shards: &[RealServer], plain: &RealServer, protocol: u8, commands: usize, seed: u64) {
+fn check_same(shards: &[RealServer], plain: &RealServer, run: &Run) {
     let gateway = InProcess::start(&yaml_over(shards, &[]));
-    let mut rng = Rng::from_env(seed);
+    let mut rng = Rng::from_env(run.seed);
     let mut mix = Mix::new();
     let mut compared = 0;
-    while compared < commands {
+    while compared < run.commands {
         // A session lasts some batches, so that the state of a connection has time to go wrong.
-        let mut pair = Pair::connect(gateway.address(), plain.address(), protocol);
+        let mut pair = Pair::connect(gateway.address(), plain.address(), run);
         for _ in 0..1 + rng.below(20) {
-            let samples = batch(&mut rng, &mut mix);
+            let samples = batch(&mut rng, &mut mix, run);
             pair.check(&mut rng, &samples);
         }
         compared += pair.compared;
@@ -194,42 +212,48 @@ fn check_same(shards: &[RealServer], plain: &RealServer, protocol: u8, commands:
         .count();
     assert_eq!(used, shards.len(), "every shard must have taken part");
     eprintln!(
-        "{compared} replies compared, RESP{protocol}, SEED={}",
+        "{compared} replies compared, RESP{}, SEED={}",
+        run.protocol,
         rng.seed()
     );
 }
 
 #[test]
 fn random_commands_over_three_shards_equal_a_plain_server_resp2() {
-    check_same(
-        &RealServer::start_many(3),
-        &RealServer::start(),
-        2,
-        COMMANDS,
-        1,
-    );
+    let run = Run {
+        protocol: 2,
+        commands: COMMANDS,
+        seed: 1,
+        same_words: true,
+    };
+    check_same(&RealServer::start_many(3), &RealServer::start(), &run);
 }
 
 #[test]
 fn random_commands_over_three_shards_equal_a_plain_server_resp3() {
-    check_same(
-        &RealServer::start_many(3),
-        &RealServer::start(),
-        3,
-        COMMANDS,
-        2,
-    );
+    let run = Run {
+        protocol: 3,
+        commands: COMMANDS,
+        seed: 2,
+        same_words: true,
+    };
+    check_same(&RealServer::start_many(3), &RealServer::start(), &run);
 }
 
+/// What the gateway finds itself it words as Redis 7.0 does; Valkey 9 has changed a word here and there.
 #[test]
 fn random_commands_over_three_valkey_shards_equal_a_plain_valkey() {
     let servers: Option<Vec<RealServer>> = (0..4).map(|_| RealServer::start_valkey()).collect();
     let Some(mut servers) = servers else {
-        return skip(
-            "same_as_redis over Valkey",
-            "there is no valkey-server (scripts/setup tests says why)",
-        );
+        let reason = "there is no valkey-server (scripts/setup tests says why)";
+        return skip("same_as_redis over Valkey", reason);
     };
     let plain = servers.pop().expect("four servers");
-    check_same(&servers, &plain, 3, COMMANDS / 4, 3);
+    let run = Run {
+        protocol: 3,
+        commands: COMMANDS / 2,
+        seed: 3,
+        same_words: false,
+    };
+    check_same(&servers, &plain, &run);
 }

@@ -34,30 +34,49 @@ fn top(path: &str) -> &str {
     path.split(['/', ':']).next().unwrap_or_default()
 }
 
-/// The top-level modules that `line` names after `crate::` or `sluicegate::`.
+/// The top-level modules that `line` names after `crate::` or `sluicegate::`, alone or in a group.
 fn named_modules(line: &str) -> Vec<String> {
     let mut found = Vec::new();
     for root in ["crate::", "sluicegate::"] {
         for (at, _) in line.match_indices(root) {
-            let joined = line[..at]
-                .chars()
-                .next_back()
-                .is_some_and(|c| c.is_alphanumeric() || c == '_');
+            let before = line[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
             let rest = &line[at + root.len()..];
-            let name: String = rest
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect();
-            if !joined {
-                found.push(if name.is_empty() {
-                    rest.trim().to_owned()
-                } else {
-                    name
-                });
+            match rest.strip_prefix('{') {
+                Some(group) => found.extend(grouped_modules(group)),
+                None => found.push(first_word(rest)),
             }
         }
     }
     found
+}
+
+/// The modules at the top of a group `a, b::{c, d}}`; a group that goes on in the next line is one strange name.
+fn grouped_modules(group: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut depth = 0;
+    let mut item = String::new();
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => {
+                found.push(first_word(item.trim()));
+                return found;
+            }
+            '}' => depth -= 1,
+            ',' if depth == 0 => found.push(first_word(std::mem::take(&mut item).trim())),
+            _ => item.push(c),
+        }
+    }
+    vec!["a group of several lines".to_owned()]
+}
+
+fn first_word(text: &str) -> String {
+    text.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_')
+        .collect()
 }
 
 fn check_imports(source: &Source, architecture: &Architecture) -> Vec<String> {
@@ -335,6 +354,9 @@ fn import_rule_catches_every_way_to_name_a_module() {
     check(args, "use crate::io::X;\n", 1);
     check(args, "let x = crate::io::run();\n", 1);
     check(args, "use crate::{io, limits};\n", 1);
+    check(args, "use crate::{limits::{A, B}, resp};\n", 0);
+    check(args, "use crate::{resp, limits::{A, B}, io::C};\n", 1);
+    check(args, "use crate::{\n    limits,\n};\n", 1);
     check(args, "use super::super::io;\n", 1);
     check(args, "pub use crate::limits::X;\n", 1);
     check(args, "pub(crate) use crate::limits::X;\n", 1);

@@ -24,6 +24,11 @@ impl Rng {
         Rng { seed, state: seed }
     }
 
+    /// Exactly this seed.
+    pub fn seeded(seed: u64) -> Rng {
+        Rng { seed, state: seed }
+    }
+
     /// The seed that replays this test.
     pub fn seed(&self) -> u64 {
         self.seed

@@ -10,6 +10,8 @@ pub mod lease;
 pub mod notice;
 pub mod read;
 pub mod stats;
+#[cfg(test)]
+mod tests;
 pub mod ttl;
 pub mod write;
 

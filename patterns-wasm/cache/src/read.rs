@@ -163,80 +163,112 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
     let mut wait_ms = u64::from(config.wait_ms);
     let mut waited = false;
     loop {
-        let spent_ms = cx.mono_ms().saturating_sub(begun_ms);
-        let pause = pause(config, wait_ms, spent_ms);
+        // The wait runs from here on, also while the transaction is under way.
+        let asked_ms = cx.mono_ms();
+        let spent_ms = asked_ms.saturating_sub(begun_ms);
+        let mut pause = pause(config, wait_ms, spent_ms);
         // Registered before the transaction is sent, so that no fill after it goes unnoticed.
         let wake = cx.wait_key(key, pause);
-        lease::watch(cx, key)?;
-        let take = lease::take(key, &token, config);
-        let read = [take, cmd("GET").arg(key), cmd("PTTL").arg(key)];
-        let rows = cx.transaction(key, read).await?;
-        let asked_ms = cx.mono_ms();
-        let [holder, value, pttl] = <[Reply; 3]>::try_from(rows)
-            .map_err(|_| Error::new("the transaction gave no three rows"))?;
-        if let Reply::Error(text) = &value {
-            return Err(reply_error(text));
-        }
-        let won = holder.is_null();
-        let life = ttl::life_of(&value, pttl.int().unwrap_or(-2), config.grace_ms);
-        if won && life != Life::Fresh {
-            stats::count(cx, config, Count::Leader);
-            return Ok(Reply::Null);
-        }
-        lease::unwatch(cx, key)?;
-        match life {
-            Life::Fresh => {
-                if won {
-                    cx.send(lease::release(key, &token));
-                }
-                stats::count(cx, config, Count::Hit);
-                return Ok(value);
-            }
-            Life::Stale => {
-                stats::count(cx, config, Count::Stale);
-                return Ok(value);
-            }
-            Life::Missing => {}
+        let attempt = attempt(cx, config, key, &token).await?;
+        if let Some(reply) = settle(cx, config, key, &token, &attempt)? {
+            return Ok(reply);
         }
         if !waited {
             waited = true;
             stats::count(cx, config, Count::Wait);
         }
-        let mut timeout_ms = pause.timeout_ms;
-        if holder.bytes() == Some(token.as_bytes()) {
+        let woken = if attempt.holder.bytes() == Some(token.as_bytes()) {
             // The leader's own connection: its fill may stand behind this very read.
             wait_ms = wait_ms.min(u64::from(config.wait_behind_ms));
-            timeout_ms = timeout_ms.min(narrow(wait_ms.saturating_sub(spent_ms).max(1)));
-        }
-        let woken = if timeout_ms < pause.timeout_ms {
-            match first(wake, cx.sleep(timeout_ms)).await {
+            let left_ms = narrow(wait_ms.saturating_sub(spent_ms).max(1));
+            pause.timeout_ms = pause.timeout_ms.min(left_ms);
+            match first(wake, cx.sleep(pause.timeout_ms)).await {
                 First::Left(notice) => notice?,
                 First::Right(slept) => slept.map(|()| None)?,
             }
         } else {
             wake.await?
         };
-        match woken {
-            Some(bytes) => match notice::read(&bytes) {
-                Notice::Value(value) => return Ok(Reply::Bulk(value)),
-                Notice::Filled => {
-                    let (value, life) = look(cx, config, key).await?;
-                    if life == Life::Fresh {
-                        return Ok(value);
-                    }
+        match woken.map(|bytes| notice::read(&bytes)) {
+            Some(Notice::Value(value)) => return Ok(Reply::Bulk(value)),
+            Some(Notice::Filled) => {
+                let (value, life) = look(cx, config, key).await?;
+                if life == Life::Fresh {
+                    return Ok(value);
                 }
-                Notice::Gone => {}
-            },
+            }
+            Some(Notice::Gone) => {}
             None => {
                 let now_ms = cx.mono_ms();
                 let ran_ms = now_ms.saturating_sub(asked_ms) + CLOCK_SLACK_MS;
-                let cut_short = ran_ms < u64::from(timeout_ms);
-                let is_over = now_ms.saturating_sub(begun_ms) >= wait_ms;
-                if cut_short || is_over {
+                let cut_short = ran_ms < u64::from(pause.timeout_ms);
+                if cut_short || now_ms.saturating_sub(begun_ms) >= wait_ms {
                     return give_up(cx, config);
                 }
             }
         }
+    }
+}
+
+/// What a try for the lease found.
+struct Attempt {
+    /// Null when the lease is now ours, else whose it is.
+    holder: Reply,
+    value: Reply,
+    life: Life,
+}
+
+/// Tries to take the lease and reads the value, in one transaction.
+async fn attempt(cx: &Cx, config: &Config, key: &[u8], token: &str) -> Result<Attempt> {
+    lease::watch(cx, key)?;
+    let take = lease::take(key, token, config);
+    let read = [take, cmd("GET").arg(key), cmd("PTTL").arg(key)];
+    let rows = cx.transaction(key, read).await?;
+    let [holder, value, pttl] = <[Reply; 3]>::try_from(rows)
+        .map_err(|_| Error::new("the transaction gave no three rows"))?;
+    for row in [&holder, &value] {
+        if let Reply::Error(text) = row {
+            return Err(reply_error(text));
+        }
+    }
+    let life = ttl::life_of(&value, pttl.int().unwrap_or(-2), config.grace_ms);
+    Ok(Attempt {
+        holder,
+        value,
+        life,
+    })
+}
+
+/// The reply that an attempt allows at once; `None`: there is no value and another computes it.
+fn settle(
+    cx: &Cx,
+    config: &Config,
+    key: &[u8],
+    token: &str,
+    attempt: &Attempt,
+) -> Result<Option<Reply>> {
+    let won = attempt.holder.is_null();
+    if won && attempt.life != Life::Fresh {
+        stats::count(cx, config, Count::Leader);
+        return Ok(Some(Reply::Null));
+    }
+    // A session that leads already goes on watching for that.
+    if attempt.holder.bytes() != Some(token.as_bytes()) {
+        lease::unwatch(cx, key)?;
+    }
+    match attempt.life {
+        Life::Fresh => {
+            if won {
+                cx.send(lease::release(key, token));
+            }
+            stats::count(cx, config, Count::Hit);
+            Ok(Some(attempt.value.clone()))
+        }
+        Life::Stale => {
+            stats::count(cx, config, Count::Stale);
+            Ok(Some(attempt.value.clone()))
+        }
+        Life::Missing => Ok(None),
     }
 }
 

@@ -9,7 +9,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Outcome, finding_line, shown_address, shown_bytes, shown_listen, shown_rules};
+use super::{Outcome, finding_line, shown_bytes, shown_listen, shown_rules};
 use crate::config::fault::Fault;
 use crate::config::{self, Config, Distribution, Loaded, PoolConfig, Workers};
 use crate::topology::Topology;
@@ -94,11 +94,7 @@ fn pool_summary(config: &Config, pool: &PoolConfig, warnings: &mut Vec<String>) 
     let counts = sample_counts(&topology);
     let width = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();
     let name_width = width(&mut pool.shards.iter().map(|shard| shard.name.chars().count()));
-    let addresses: Vec<_> = pool
-        .shards
-        .iter()
-        .map(|s| shown_address(&s.address))
-        .collect();
+    let addresses: Vec<_> = pool.shards.iter().map(|s| s.address.to_string()).collect();
     let address_width = width(&mut addresses.iter().map(|text| text.chars().count()));
     for ((shard, address), count) in pool.shards.iter().zip(&addresses).zip(&counts) {
         let share = f64::from(*count) * 100.0 / f64::from(SAMPLE_KEYS);

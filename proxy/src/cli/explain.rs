@@ -8,7 +8,7 @@
 
 use std::fmt::Write;
 
-use super::{Outcome, shown_address, shown_bytes, shown_listen, shown_rules};
+use super::{Outcome, shown_bytes, shown_listen, shown_rules};
 use crate::config::{Config, Distribution, PoolConfig};
 use crate::topology::Topology;
 
@@ -88,12 +88,7 @@ fn key_lines(pool: &PoolConfig, topology: &Topology, key: &[u8]) -> String {
         }
     }
     if let Some(shard) = pool.shards.get(usize::from(location.shard)) {
-        let _ = writeln!(
-            text,
-            "  shard   {} at {}",
-            shard.name,
-            shown_address(&shard.address)
-        );
+        let _ = writeln!(text, "  shard   {} at {}", shard.name, shard.address);
     }
     text
 }

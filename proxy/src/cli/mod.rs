@@ -11,7 +11,7 @@ pub mod explain;
 use std::path::Path;
 
 use crate::config::fault::Fault;
-use crate::config::{Address, Distribution, Listen, PoolConfig};
+use crate::config::{Distribution, Listen, PoolConfig};
 
 /// What a subcommand prints, and its exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,24 +36,10 @@ pub fn finding_line(file: &Path, finding: &Fault) -> String {
 /// Where a pool listens, as written in a file.
 fn shown_listen(listen: &Listen) -> String {
     match listen {
-        Listen::Tcp { host, port } => shown_tcp(host, *port),
+        Listen::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+        Listen::Tcp { host, port } => format!("{host}:{port}"),
         Listen::Unix { path, .. } => path.display().to_string(),
     }
-}
-
-/// A shard's address, as written in a file.
-fn shown_address(address: &Address) -> String {
-    match address {
-        Address::Tcp { host, port } => shown_tcp(host, *port),
-        Address::Unix { path } => path.display().to_string(),
-    }
-}
-
-fn shown_tcp(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        return format!("[{host}]:{port}");
-    }
-    format!("{host}:{port}")
 }
 
 /// A pool's rules in one line: `ring, hash xxh3_64, hash tag {}`.

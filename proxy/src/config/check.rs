@@ -50,7 +50,6 @@ pub(super) fn config(
     config.plugins = plugins;
     set(&mut config.workers, file.workers);
     set(&mut config.drain_timeout, file.drain_timeout);
-    set(&mut config.output_total_bytes, file.output_total);
     set(&mut config.memory_budget_bytes, file.memory_budget);
     config
 }

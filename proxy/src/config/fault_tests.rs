@@ -100,7 +100,7 @@ fn faulty_file_is_reported_as_a_whole() {
         (format!("pools: {{a: {pool}}}\npool: 1\n"), "line 2: pool: unknown key; did you mean pools?".to_owned()),
         (format!("pools: {{a: {pool}}}\nworkers: 0\n"), "line 2: workers: found 0, allowed: auto or a whole number from 1 to 256".to_owned()),
         (format!("pools: {{a: {pool}}}\ndrain_timeout: 5\n"), "line 2: drain_timeout: found 5, allowed: a time with its unit (us, ms, s, m, h) from 0 to 24h".to_owned()),
-        (format!("pools: {{a: {pool}}}\noutput_total: 1KiB\n"), "line 2: output_total: found \"1KiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1MiB to 1024GiB".to_owned()),
+        (format!("pools: {{a: {pool}}}\nmemory_budget: 1KiB\n"), "line 2: memory_budget: found \"1KiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1MiB to 1024GiB".to_owned()),
         (format!("pools: {{a: {pool}}}\nmemory_budget: all\n"), "line 2: memory_budget: found \"all\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1MiB to 1024GiB".to_owned()),
         (format!("pools:\n  a: {pool}\n  b: {pool}\n"), "line 3: pools.b.listen: pool a listens on this address already".to_owned()),
         ("pools:\n  a:\n    listen: h:1\n".to_owned(), "line 2: pools.a: no shards, allowed: at least one under shards".to_owned()),

@@ -18,10 +18,9 @@ use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
 /// Keys of the file itself.
-pub(super) const TOP_KEYS: [&str; 6] = [
+pub(super) const TOP_KEYS: [&str; 5] = [
     "workers",
     "drain_timeout",
-    "output_total",
     "memory_budget",
     "plugins",
     "pools",
@@ -70,7 +69,8 @@ pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=li
 const DRAIN_TIMES: RangeInclusive<Duration> = Duration::ZERO..=limits::DURATION_MAX;
 const BUDGETS: RangeInclusive<usize> = 1024 * 1024..=1024 * 1024 * 1024 * 1024;
 const BUFFERS: RangeInclusive<usize> = 64 * 1024..=64 * 1024 * 1024 * 1024;
-const LARGE_REQUESTS: RangeInclusive<usize> = 16 * 1024..=limits::BULK_BYTES_MAX;
+const LARGE_REQUESTS: RangeInclusive<usize> =
+    limits::LARGE_REQUEST_BYTES_MIN..=limits::BULK_BYTES_MAX;
 
 /// The file.
 #[derive(Debug)]
@@ -78,7 +78,6 @@ pub(super) struct ConfigFile {
     pub(super) place: Place,
     pub(super) workers: Setting<Workers>,
     pub(super) drain_timeout: Setting<Duration>,
-    pub(super) output_total: Setting<usize>,
     pub(super) memory_budget: Setting<usize>,
     pub(super) plugins: Vec<PluginFile>,
     pub(super) pools: Vec<PoolFile>,
@@ -137,7 +136,6 @@ impl ConfigFile {
             place: top.place.clone(),
             workers: top.read("workers", findings, workers),
             drain_timeout: top.read("drain_timeout", findings, drain),
-            output_total: top.read("output_total", findings, budget),
             memory_budget: top.read("memory_budget", findings, budget),
             plugins: named(&top, "plugins", findings, PluginFile::read),
             pools: named(&top, "pools", findings, PoolFile::read),

@@ -38,8 +38,6 @@ pub struct Config {
     pub workers: Workers,
     /// Time that requests under way are given after SIGTERM.
     pub drain_timeout: Duration,
-    /// Unsent output of all clients of one worker, bytes.
-    pub output_total_bytes: usize,
     /// Everything that one worker holds for requests and replies, bytes.
     pub memory_budget_bytes: usize,
     /// The plugin files, in the order of the file.
@@ -54,7 +52,6 @@ impl Config {
         Self {
             workers: Workers::Auto,
             drain_timeout: limits::DRAIN_TIMEOUT,
-            output_total_bytes: limits::OUTPUT_TOTAL_BYTES,
             memory_budget_bytes: limits::MEMORY_BUDGET_BYTES,
             plugins: Vec::new(),
             pools,
@@ -101,7 +98,7 @@ pub struct PoolConfig {
     pub client_output_bytes: usize,
     /// What may wait for one shard, per worker.
     pub shard_queue: ShardQueue,
-    /// A request above this streams over a connection of its own, bytes.
+    /// A request above this goes over a connection of its own, bytes.
     pub large_request_bytes: usize,
     /// Connect to every shard at start instead of on first use.
     pub preconnect: bool,
@@ -174,6 +171,17 @@ impl ShardConfig {
 pub enum Address {
     Tcp { host: String, port: u16 },
     Unix { path: PathBuf },
+}
+
+/// As written in a file.
+impl fmt::Display for Address {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Unix { path } => write!(formatter, "{}", path.display()),
+        }
+    }
 }
 
 /// How keys are spread over shards.
@@ -371,13 +379,3 @@ mod fault_tests;
 mod nutcracker_tests;
 #[cfg(test)]
 mod tests;
-
-impl fmt::Display for Address {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
-            Self::Unix { path } => write!(formatter, "{}", path.display()),
-        }
-    }
-}

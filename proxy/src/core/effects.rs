@@ -35,20 +35,33 @@ struct About {
 impl Core {
     /// Carries out a batch.
     pub(crate) fn carry_out_batch(&mut self, id: TaskId, batch: &Batch) {
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
         task.first = batch.first;
         for numbered in &batch.ops {
             if let Some(denied) = numbered.denied {
-                let Some(task) = self.tasks.get_mut(id) else { return };
+                let Some(task) = self.tasks.get_mut(id) else {
+                    return;
+                };
                 let bytes = denied.text().as_bytes().to_vec();
                 let status = Status::Denied;
-                task.results.push(HeldResult { number: numbered.number, status, bytes });
+                task.results.push(HeldResult {
+                    number: numbered.number,
+                    status,
+                    bytes,
+                });
                 continue;
             }
             self.carry_out_op(id, batch, numbered.number, numbered.op);
         }
-        let Some(task) = self.tasks.get(id) else { return };
-        if task.client.is_none() && task.session.is_some_and(|s| !self.sessions.contains_key(s)) && task.only_waits() {
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
+        if task.client.is_none()
+            && task.session.is_some_and(|s| !self.sessions.contains_key(s))
+            && task.only_waits()
+        {
             return self.cancel_task(id);
         }
         if let Some((session, _)) = task.client
@@ -61,10 +74,19 @@ impl Core {
 
     fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
         match op {
-            Op::Command { reply_wanted, target, args, .. } => {
+            Op::Command {
+                reply_wanted,
+                target,
+                args,
+                ..
+            } => {
                 self.command_op(id, batch, number, (target, args, reply_wanted));
             }
-            Op::Transaction { target, guard, commands } => {
+            Op::Transaction {
+                target,
+                guard,
+                commands,
+            } => {
                 if guard.is_some() {
                     self.open_op(id, number, Awaiting::Shard);
                     let text = b"guarded transactions are not carried out by this version";
@@ -77,27 +99,56 @@ impl Core {
                 let at_ms = self.clock.now_ms + u64::from(ms);
                 self.timers.set(at_ms, Timer::TaskOperation(id, number));
             }
-            Op::WaitKey { timeout_ms, behind_ms, key } => {
-                let limits = WaitLimits { timeout_ms, behind_ms };
+            Op::WaitKey {
+                timeout_ms,
+                behind_ms,
+                key,
+            } => {
+                let limits = WaitLimits {
+                    timeout_ms,
+                    behind_ms,
+                };
                 self.wait_key(id, number, batch.slice(key), limits);
             }
             Op::Notify { key, bytes } => {
-                let Some(task) = self.tasks.get(id) else { return };
+                let Some(task) = self.tasks.get(id) else {
+                    return;
+                };
                 let (pool, binding) = (task.pool, task.binding);
                 let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                self.notify(Notice { pool, binding, key, bytes });
+                self.notify(Notice {
+                    pool,
+                    binding,
+                    key,
+                    bytes,
+                });
             }
             Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
             Op::UnwatchSession { handler, key } => {
-                let Some(task) = self.tasks.get(id) else { return };
+                let Some(task) = self.tasks.get(id) else {
+                    return;
+                };
                 let (binding, key) = (task.binding, batch.slice(key).to_vec());
-                self.unwatch_session(task.session, &Watched { binding, handler, key });
+                self.unwatch_session(
+                    task.session,
+                    &Watched {
+                        binding,
+                        handler,
+                        key,
+                    },
+                );
             }
             Op::Spawn { handler, args } => {
-                let Some(task) = self.tasks.get(id) else { return };
+                let Some(task) = self.tasks.get(id) else {
+                    return;
+                };
                 let (pool, binding, session) = (task.pool, task.binding, task.session);
                 let request = self.encode(pool, batch, args);
-                let about = About { kind: Kind::Spawned, session, closed_session: None };
+                let about = About {
+                    kind: Kind::Spawned,
+                    session,
+                    closed_session: None,
+                };
                 self.start_plain_task(pool, Taken { binding, handler }, about, &request);
             }
         }
@@ -116,18 +167,28 @@ impl Core {
         number: u32,
         (target, args, reply_wanted): (batch::Target, ArgList, bool),
     ) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
         let (pool, protocol) = (task.pool, task.protocol);
         let request = self.encode(pool, batch, args);
         let shard = self.shard_for(pool, batch, target, args, &request);
-        let owner = if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody };
+        let owner = if reply_wanted {
+            Owner::Task(id, number)
+        } else {
+            Owner::Nobody
+        };
         if reply_wanted {
             self.open_op(id, number, Awaiting::Shard);
         }
         match shard {
             Ok(shard) => {
                 let protocol_index = usize::from(protocol == Protocol::Resp3);
-                let target = Target { pool, shard, protocol_index };
+                let target = Target {
+                    pool,
+                    shard,
+                    protocol_index,
+                };
                 self.forward(target, Piece::borrowed(&request), owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
@@ -142,14 +203,24 @@ impl Core {
         number: u32,
         (target, commands): (batch::Target, CommandList),
     ) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
         let (pool, protocol) = (task.pool, task.protocol);
         self.open_op(id, number, Awaiting::Shard);
         let owner = Owner::Task(id, number);
         match self.encode_transaction(pool, batch, target, commands) {
             Ok((shard, requests)) => {
                 let protocol_index = usize::from(protocol == Protocol::Resp3);
-                self.forward_group(Target { pool, shard, protocol_index }, &requests, owner);
+                self.forward_group(
+                    Target {
+                        pool,
+                        shard,
+                        protocol_index,
+                    },
+                    &requests,
+                    owner,
+                );
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
         }
@@ -169,7 +240,10 @@ impl Core {
             let request = self.encode(pool, batch, args);
             let own = self.shard_for(pool, batch, target, args, &request)?;
             if *shard.get_or_insert(own) != own {
-                return Err(b"-CROSSSHARD the keys of a plugin's transaction must live on one shard\r\n".to_vec());
+                return Err(
+                    b"-CROSSSHARD the keys of a plugin's transaction must live on one shard\r\n"
+                        .to_vec(),
+                );
             }
             requests.push(request);
         }
@@ -186,7 +260,10 @@ impl Core {
         for arg in args {
             match arg {
                 Arg::Plain(bytes) => write::bulk(&mut request, bytes),
-                Arg::Beside { owner, name: suffix } => {
+                Arg::Beside {
+                    owner,
+                    name: suffix,
+                } => {
                     name.clear();
                     let hashed = topology.map_or(owner, |topology| topology.hashed_part(owner));
                     beside::write_name(owner, hashed, suffix, &mut name);
@@ -206,7 +283,9 @@ impl Core {
         args: ArgList,
         request: &[u8],
     ) -> Result<ShardIndex, Vec<u8>> {
-        let Some(pool) = self.pools.get(usize::from(pool)) else { return Ok(0) };
+        let Some(pool) = self.pools.get(usize::from(pool)) else {
+            return Ok(0);
+        };
         let topology = &pool.topology;
         match target {
             batch::Target::Shard(shard) if usize::from(shard) < topology.len() => Ok(shard),
@@ -226,28 +305,60 @@ impl Core {
         (pool, binding): (u16, u16),
         batch: &Batch,
     ) {
-        for numbered in batch.ops.iter().filter(|numbered| numbered.denied.is_none()) {
+        for numbered in batch
+            .ops
+            .iter()
+            .filter(|numbered| numbered.denied.is_none())
+        {
             match numbered.op {
                 Op::Notify { key, bytes } => {
                     let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                    self.notify(Notice { pool, binding, key, bytes });
+                    self.notify(Notice {
+                        pool,
+                        binding,
+                        key,
+                        bytes,
+                    });
                 }
                 Op::Spawn { handler, args } => {
                     let request = self.encode(pool, batch, args);
                     let taken = Taken { binding, handler };
-                    let about = About { kind: Kind::Spawned, session: Some(session), closed_session: None };
+                    let about = About {
+                        kind: Kind::Spawned,
+                        session: Some(session),
+                        closed_session: None,
+                    };
                     self.start_plain_task(pool, taken, about, &request);
                 }
                 Op::UnwatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
-                    self.unwatch_session(Some(session), &Watched { binding, handler, key });
+                    self.unwatch_session(
+                        Some(session),
+                        &Watched {
+                            binding,
+                            handler,
+                            key,
+                        },
+                    );
                 }
                 Op::WatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
-                    self.watch(session, number, pool, Watched { binding, handler, key });
+                    self.watch(
+                        session,
+                        number,
+                        pool,
+                        Watched {
+                            binding,
+                            handler,
+                            key,
+                        },
+                    );
                 }
                 // The contract allows no others here.
-                Op::Command { .. } | Op::Transaction { .. } | Op::Sleep { .. } | Op::WaitKey { .. } => {}
+                Op::Command { .. }
+                | Op::Transaction { .. }
+                | Op::Sleep { .. }
+                | Op::WaitKey { .. } => {}
             }
         }
     }
@@ -259,9 +370,15 @@ impl Core {
     }
 
     fn watch_session(&mut self, id: TaskId, handler: u16, key: &[u8]) {
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
         let (pool, number) = (task.pool, task.head.session);
-        let watched = Watched { binding: task.binding, handler, key: key.to_vec() };
+        let watched = Watched {
+            binding: task.binding,
+            handler,
+            key: key.to_vec(),
+        };
         let Some(session) = task.session else { return };
         self.watch(session, number, pool, watched);
     }
@@ -282,20 +399,20 @@ impl Core {
     pub(crate) fn session_closed_task(&mut self, pool: u16, number: u64, watched: Watched) {
         let mut request = Vec::new();
         write::request(&mut request, [watched.key.as_slice()].into_iter());
-        let taken = Taken { binding: watched.binding, handler: watched.handler };
-        let about =
-            About { kind: Kind::SessionClosed, session: None, closed_session: Some(number) };
+        let taken = Taken {
+            binding: watched.binding,
+            handler: watched.handler,
+        };
+        let about = About {
+            kind: Kind::SessionClosed,
+            session: None,
+            closed_session: Some(number),
+        };
         self.start_plain_task(pool, taken, about, &request);
     }
 
     /// Starts a call that no client waits for; `request` holds its arguments.
-    fn start_plain_task(
-        &mut self,
-        pool: u16,
-        taken: Taken,
-        about: About,
-        request: &[u8],
-    ) {
+    fn start_plain_task(&mut self, pool: u16, taken: Taken, about: About, request: &[u8]) {
         let mut scan = RequestScan::default();
         if let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) {
             self.start_task(NewTask {
@@ -341,4 +458,3 @@ fn own_shard(
         }
     }
 }
-

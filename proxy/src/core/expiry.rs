@@ -30,21 +30,33 @@ impl Core {
 
     fn expire_lane(&mut self, id: LaneId) {
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         lane.timer_set = false;
         let target = Target {
             pool: lane.pool,
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
         };
-        let timeout = self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| timeout_ms(&pool.config));
+        let timeout = self
+            .pools
+            .get(usize::from(target.pool))
+            .map_or(u64::MAX, |pool| timeout_ms(&pool.config));
         let name = self.shard_name(target);
-        while let Some(owner) = self.lanes.get_mut(id).and_then(|lane| lane.expire_one(now_ms)) {
+        while let Some(owner) = self
+            .lanes
+            .get_mut(id)
+            .and_then(|lane| lane.expire_one(now_ms))
+        {
             self.stats.timeouts += 1;
-            let text = format!("ERR shard {name} did not answer within {timeout} ms; outcome unknown");
+            let text =
+                format!("ERR shard {name} did not answer within {timeout} ms; outcome unknown");
             self.fail(owner, &text);
         }
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         let silent_ms = now_ms.saturating_sub(lane.last_input_ms);
         let dead_after_ms = timeout.saturating_mul(2);
         if lane.is_late() && lane.state == LaneState::Ready && silent_ms >= dead_after_ms {
@@ -63,13 +75,16 @@ impl Core {
         };
         if next_ms != u64::MAX {
             lane.timer_set = true;
-            self.timers.set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
+            self.timers
+                .set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
         }
     }
 
     fn close_idle_lane(&mut self, id: LaneId) {
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         if lane.state != LaneState::Ready {
             return;
         }
@@ -81,20 +96,26 @@ impl Core {
                 self.wake.lanes.push(id);
             }
         } else {
-            self.timers.set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
+            self.timers
+                .set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
         }
     }
 
     fn check_idle(&mut self, id: SessionId) {
         let now_ms = self.clock.now_ms;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let pool = self.pools.get(usize::from(session.pool));
-        let Some(limit_ms) = pool.and_then(|pool| idle_limit_ms(&pool.config)) else { return };
+        let Some(limit_ms) = pool.and_then(|pool| idle_limit_ms(&pool.config)) else {
+            return;
+        };
         let idle_at_ms = session.last_request_ms + limit_ms;
         if session.is_done() && idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {
-            self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
+            self.timers
+                .set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
         }
     }
 }

@@ -42,11 +42,27 @@ impl Core {
         skipped: usize,
         owner: Owner,
     ) {
-        let Some((id, timeout_ms, queue_max)) = self.usable_lane(target) else {
+        match self.lane_of(target) {
+            Some(id) => self.forward_on(id, target, (request, skipped), owner),
+            None => self.refuse_unreachable(target, owner),
+        }
+    }
+
+    /// Sends over a lane of `target`; the arguments are those of `forward_many`.
+    pub(crate) fn forward_on(
+        &mut self,
+        id: LaneId,
+        target: Target,
+        (request, skipped): (Piece<'_>, usize),
+        owner: Owner,
+    ) {
+        let Some((timeout_ms, queue_max)) = self.usable_lane(id, target) else {
             return self.refuse_unreachable(target, owner);
         };
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         if lane.awaited() >= queue_max.requests || lane.bytes_held() > queue_max.bytes {
             self.stats.overloads += 1;
             let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
@@ -65,10 +81,9 @@ impl Core {
         }
     }
 
-    /// The lane for `target` with the pool's time-out and queue bound, if a request may be put on it now.
-    fn usable_lane(&mut self, target: Target) -> Option<(LaneId, u64, ShardQueue)> {
+    /// The time-out and queue bound of `target`'s pool, if a request may be put on the lane `id` now.
+    fn usable_lane(&mut self, id: LaneId, target: Target) -> Option<(u64, ShardQueue)> {
         let now_ms = self.clock.now_ms;
-        let id = self.lane_of(target)?;
         let config = &self.pools.get(usize::from(target.pool))?.config;
         let (timeout_ms, queue_max) = (timeout_ms(config), config.shard_queue);
         let lane = self.lanes.get_mut(id)?;
@@ -80,19 +95,23 @@ impl Core {
             lane.attempts = lane.attempts.saturating_add(1);
             self.wake.connect.push(id);
         }
-        Some((id, timeout_ms, queue_max))
+        Some((timeout_ms, queue_max))
     }
 
     /// The lane for `target`, made if there is none.
     fn lane_of(&mut self, target: Target) -> Option<LaneId> {
         let pool = self.pools.get_mut(usize::from(target.pool))?;
-        let slot =
-            pool.lanes.get_mut(target.protocol_index)?.get_mut(usize::from(target.shard))?;
+        let slot = pool
+            .lanes
+            .get_mut(target.protocol_index)?
+            .get_mut(usize::from(target.shard))?;
         if let Some(id) = slot {
             return Some(*id);
         }
         let protocol = if target.protocol_index == 1 { 3 } else { 2 };
-        let id = self.lanes.insert(Lane::new(target.pool, target.shard, protocol));
+        let id = self
+            .lanes
+            .insert(Lane::new(target.pool, target.shard, protocol));
         *slot = Some(id);
         Some(id)
     }
@@ -105,7 +124,14 @@ impl Core {
                 let (Ok(pool), Ok(shard)) = (u16::try_from(pool), u16::try_from(shard)) else {
                     return;
                 };
-                self.usable_lane(Target { pool, shard, protocol_index: 0 });
+                let target = Target {
+                    pool,
+                    shard,
+                    protocol_index: 0,
+                };
+                if let Some(id) = self.lane_of(target) {
+                    self.usable_lane(id, target);
+                }
             }
         }
     }
@@ -144,13 +170,18 @@ impl Core {
     /// The socket is open: starts the lane's set-up.
     pub fn lane_connected(&mut self, id: LaneId) {
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         lane.last_input_ms = now_ms;
         lane.last_used_ms = now_ms;
-        let Some(pool) = self.pools.get(usize::from(lane.pool)) else { return };
+        let Some(pool) = self.pools.get(usize::from(lane.pool)) else {
+            return;
+        };
         let setup = setup_request(&pool.config, lane.protocol);
         lane.begin_setup(setup);
-        self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
+        self.timers
+            .set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
         self.stats.lanes_opened += 1;
     }
 
@@ -159,7 +190,9 @@ impl Core {
     pub fn lane_closed(&mut self, id: LaneId, fault: &str) {
         let jitter = self.random();
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return;
+        };
         let was_ready = lane.state == LaneState::Ready;
         let target = Target {
             pool: lane.pool,
@@ -169,14 +202,23 @@ impl Core {
         lane.last_fault.clear();
         let _infallible = write!(lane.last_fault, "{fault}");
         // A connection that worked is tried again at once; one that never did, after a wait.
-        let wait_ms = if was_ready { 0 } else { retry_wait_ms(lane.attempts, jitter) };
+        let wait_ms = if was_ready {
+            0
+        } else {
+            retry_wait_ms(lane.attempts, jitter)
+        };
         let owners = lane.close(now_ms + wait_ms, &mut self.spare);
         self.stats.lanes_failed += 1;
         let name = self.shard_name(target);
         for (owner, MayHaveRun(may_have_run)) in owners {
-            let outcome = if may_have_run { "outcome unknown" } else { "not sent" };
+            let outcome = if may_have_run {
+                "outcome unknown"
+            } else {
+                "not sent"
+            };
             self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
         }
+        self.drop_private_lane(id);
         self.run_ready_tasks();
     }
 
@@ -205,10 +247,14 @@ impl Core {
 
     /// Goes on with a lane's own input, which has grown.
     pub fn lane_input_grown(&mut self, id: LaneId) -> Result<(), String> {
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Ok(());
+        };
         let mut input = std::mem::take(lane.input_mut());
         while !input.is_empty() {
-            let Some(len) = self.lane_scan(id, &input)? else { break };
+            let Some(len) = self.lane_scan(id, &input)? else {
+                break;
+            };
             if len >= limits::SHARED_PIECE_BYTES_MIN {
                 let reply = input.split_to(len.min(input.len())).freeze();
                 self.lane_reply(id, Piece::shared(&reply))?;
@@ -227,7 +273,9 @@ impl Core {
 
     fn lane_scan(&mut self, id: LaneId, bytes: &[u8]) -> Result<Option<usize>, String> {
         let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(None) };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Ok(None);
+        };
         lane.last_input_ms = now_ms;
         match lane.scan(bytes) {
             ReplyScanned::Complete { len } => Ok(Some(len)),
@@ -241,7 +289,9 @@ impl Core {
         if reply.bytes().first() == Some(&b'>') {
             return Ok(());
         }
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Ok(());
+        };
         if lane.state == LaneState::SettingUp {
             return self.lane_setup_reply(id, reply.bytes());
         }
@@ -254,8 +304,12 @@ impl Core {
     }
 
     fn lane_setup_reply(&mut self, id: LaneId, reply: &[u8]) -> Result<(), String> {
-        let Some(lane) = self.lanes.get_mut(id) else { return Ok(()) };
-        let Some(step) = lane.next_setup_step() else { return Ok(()) };
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return Ok(());
+        };
+        let Some(step) = lane.next_setup_step() else {
+            return Ok(());
+        };
         let refused = reply.first() == Some(&b'-');
         if refused {
             let text = String::from_utf8_lossy(reply);
@@ -304,8 +358,14 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
     if let Some(password) = &config.shard_password {
         steps.push(SetupStep::Auth);
         match &config.shard_user {
-            Some(user) => write::request(&mut bytes, [b"AUTH", user.as_bytes(), password.bytes()].into_iter()),
-            None => write::request(&mut bytes, [b"AUTH".as_slice(), password.bytes()].into_iter()),
+            Some(user) => write::request(
+                &mut bytes,
+                [b"AUTH", user.as_bytes(), password.bytes()].into_iter(),
+            ),
+            None => write::request(
+                &mut bytes,
+                [b"AUTH".as_slice(), password.bytes()].into_iter(),
+            ),
         }
     }
     if protocol == 3 {
@@ -319,7 +379,9 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
 }
 
 pub(crate) fn timeout_ms(config: &PoolConfig) -> u64 {
-    config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
+    config.timeout.map_or(u64::MAX, |t| {
+        u64::try_from(t.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn retry_wait_ms(attempts: u32, jitter: u64) -> u64 {

@@ -24,9 +24,13 @@ impl Core {
         spec: &'static CommandSpec,
         request: Request<'_>,
     ) -> bool {
-        let Some((pool, taken)) = self.hook_for(id, spec, &request.args) else { return false };
+        let Some((pool, taken)) = self.hook_for(id, spec, &request.args) else {
+            return false;
+        };
         let key = only_key(spec, &request.args).unwrap_or_default();
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         let place = session.pending.push();
         self.start_task(NewTask {
             pool,
@@ -60,13 +64,20 @@ impl Core {
 
     /// Starts a call if this is a plugin's own command; whether it is (then it has been answered or will be).
     pub(crate) fn start_own_command(&mut self, id: SessionId, request: Request<'_>) -> bool {
-        let Some(session) = self.sessions.get(id) else { return false };
+        let Some(session) = self.sessions.get(id) else {
+            return false;
+        };
         let pool = session.pool;
-        let Some(plugins) = self.pools.get(usize::from(pool)).and_then(|p| p.plugins.as_ref())
+        let Some(plugins) = self
+            .pools
+            .get(usize::from(pool))
+            .and_then(|p| p.plugins.as_ref())
         else {
             return false;
         };
-        let Some(own) = plugins.bindings.own_command(request.args.name()) else { return false };
+        let Some(own) = plugins.bindings.own_command(request.args.name()) else {
+            return false;
+        };
         let name = own.command.name.to_lowercase();
         let (taken, arity, first) = (own.taken, own.command.arity, own.command.keys.0);
         if !session.identity.authenticated {
@@ -92,7 +103,9 @@ impl Core {
             .filter(|first| *first > 0)
             .and_then(|first| request.args.get(first))
             .unwrap_or_default();
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         let place = session.pending.push();
         self.start_task(NewTask {
             pool,
@@ -110,7 +123,9 @@ impl Core {
 
     /// Whether a request must wait for the calls that are at work for its session.
     pub(crate) fn must_wait(&self, id: SessionId, args: &Args<'_>) -> bool {
-        let Some(session) = self.sessions.get(id) else { return false };
+        let Some(session) = self.sessions.get(id) else {
+            return false;
+        };
         let mut at_work = session
             .tasks
             .iter()
@@ -150,8 +165,14 @@ impl Core {
 
     /// The time of a SLEEP or WAIT-KEY is over.
     pub(crate) fn operation_timer(&mut self, id: TaskId, number: u32) {
-        let Some(task) = self.tasks.get(id) else { return };
-        let awaiting = task.open.iter().find(|(open, _)| *open == number).map(|(_, what)| what);
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
+        let awaiting = task
+            .open
+            .iter()
+            .find(|(open, _)| *open == number)
+            .map(|(_, what)| what);
         let status = match awaiting {
             Some(Awaiting::Timer | Awaiting::Key { .. }) => Status::Timeout,
             Some(Awaiting::Shard) | None => return,

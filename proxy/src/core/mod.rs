@@ -23,6 +23,7 @@ pub mod hook;
 pub mod ids;
 pub mod lane;
 pub mod plugins;
+pub mod private;
 pub mod reply;
 pub mod request;
 pub mod session;
@@ -90,6 +91,8 @@ pub struct Pool {
     pub shard_names: Vec<String>,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
+    /// Its lanes for large requests, whatever their shard.
+    pub private_lanes: Vec<LaneId>,
     /// Its plugins.
     pub plugins: Option<PoolPlugins>,
     /// Sessions of this pool in this worker.
@@ -99,11 +102,27 @@ pub struct Pool {
 impl Pool {
     /// A pool without lanes; they are made on first use. `seed` feeds what is drawn by chance.
     pub fn new(setup: PoolSetup, seed: u64) -> Self {
-        let PoolSetup { config, topology, bindings } = setup;
-        let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
+        let PoolSetup {
+            config,
+            topology,
+            bindings,
+        } = setup;
+        let shard_names = config
+            .shards
+            .iter()
+            .map(|shard| shard.name.clone())
+            .collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         let plugins = PoolPlugins::new(bindings, seed);
-        Self { config, topology: topology.with_seed(seed), shard_names, lanes, plugins, sessions: 0 }
+        Self {
+            config,
+            topology: topology.with_seed(seed),
+            shard_names,
+            lanes,
+            private_lanes: Vec::new(),
+            plugins,
+            sessions: 0,
+        }
     }
 }
 
@@ -192,15 +211,23 @@ impl Core {
         self.next_client += 1;
         // The worker's number stands in the low bits, so an id tells whose session it is.
         let id = self.next_client << 8 | (self.worker & 0xff);
-        let open = self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
+        let open = self
+            .pools
+            .get(usize::from(pool))
+            .is_none_or(|p| p.config.client_password.is_none());
         let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
-        let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
+        let session = self
+            .sessions
+            .insert(Session::new(pool, identity, self.clock.now_ms));
         self.stats.sessions_opened += 1;
         self.sessions_counted += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
             pool.sessions += 1;
             if let Some(limit_ms) = idle_limit_ms(&pool.config) {
-                self.timers.set(self.clock.now_ms + limit_ms, timer::Timer::SessionIdle(session));
+                self.timers.set(
+                    self.clock.now_ms + limit_ms,
+                    timer::Timer::SessionIdle(session),
+                );
             }
         }
         session
@@ -208,7 +235,9 @@ impl Core {
 
     /// Forgets a session whose socket is gone. Replies that still come for it find nobody.
     pub fn close_session(&mut self, id: SessionId) {
-        let Some(mut session) = self.sessions.remove(id) else { return };
+        let Some(mut session) = self.sessions.remove(id) else {
+            return;
+        };
         self.stats.sessions_closed += 1;
         self.sessions_counted = self.sessions_counted.saturating_sub(1);
         self.bytes_held = self.bytes_held.saturating_sub(session.accounted);
@@ -272,7 +301,9 @@ impl Core {
 
     /// Brings the worker's budget up to date after a turn of this session.
     pub fn account_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let held = session.bytes_held();
         self.bytes_held = (self.bytes_held + held).saturating_sub(session.accounted);
         session.accounted = held;
@@ -310,5 +341,7 @@ pub(crate) fn wake_session(session: &mut Session, id: SessionId, wake: &mut Wake
 
 /// How long a client of this pool may be idle; `None` = for ever.
 pub(crate) fn idle_limit_ms(config: &PoolConfig) -> Option<u64> {
-    config.idle_timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    config
+        .idle_timeout
+        .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
 }

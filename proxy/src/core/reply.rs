@@ -47,22 +47,30 @@ impl Core {
 
     /// Fills a place of a session.
     pub(crate) fn answer(&mut self, id: SessionId, place: Place, reply: Piece<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         self.stats.output_bytes += reply.bytes().len() as u64;
-        if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
+        if session
+            .pending
+            .fill(place, reply, &mut session.out, &mut self.spare)
+        {
             wake_session(session, id, &mut self.wake);
         }
         let held = session.out.len() + session.pending.kept_bytes();
         if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
             session.stall_watched = true;
             let timer = Timer::SessionStalled(id, session.written);
-            self.timers.set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
+            self.timers
+                .set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
         }
     }
 
     /// Answers the next place of a session with the gateway's own words.
     pub(crate) fn answer_next(&mut self, id: SessionId, reply: &[u8]) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let place = session.pending.push();
         self.answer(id, place, Piece::borrowed(reply));
     }
@@ -79,7 +87,9 @@ impl Core {
     /// Looks whether a session that held much output has taken some of it.
     pub(crate) fn check_stalled(&mut self, id: SessionId, written_before: u64) {
         let now_ms = self.clock.now_ms;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let bound = self
             .pools
             .get(usize::from(session.pool))

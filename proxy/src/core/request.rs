@@ -12,9 +12,9 @@
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::buffer::Piece;
+use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
-use crate::command::CommandSpec;
 use crate::core::forward::Target;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -23,9 +23,9 @@ use crate::core::{Core, wake_session};
 use crate::limits;
 use crate::resp::args::Args;
 use crate::resp::inline;
+use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
 use crate::route::{self, Plan};
 use crate::topology::ShardIndex;
-use crate::resp::request::{ProtocolError, RequestLimits, RequestScan, Scanned};
 
 /// A whole request: its arguments, and its bytes in a form that can be kept without a copy if it is large.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,9 @@ impl Core {
         let mut scan = std::mem::take(&mut self.scan);
         let progress = self.run_requests(id, bytes, &mut scan);
         let rest = match progress {
-            Progress::Beginning(used) | Progress::More(used) => bytes.get(used..).unwrap_or_default(),
+            Progress::Beginning(used) | Progress::More(used) => {
+                bytes.get(used..).unwrap_or_default()
+            }
         };
         if !rest.is_empty()
             && let Some(session) = self.sessions.get_mut(id)
@@ -61,7 +63,9 @@ impl Core {
 
     /// Goes on with a session's own input: after a read into it, or when something that held it back has changed.
     pub fn client_input_grown(&mut self, id: SessionId, by_read: bool) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         if session.input.is_empty() || !(by_read || session.input_ready) {
             return;
         }
@@ -94,7 +98,13 @@ impl Core {
             }
             let shared: Bytes = input.split_to(len.min(input.len())).freeze();
             let args = Args::new(&shared, scan.spans());
-            self.request(id, Request { args, piece: Piece::shared(&shared) });
+            self.request(
+                id,
+                Request {
+                    args,
+                    piece: Piece::shared(&shared),
+                },
+            );
             scan.reset();
             return true;
         }
@@ -132,7 +142,9 @@ impl Core {
         let mut used = 0;
         for _ in 0..limits::TURN_REQUESTS_MAX {
             let rest = bytes.get(used..).unwrap_or_default();
-            let Some(limits) = self.request_limits(id) else { return Progress::Beginning(used) };
+            let Some(limits) = self.request_limits(id) else {
+                return Progress::Beginning(used);
+            };
             match scan.scan(rest, &limits) {
                 Scanned::Complete { len } => {
                     let raw = rest.get(..len).unwrap_or_default();
@@ -141,7 +153,13 @@ impl Core {
                         scan.reset();
                         return Progress::More(used);
                     }
-                    self.request(id, Request { args, piece: Piece::borrowed(raw) });
+                    self.request(
+                        id,
+                        Request {
+                            args,
+                            piece: Piece::borrowed(raw),
+                        },
+                    );
                     scan.reset();
                     used += len;
                 }
@@ -175,11 +193,26 @@ impl Core {
 
     /// Whether the next request may be carried out now; if not, the session is held until it may.
     fn may_run(&mut self, id: SessionId, args: &Args<'_>) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         session.held = false;
         if session.pending.len() >= limits::SESSION_PENDING_MAX {
             return false;
         }
+        if let Some(place) = session.large_place {
+            if session.pending.awaits(place) {
+                session.held = true;
+                return false;
+            }
+            session.large_place = None;
+        }
+        if self.is_large(id, args.raw().len()) && !self.large_may_run(id) {
+            return self.hold(id);
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         if session.tasks.is_empty() {
             return true;
         }
@@ -191,6 +224,14 @@ impl Core {
         !held
     }
 
+    /// Lets the next request wait; a session is looked at again whenever one of its replies goes out.
+    fn hold(&mut self, id: SessionId) -> bool {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.held = true;
+        }
+        false
+    }
+
     fn inline_request(&mut self, id: SessionId, line: &[u8]) {
         match inline::encode(line) {
             Ok(None) => {}
@@ -198,7 +239,13 @@ impl Core {
                 let mut scan = RequestScan::default();
                 if let Scanned::Complete { .. } = scan.scan(&raw, &RequestLimits::OPEN) {
                     let args = Args::new(&raw, scan.spans());
-                    self.request(id, Request { args, piece: Piece::borrowed(&raw) });
+                    self.request(
+                        id,
+                        Request {
+                            args,
+                            piece: Piece::borrowed(&raw),
+                        },
+                    );
                 }
             }
             Err(error) => self.protocol_error(id, &error),
@@ -217,7 +264,9 @@ impl Core {
 
     /// Whether more may be read from a client now.
     pub fn may_read(&mut self, id: SessionId) -> bool {
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         let bound = self
             .pools
             .get(usize::from(session.pool))
@@ -237,13 +286,22 @@ impl Core {
         if self.bytes_held <= self.bytes_max {
             return true;
         }
-        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
+        if self
+            .sessions
+            .get(id)
+            .is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES)
+        {
             // Waiting could not help: what fills the budget are unfinished requests such as this one.
-            self.refuse_next(id, "ERR the gateway's memory budget is used up; request not carried out");
+            self.refuse_next(
+                id,
+                "ERR the gateway's memory budget is used up; request not carried out",
+            );
             self.end_session(id, Closing::AfterReplies);
             return false;
         }
-        let Some(session) = self.sessions.get_mut(id) else { return false };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return false;
+        };
         if !session.starved {
             session.starved = true;
             self.starved.push(id);
@@ -259,7 +317,9 @@ impl Core {
         self.stats.requests += 1;
         self.stats.input_bytes += request.args.raw().len() as u64;
         let now_ms = self.clock.now_ms;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.last_request_ms = now_ms;
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
@@ -275,7 +335,9 @@ impl Core {
     }
 
     fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         session.identity.last_command = Some(spec.index);
         if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
             return self.refuse_next(id, "NOAUTH Authentication required.");
@@ -294,8 +356,12 @@ impl Core {
             let key = request.args.get(position).unwrap_or_default();
             return self.forward_by_key(id, key, request.piece);
         }
-        let Some(session) = self.sessions.get(id) else { return };
-        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else {
+            return;
+        };
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
@@ -310,15 +376,30 @@ impl Core {
 
     /// The hot path: one key, one shard.
     fn forward_by_key(&mut self, id: SessionId, key: &[u8], piece: Piece<'_>) {
-        let Some(session) = self.sessions.get(id) else { return };
-        let Some(pool) = self.pools.get(usize::from(session.pool)) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let Some(pool) = self.pools.get(usize::from(session.pool)) else {
+            return;
+        };
         self.forward_to_shard(id, pool.topology.shard_of(key), piece);
     }
 
     fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let target =
-            Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let target = Target {
+            pool: session.pool,
+            shard,
+            protocol_index: session.protocol_index(),
+        };
+        if self.is_large(id, piece.bytes().len()) {
+            return self.forward_large(id, target, piece);
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
     }

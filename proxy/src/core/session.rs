@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use crate::buffer::OutBuffer;
 use crate::core::ids::TaskId;
 use crate::core::transaction::Transaction;
-use crate::pending::Pending;
+use crate::pending::{Pending, Place};
 use crate::resp::request::RequestScan;
 use crate::resp::write::Protocol;
 use crate::session::identity::Identity;
@@ -44,6 +44,8 @@ pub struct Session {
     pub tasks: Vec<TaskId>,
     /// Plugins that asked to be told when this session ends.
     pub watched: Vec<Watched>,
+    /// The place of a large request under way; the next request waits for it.
+    pub large_place: Option<Place>,
     /// An open MULTI.
     pub transaction: Option<Box<Transaction>>,
     /// `input` may hold a whole request that has not been looked at.
@@ -89,6 +91,7 @@ impl Session {
             scan: None,
             tasks: Vec::new(),
             watched: Vec::new(),
+            large_place: None,
             transaction: None,
             input_ready: false,
             held: false,
@@ -104,7 +107,10 @@ impl Session {
 
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
-        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
+        let queued = self
+            .transaction
+            .as_ref()
+            .map_or(0, |transaction| transaction.bytes());
         self.input.capacity() + queued + self.out.len() + self.pending.kept_bytes()
     }
 

@@ -25,7 +25,9 @@ impl Core {
     /// Sends the parts of a request; their joined reply takes the session's next place.
     pub(crate) fn send_parts(&mut self, id: SessionId, split: Split) {
         self.stats.requests_split += 1;
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let (pool, protocol_index) = (session.pool, session.protocol_index());
         let place = session.pending.push();
         let mut positions = Vec::with_capacity(split.parts.len());
@@ -34,17 +36,32 @@ impl Core {
             positions.push(part.positions);
             requests.push((part.shard, part.request));
         }
-        let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
-        let join = self.joins.insert(ActiveJoin { join, session: id, place });
+        let join = Join::new(
+            split.rule,
+            split.is_write,
+            split.keys,
+            positions.into_iter(),
+        );
+        let join = self.joins.insert(ActiveJoin {
+            join,
+            session: id,
+            place,
+        });
         for (part, (shard, request)) in (0..).zip(requests) {
-            let target = Target { pool, shard, protocol_index };
+            let target = Target {
+                pool,
+                shard,
+                protocol_index,
+            };
             self.forward(target, Piece::borrowed(&request), Owner::Part(join, part));
         }
     }
 
     /// Gives the reply of one part to its join, and the joined reply to the session when it is the last.
     pub(crate) fn settle_part(&mut self, id: JoinId, part: u32, reply: &[u8]) {
-        let Some(active) = self.joins.get_mut(id) else { return };
+        let Some(active) = self.joins.get_mut(id) else {
+            return;
+        };
         if !active.join.fill(part as usize, reply) {
             return;
         }

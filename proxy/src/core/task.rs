@@ -45,7 +45,12 @@ pub(crate) enum Awaiting {
     /// A timer.
     Timer,
     /// A NOTIFY of this key. `behind_ms`: how long it may wait once commands stand behind it, and since when it waits.
-    Key { key: Vec<u8>, behind_ms: Option<u32>, since_ms: u64, hurried: bool },
+    Key {
+        key: Vec<u8>,
+        behind_ms: Option<u32>,
+        since_ms: u64,
+        hurried: bool,
+    },
 }
 
 /// One plugin call in flight.
@@ -79,7 +84,10 @@ impl Task {
     pub(crate) fn only_waits(&self) -> bool {
         !self.open.is_empty()
             && self.results.is_empty()
-            && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
+            && self
+                .open
+                .iter()
+                .all(|(_, awaiting)| *awaiting != Awaiting::Shard)
     }
 
     /// Whether the call has what it wants to go on with.
@@ -149,14 +157,17 @@ impl Core {
     /// Gives a task's first frame to its plugin.
     fn enter(&mut self, id: TaskId) {
         let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
         let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
             return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
         };
         let limit_ms = cells.generation().limits.call_ms;
         let args = Args::new(&task.request, &task.spans);
         let started = cells.start(clock, &task.head, args.from(0));
-        self.timers.set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
+        self.timers
+            .set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
         match started {
             Ok((call, step)) => {
                 task.call = Some(call);
@@ -170,11 +181,15 @@ impl Core {
     pub(crate) fn run_ready_tasks(&mut self) {
         while let Some(id) = self.ready_tasks.pop() {
             let clock = self.plugin_clock();
-            let Some(task) = self.tasks.get_mut(id) else { continue };
+            let Some(task) = self.tasks.get_mut(id) else {
+                continue;
+            };
             task.ready = false;
             let results = std::mem::take(&mut task.results);
             let Some(call) = task.call else { continue };
-            let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else { continue };
+            let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
+                continue;
+            };
             let view: Vec<OpResult<'_>> = results
                 .iter()
                 .map(|held| OpResult {
@@ -210,12 +225,20 @@ impl Core {
 
     /// Takes the result of an operation.
     pub(crate) fn settle_task(&mut self, id: TaskId, number: u32, status: Status, bytes: &[u8]) {
-        let Some(task) = self.tasks.get_mut(id) else { return };
-        let Some(at) = task.open.iter().position(|(open, _)| *open == number) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let Some(at) = task.open.iter().position(|(open, _)| *open == number) else {
+            return;
+        };
         let (_, awaiting) = task.open.swap_remove(at);
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
-        task.results.push(HeldResult { number, status, bytes: held });
+        task.results.push(HeldResult {
+            number,
+            status,
+            bytes: held,
+        });
         let (pool, binding) = (task.pool, task.binding);
         if let Awaiting::Key { key, .. } = awaiting {
             self.waiters.forget(pool, binding, &key, id, number);
@@ -236,8 +259,12 @@ impl Core {
 
     /// Gives the client its reply; the task may go on.
     fn answer_task(&mut self, id: TaskId, reply: &[u8]) {
-        let Some(task) = self.tasks.get_mut(id) else { return };
-        let Some((session, place)) = task.client.take() else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let Some((session, place)) = task.client.take() else {
+            return;
+        };
         self.answer(session, place, Piece::borrowed(reply));
         self.release_hold(session, id);
     }
@@ -249,25 +276,34 @@ impl Core {
     }
 
     fn drop_task(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.remove(id) else { return };
+        let Some(task) = self.tasks.remove(id) else {
+            return;
+        };
         for (number, awaiting) in &task.open {
             if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, key, id, *number);
+                self.waiters
+                    .forget(task.pool, task.binding, key, id, *number);
             }
         }
     }
 
     /// The plugin leaves the command alone: the next binding gets it, or its shard as it came.
     fn pass_on(&mut self, id: TaskId) {
-        let Some(task) = self.tasks.remove(id) else { return };
-        let Some((session, place)) = task.client else { return };
+        let Some(task) = self.tasks.remove(id) else {
+            return;
+        };
+        let Some((session, place)) = task.client else {
+            return;
+        };
         if let Some(session) = self.sessions.get_mut(session) {
             session.tasks.retain(|other| *other != id);
         }
         let args = Args::new(&task.request, &task.spans);
         let next = task.spec.and_then(|spec| {
             let plugins = self.pools.get(usize::from(task.pool))?.plugins.as_ref()?;
-            plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
+            plugins
+                .bindings
+                .take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
             return self.start_task(NewTask {
@@ -282,17 +318,28 @@ impl Core {
                 key: &task.key,
             });
         }
-        let Some(pool) = self.pools.get(usize::from(task.pool)) else { return };
+        let Some(pool) = self.pools.get(usize::from(task.pool)) else {
+            return;
+        };
         let shard = pool.topology.shard_of(&task.key);
         let protocol_index = usize::from(task.protocol == Protocol::Resp3);
-        let target = Target { pool: task.pool, shard, protocol_index };
-        self.forward(target, Piece::borrowed(&task.request), Owner::Session(session, place));
+        let target = Target {
+            pool: task.pool,
+            shard,
+            protocol_index,
+        };
+        self.forward(
+            target,
+            Piece::borrowed(&task.request),
+            Owner::Session(session, place),
+        );
         self.wake_if_held(session);
     }
 
     fn task_failed(&mut self, id: TaskId, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+        self.notes
+            .push(format!("{}: {}", fault.client_text(), fault.detail));
         let (pool, binding) = match self.tasks.get(id) {
             Some(task) => (task.pool, task.binding),
             None => return,
@@ -304,15 +351,11 @@ impl Core {
 
     /// Calls that shared a cell with one that trapped: those that have only read start again, the others are told
     /// that their outcome is unknown.
-    pub(crate) fn calls_lost(
-        &mut self,
-        pool: u16,
-        binding: u16,
-        lost: &[LostCall],
-        plugin: &str,
-    ) {
+    pub(crate) fn calls_lost(&mut self, pool: u16, binding: u16, lost: &[LostCall], plugin: &str) {
         for call in lost {
-            let Some(id) = self.task_of_call(pool, binding, call.id) else { continue };
+            let Some(id) = self.task_of_call(pool, binding, call.id) else {
+                continue;
+            };
             if call.replayable {
                 self.restart_task(id);
             } else {
@@ -323,18 +366,23 @@ impl Core {
     }
 
     fn task_of_call(&self, pool: u16, binding: u16, call: CallId) -> Option<TaskId> {
-        let is_it = |task: &Task| {
-            task.pool == pool && task.binding == binding && task.call == Some(call)
-        };
-        self.tasks.iter().find(|(_, task)| is_it(task)).map(|(id, _)| id)
+        let is_it =
+            |task: &Task| task.pool == pool && task.binding == binding && task.call == Some(call);
+        self.tasks
+            .iter()
+            .find(|(_, task)| is_it(task))
+            .map(|(id, _)| id)
     }
 
     /// Starts a task again under a new id, so that replies to its old operations find nobody.
     fn restart_task(&mut self, id: TaskId) {
-        let Some(mut task) = self.tasks.remove(id) else { return };
+        let Some(mut task) = self.tasks.remove(id) else {
+            return;
+        };
         for (number, awaiting) in task.open.drain(..) {
             if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, &key, id, number);
+                self.waiters
+                    .forget(task.pool, task.binding, &key, id, number);
             }
         }
         task.results.clear();
@@ -354,9 +402,13 @@ impl Core {
     /// The task's whole time is over.
     pub(crate) fn task_deadline(&mut self, id: TaskId) {
         let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
         let (pool, binding, call) = (task.pool, task.binding, task.call);
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
+        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
+            return;
+        };
         let name = cells.generation().name.clone();
         let fault = call.and_then(|call| cells.cancel(clock, call).err());
         let text = client_text(FaultKind::Timeout, &name, 0);
@@ -370,7 +422,9 @@ impl Core {
     /// The session of these tasks has closed.
     pub(crate) fn orphan_tasks(&mut self, tasks: &[TaskId]) {
         for id in tasks {
-            let Some(task) = self.tasks.get_mut(*id) else { continue };
+            let Some(task) = self.tasks.get_mut(*id) else {
+                continue;
+            };
             task.client = None;
             if task.only_waits() {
                 self.cancel_task(*id);
@@ -381,13 +435,18 @@ impl Core {
     /// Drops a call that nobody waits for.
     pub(crate) fn cancel_task(&mut self, id: TaskId) {
         let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get(id) else { return };
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
         let (pool, binding, call) = (task.pool, task.binding, task.call);
         self.drop_task(id);
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else { return };
+        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
+            return;
+        };
         let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+            self.notes
+                .push(format!("{}: {}", fault.client_text(), fault.detail));
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
     }

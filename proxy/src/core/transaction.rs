@@ -49,7 +49,10 @@ impl Transaction {
 
     fn add(&mut self, spec: &'static CommandSpec, request: &[u8], shard: Option<ShardIndex>) {
         self.bytes += request.len();
-        self.commands.push(QueuedCommand { spec, request: request.to_vec() });
+        self.commands.push(QueuedCommand {
+            spec,
+            request: request.to_vec(),
+        });
         match (self.shard, shard) {
             (_, None) => {}
             (None, some) => self.shard = some,
@@ -66,7 +69,9 @@ impl Transaction {
 impl Core {
     /// A step of a transaction, in or out of MULTI.
     pub(crate) fn transaction_step(&mut self, id: SessionId, step: TransactionStep) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let open = session.transaction.is_some();
         match (step, open) {
             (TransactionStep::Multi, false) => {
@@ -143,8 +148,12 @@ impl Core {
     }
 
     fn execute(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        let Some(transaction) = session.transaction.take() else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Some(transaction) = session.transaction.take() else {
+            return;
+        };
         let target = Target {
             pool: session.pool,
             shard: transaction.shard.unwrap_or(0),
@@ -165,17 +174,27 @@ impl Core {
         if self.has_hooked(target.pool, &transaction.commands) {
             return self.execute_hooked(id, target, transaction.commands);
         }
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         let place = session.pending.push();
-        let requests: Vec<Vec<u8>> =
-            transaction.commands.into_iter().map(|queued| queued.request).collect();
+        let requests: Vec<Vec<u8>> = transaction
+            .commands
+            .into_iter()
+            .map(|queued| queued.request)
+            .collect();
         self.forward_group(target, &requests, Owner::Session(id, place));
     }
 
     fn has_hooked(&self, pool: u16, commands: &[QueuedCommand]) -> bool {
-        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
+        let plugins = self
+            .pools
+            .get(usize::from(pool))
+            .and_then(|pool| pool.plugins.as_ref());
         plugins.is_some_and(|plugins| {
-            commands.iter().any(|queued| plugins.bindings.hooked(queued.spec.index))
+            commands
+                .iter()
+                .any(|queued| plugins.bindings.hooked(queued.spec.index))
         })
     }
 

@@ -38,7 +38,10 @@ impl Waiters {
     }
 
     fn add(&mut self, pool: u16, binding: u16, key: Vec<u8>, task: TaskId, number: u32) {
-        self.by_key.entry((pool, binding, key)).or_default().push((task, number));
+        self.by_key
+            .entry((pool, binding, key))
+            .or_default()
+            .push((task, number));
     }
 
     /// Takes one waiter out, if it is there.
@@ -76,7 +79,9 @@ impl Core {
     /// Registers a WAIT-KEY.
     pub(crate) fn wait_key(&mut self, id: TaskId, number: u32, key: &[u8], limits: WaitLimits) {
         let now_ms = self.clock.now_ms;
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
         let hurried = false;
         task.open.push((
             number,
@@ -103,7 +108,9 @@ impl Core {
 
     /// A command has come behind the waiting calls of this session: they wait no longer than they may then.
     pub(crate) fn hurry_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else { return };
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         if session.tasks.is_empty() {
             return;
         }
@@ -114,9 +121,16 @@ impl Core {
 
     fn hurry_task(&mut self, id: TaskId) {
         let now_ms = self.clock.now_ms;
-        let Some(task) = self.tasks.get_mut(id) else { return };
+        let Some(task) = self.tasks.get_mut(id) else {
+            return;
+        };
         for (number, awaiting) in &mut task.open {
-            if let Awaiting::Key { behind_ms: Some(behind_ms), since_ms, hurried, .. } = awaiting
+            if let Awaiting::Key {
+                behind_ms: Some(behind_ms),
+                since_ms,
+                hurried,
+                ..
+            } = awaiting
                 && !*hurried
             {
                 *hurried = true;

@@ -66,7 +66,10 @@ fn unreachable_fault(error: &std::io::Error) -> String {
 }
 
 fn connect_timed_out(limit: Duration) -> String {
-    format!("is unreachable: no connection within {} ms", limit.as_millis())
+    format!(
+        "is unreachable: no connection within {} ms",
+        limit.as_millis()
+    )
 }
 
 /// The system's words without its number.
@@ -107,7 +110,9 @@ where
     }
     let mut fault = read(turn, id, stream, cx).err();
     if fault.is_none() {
-        fault = write(turn, id, stream, cx).err().map(|error| error_fault(&error));
+        fault = write(turn, id, stream, cx)
+            .err()
+            .map(|error| error_fault(&error));
     }
     if fault.is_none() {
         fault = turn.core.lane(id).and_then(|lane| lane.to_close.take());
@@ -138,7 +143,9 @@ where
             cx.waker().wake_by_ref();
             return Ok(());
         }
-        let Poll::Ready(count) = read_once(turn, id, stream, cx)? else { return Ok(()) };
+        let Poll::Ready(count) = read_once(turn, id, stream, cx)? else {
+            return Ok(());
+        };
         if count == 0 {
             return Err("closed the connection".into());
         }
@@ -156,7 +163,9 @@ where
     S: AsyncRead + Unpin,
 {
     let Turn { core, scratch, .. } = turn;
-    let Some(lane) = core.lane(id) else { return Ok(Poll::Ready(0)) };
+    let Some(lane) = core.lane(id) else {
+        return Ok(Poll::Ready(0));
+    };
     if lane.input_mut().is_empty() {
         let mut buffer = ReadBuf::new(scratch);
         match Pin::new(stream).poll_read(cx, &mut buffer) {
@@ -179,11 +188,18 @@ where
     }
 }
 
-fn write<S>(turn: &mut Turn, id: LaneId, stream: &mut S, cx: &mut Context<'_>) -> std::io::Result<()>
+fn write<S>(
+    turn: &mut Turn,
+    id: LaneId,
+    stream: &mut S,
+    cx: &mut Context<'_>,
+) -> std::io::Result<()>
 where
     S: AsyncWrite + Unpin,
 {
-    let Some((lane, spare)) = turn.core.lane_and_spare(id) else { return Ok(()) };
+    let Some((lane, spare)) = turn.core.lane_and_spare(id) else {
+        return Ok(());
+    };
     while !lane.to_write().is_empty() {
         match Pin::new(&mut *stream).poll_write(cx, lane.to_write()) {
             Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),

@@ -45,13 +45,22 @@ impl Board {
 
     /// Clients of all workers.
     pub fn clients(&self) -> u64 {
-        self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed) as u64).sum()
+        self.seats
+            .iter()
+            .map(|seat| seat.clients.load(Ordering::Relaxed) as u64)
+            .sum()
     }
 
     /// The worker with the fewest clients.
     pub fn least_loaded(&self) -> usize {
-        let loads = self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed));
-        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(worker, _)| worker)
+        let loads = self
+            .seats
+            .iter()
+            .map(|seat| seat.clients.load(Ordering::Relaxed));
+        loads
+            .enumerate()
+            .min_by_key(|(_, load)| *load)
+            .map_or(0, |(worker, _)| worker)
     }
 
     /// A client was given to a worker.
@@ -107,7 +116,12 @@ impl Board {
     /// What the other workers have counted.
     pub fn others(&self, worker: usize) -> Stats {
         let mut sum = Stats::default();
-        for (_, seat) in self.seats.iter().enumerate().filter(|(other, _)| *other != worker) {
+        for (_, seat) in self
+            .seats
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != worker)
+        {
             sum.add(&seat.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
         sum

@@ -60,13 +60,20 @@ impl Client {
         let mut ended = self.read(turn, stream, cx).is_err();
         ended |= self.write(turn, stream, cx).is_err();
         turn.core.account_session(self.id);
-        ended |= turn.core.session(self.id).is_none_or(|session| match session.closing {
-            Closing::No => false,
-            Closing::AfterReplies => session.is_done(),
-            Closing::Now => true,
-        });
+        ended |= turn
+            .core
+            .session(self.id)
+            .is_none_or(|session| match session.closing {
+                Closing::No => false,
+                Closing::AfterReplies => session.is_done(),
+                Closing::Now => true,
+            });
         turn.finish();
-        if ended { Poll::Ready(()) } else { Poll::Pending }
+        if ended {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 
     fn read<S>(&self, turn: &mut Turn, stream: &mut S, cx: &mut Context<'_>) -> std::io::Result<()>
@@ -79,7 +86,9 @@ impl Client {
                 cx.waker().wake_by_ref();
                 break;
             }
-            let Poll::Ready(count) = self.read_once(turn, stream, cx) else { break };
+            let Poll::Ready(count) = self.read_once(turn, stream, cx) else {
+                break;
+            };
             let count = count?;
             if count == 0 {
                 turn.core.client_eof(self.id);
@@ -101,7 +110,9 @@ impl Client {
         S: AsyncRead + Unpin,
     {
         let Turn { core, scratch, .. } = turn;
-        let Some(session) = core.session(self.id) else { return Poll::Ready(Ok(0)) };
+        let Some(session) = core.session(self.id) else {
+            return Poll::Ready(Ok(0));
+        };
         if session.input.is_empty() {
             let mut buffer = ReadBuf::new(scratch);
             std::task::ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
@@ -129,7 +140,9 @@ impl Client {
     where
         S: AsyncWrite + Unpin,
     {
-        let Some((session, spare)) = turn.core.session_and_spare(self.id) else { return Ok(()) };
+        let Some((session, spare)) = turn.core.session_and_spare(self.id) else {
+            return Ok(());
+        };
         if session.out.is_empty() {
             return Ok(());
         }

@@ -44,7 +44,10 @@ pub struct Plugins {
 
 impl std::fmt::Debug for Plugins {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Plugins").field("loaded", &self.generations).finish()
+        formatter
+            .debug_struct("Plugins")
+            .field("loaded", &self.generations)
+            .finish()
     }
 }
 
@@ -55,19 +58,34 @@ impl Plugins {
             return Ok(None);
         }
         let bindings: usize = config.pools.iter().map(|pool| pool.bindings.len()).sum();
-        let cells = config.plugins.iter().map(|plugin| plugin.limits.cells).max().unwrap_or(0);
-        let instances = (bindings.max(1) * usize::from(workers) * cells).min(limits::PLUGIN_INSTANCES_MAX);
+        let cells = config
+            .plugins
+            .iter()
+            .map(|plugin| plugin.limits.cells)
+            .max()
+            .unwrap_or(0);
+        let instances =
+            (bindings.max(1) * usize::from(workers) * cells).min(limits::PLUGIN_INSTANCES_MAX);
         let setup = EngineSetup {
-            instances_max: u32::try_from(instances + limits::PLUGIN_INSTANCES_SPARE).unwrap_or(u32::MAX),
+            instances_max: u32::try_from(instances + limits::PLUGIN_INSTANCES_SPARE)
+                .unwrap_or(u32::MAX),
             facts: command_facts,
         };
         let engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
-        let mut plugins = Self { engine, watched: Vec::new(), generations: Vec::new() };
+        let mut plugins = Self {
+            engine,
+            watched: Vec::new(),
+            generations: Vec::new(),
+        };
         let mut faults = Vec::new();
         for (number, plugin) in config.plugins.iter().enumerate() {
             plugins.load_first(config, number, plugin, &mut faults);
         }
-        if faults.is_empty() { Ok(Some(plugins)) } else { Err(faults) }
+        if faults.is_empty() {
+            Ok(Some(plugins))
+        } else {
+            Err(faults)
+        }
     }
 
     fn load_first(
@@ -94,7 +112,10 @@ impl Plugins {
             Ok(generation) => {
                 watched.sha256 = generation.sha256;
                 for refused in &generation.refused {
-                    tracing::warn!(plugin = plugin.name, "asks for more than it is granted: {refused}");
+                    tracing::warn!(
+                        plugin = plugin.name,
+                        "asks for more than it is granted: {refused}"
+                    );
                 }
                 self.generations.push(Some(generation));
                 self.watched.push(Some(watched));
@@ -109,7 +130,9 @@ impl Plugins {
         let mut found = Vec::new();
         for (index, pool_config) in config.pools.iter().enumerate() {
             for binding in &pool_config.bindings {
-                let Some(number) = counts.get_mut(binding.plugin) else { continue };
+                let Some(number) = counts.get_mut(binding.plugin) else {
+                    continue;
+                };
                 let generation = self.generations.get(binding.plugin).cloned().flatten();
                 if let Some(generation) = generation
                     && index == pool
@@ -128,7 +151,11 @@ impl Plugins {
     }
 
     /// Looks at the files again and again until `stop` says so.
-    pub async fn watch(mut self, workers: Vec<mpsc::Sender<Message>>, mut stop: watch::Receiver<bool>) {
+    pub async fn watch(
+        mut self,
+        workers: Vec<mpsc::Sender<Message>>,
+        mut stop: watch::Receiver<bool>,
+    ) {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(limits::PLUGIN_WATCH_INTERVAL) => {}
@@ -136,8 +163,12 @@ impl Plugins {
             }
             match self.engine.supervise() {
                 Ok(false) => {}
-                Ok(true) => tracing::error!("the ticker that ends endless loops had stopped; started it again"),
-                Err(error) => tracing::error!(%error, "the ticker that ends endless loops cannot be started"),
+                Ok(true) => tracing::error!(
+                    "the ticker that ends endless loops had stopped; started it again"
+                ),
+                Err(error) => {
+                    tracing::error!(%error, "the ticker that ends endless loops cannot be started")
+                }
             }
             for plugin in 0..self.watched.len() {
                 if let Some(message) = self.look(plugin) {
@@ -164,11 +195,20 @@ impl Plugins {
             Ok(generation) if generation.sha256 == watched.sha256 => None,
             Ok(generation) => {
                 watched.sha256 = generation.sha256;
-                tracing::info!(plugin = name, generation = generation.number, sha256 = generation.sha256_hex(), "plugin swapped");
+                tracing::info!(
+                    plugin = name,
+                    generation = generation.number,
+                    sha256 = generation.sha256_hex(),
+                    "plugin swapped"
+                );
                 Some(PluginNews::Swapped { plugin, generation })
             }
             Err(fault) => {
-                tracing::error!(plugin = name, fault, "the new plugin file is not taken; the old one stays");
+                tracing::error!(
+                    plugin = name,
+                    fault,
+                    "the new plugin file is not taken; the old one stays"
+                );
                 Some(PluginNews::Refused { plugin, fault })
             }
         }
@@ -218,10 +258,17 @@ fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
 fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, String> {
     let config = &watched.config;
     let path = config.file.display();
-    let wasm = std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let wasm =
+        std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
     let limits = plugin_limits(config);
     let generation = engine
-        .load(&config.name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
+        .load(
+            &config.name,
+            &wasm,
+            &limits,
+            &grants(&config.grant),
+            &watched.bindings,
+        )
         .map_err(|error| format!("{path}: {error}"))?;
     match config.sha256 {
         Some(pinned) if pinned != generation.sha256 => Err(format!(
@@ -265,5 +312,7 @@ fn grants(grant: &Grant) -> Grants {
 fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Option<CommandFacts> {
     let spec = resolve(args).ok()?;
     keys::keys(spec, args, places).ok()?;
-    Some(CommandFacts { readonly: spec.is_readonly() })
+    Some(CommandFacts {
+        readonly: spec.is_readonly(),
+    })
 }

@@ -87,10 +87,16 @@ pub struct WorkerSetup {
 
 /// Runs a worker on the present thread until it is told to end.
 pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let board = Arc::clone(&setup.board);
     let preconnect = setup.pools.iter().any(|pool| pool.config.preconnect);
-    let pools = setup.pools.into_iter().map(|pool| Pool::new(pool, setup.seed)).collect();
+    let pools = setup
+        .pools
+        .into_iter()
+        .map(|pool| Pool::new(pool, setup.seed))
+        .collect();
     let mut core = Core::new(pools, setup.number, setup.seed, setup.bytes_max);
     core.set_facts(setup.facts);
     let number = usize::try_from(setup.number).unwrap_or(0);
@@ -115,7 +121,11 @@ async fn serve(
 ) {
     while let Some(message) = inbox.recv().await {
         match message {
-            Message::Client { pool, socket, address } => {
+            Message::Client {
+                pool,
+                socket,
+                address,
+            } => {
                 start_client(&turn, (&board, number), pool, socket, address);
             }
             Message::Plugin(news) => with_turn(&turn, |turn| match news {
@@ -152,8 +162,9 @@ fn start_client(
     let board = Arc::clone(board);
     tokio::task::spawn_local(async move {
         let local_address = socket.local_address();
-        let opened =
-            with_turn(&turn, |turn| turn.core.open_session(pool, address, local_address));
+        let opened = with_turn(&turn, |turn| {
+            turn.core.open_session(pool, address, local_address)
+        });
         let served = match socket {
             Accepted::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(stream) => Ok(client::serve(Rc::clone(&turn), stream, opened).await),
@@ -202,10 +213,16 @@ pub(crate) fn start_lanes(turn: &Rc<RefCell<Turn>>) {
         return;
     }
     for id in shared.take_to_connect() {
-        let Some(lane) = shared.core.lane(id) else { continue };
+        let Some(lane) = shared.core.lane(id) else {
+            continue;
+        };
         let (pool, shard) = (lane.pool, lane.shard);
-        let Some(config) = shared.core.pool(pool).map(|pool| &pool.config) else { continue };
-        let Some(shard) = config.shards.get(usize::from(shard)) else { continue };
+        let Some(config) = shared.core.pool(pool).map(|pool| &pool.config) else {
+            continue;
+        };
+        let Some(shard) = config.shards.get(usize::from(shard)) else {
+            continue;
+        };
         let peer = backend::Peer {
             address: shard.address.clone(),
             connect_timeout: config.connect_timeout,
@@ -225,7 +242,9 @@ async fn timers(turn: Rc<RefCell<Turn>>) {
                 shared.begin();
                 shared.core.on_time();
                 shared.finish();
-                shared.arm_timer(cx.waker()).map(|at_ms| shared.instant_of(at_ms))
+                shared
+                    .arm_timer(cx.waker())
+                    .map(|at_ms| shared.instant_of(at_ms))
             };
             start_lanes(&turn);
             let deadline = next.map_or_else(|| tokio::time::Instant::now() + far, Into::into);

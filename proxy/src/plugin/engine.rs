@@ -24,6 +24,7 @@ use super::limits::{
     MEMORY_SLOT_BYTES, MODULE_BYTES_MAX, PluginLimits, STACK_BYTES, TABLE_ELEMENTS,
 };
 use super::manifest::Manifest;
+use super::precompiled::CompiledCache;
 use super::shared::Shared;
 
 /// The contract this engine speaks.
@@ -45,6 +46,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<HostState>,
     facts: FindFacts,
+    compiled: Option<CompiledCache>,
     next_number: AtomicU64,
     ticker: Ticker,
 }
@@ -61,9 +63,15 @@ impl Engine {
             engine,
             linker,
             facts: setup.facts,
+            compiled: None,
             next_number: AtomicU64::new(1),
             ticker,
         })
+    }
+
+    /// Keeps compiled code from now on, so that a restart does not compile again.
+    pub fn keep_compiled(&mut self, cache: CompiledCache) {
+        self.compiled = Some(cache);
     }
 
     /// Starts the ticker again if its thread has ended; answers whether it had to. Without a ticker nothing ends an
@@ -86,25 +94,11 @@ impl Engine {
         bindings: &[BindingSetup],
     ) -> Result<Arc<Generation>, LoadError> {
         let plugin = || name.to_owned();
-        if wasm.len() > MODULE_BYTES_MAX {
-            return Err(LoadError::TooLarge {
-                plugin: plugin(),
-                found: wasm.len(),
-                allowed: MODULE_BYTES_MAX,
-            });
-        }
-        if wasm.get(4..8) == Some(b"\x0d\0\x01\0") {
-            return Err(LoadError::Component { plugin: plugin() });
-        }
-        // Text modules are for tests of the engine; a plugin is a binary.
-        if !wasm.starts_with(b"\0asm") {
-            return Err(LoadError::Compile {
-                plugin: plugin(),
-                detail: "the file does not begin with \\0asm".to_owned(),
-            });
-        }
-        let module =
-            Module::from_binary(&self.engine, wasm).map_err(|error| LoadError::Compile {
+        check_bytes(name, wasm)?;
+        let sha256: [u8; 32] = Sha256::digest(wasm).into();
+        let module = self
+            .module(wasm, &sha256)
+            .map_err(|error| LoadError::Compile {
                 plugin: plugin(),
                 detail: error.root_cause().to_string(),
             })?;
@@ -134,7 +128,7 @@ impl Engine {
         let generation = Generation {
             name: plugin(),
             number: self.next_number.fetch_add(1, Ordering::Relaxed),
-            sha256: Sha256::digest(wasm).into(),
+            sha256,
             manifest,
             limits: *limits,
             refused: refused.into_iter().next().unwrap_or_default(),
@@ -150,6 +144,36 @@ impl Engine {
         try_out(&generation)?;
         Ok(Arc::new(generation))
     }
+
+    fn module(&self, wasm: &[u8], sha256: &[u8; 32]) -> wasmtime::Result<Module> {
+        match &self.compiled {
+            Some(cache) => Ok(cache.module(&self.engine, wasm, sha256)?.0),
+            None => Module::from_binary(&self.engine, wasm),
+        }
+    }
+}
+
+/// What can be said of a file without compiling it.
+fn check_bytes(plugin: &str, wasm: &[u8]) -> Result<(), LoadError> {
+    let plugin = plugin.to_owned();
+    if wasm.len() > MODULE_BYTES_MAX {
+        return Err(LoadError::TooLarge {
+            plugin,
+            found: wasm.len(),
+            allowed: MODULE_BYTES_MAX,
+        });
+    }
+    // Only WebAssembly: compiled code of wasmtime begins otherwise and is never taken from a user.
+    if !wasm.starts_with(b"\0asm") {
+        return Err(LoadError::Compile {
+            plugin,
+            detail: "the file does not begin with \\0asm".to_owned(),
+        });
+    }
+    if wasm.get(4..8) == Some(b"\x0d\0\x01\0") {
+        return Err(LoadError::Component { plugin });
+    }
+    Ok(())
 }
 
 /// Why there is no engine.

@@ -426,3 +426,223 @@ impl Reader<'_> {
         Ok(ArgList { start, count })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BadFrame, Kind, OpResult, OutFrame, OutRules, StartHead, Status};
+    use super::{read_out, write_resume, write_start};
+    use crate::plugin::batch::{Arg, Op, Target};
+    use crate::plugin::host::next_random;
+
+    fn rules() -> OutRules {
+        OutRules {
+            resp: 2,
+            silent: false,
+            ops_max: 8,
+            bytes_max: 1_000,
+            reply_max: 100,
+            tasks: 3..5,
+            next_op: 7,
+        }
+    }
+
+    fn word(out: &mut Vec<u8>, bytes: &[u8]) {
+        out.extend_from_slice(&u32::try_from(bytes.len()).unwrap().to_le_bytes());
+        out.extend_from_slice(bytes);
+    }
+
+    /// Every operation once, with a beside argument, a guard and all targets.
+    fn every_op() -> Vec<u8> {
+        let mut out = vec![0, 1, 8, 0];
+        out.extend_from_slice(&[1, 2, 1]);
+        word(&mut out, b"owner");
+        out.extend_from_slice(&2_u32.to_le_bytes());
+        word(&mut out, b"GET");
+        out.extend_from_slice(&(0x8000_0000_u32 | 10).to_le_bytes());
+        word(&mut out, b"ab");
+        out.extend_from_slice(b"name");
+        out.extend_from_slice(&[2, 2, 9, 0, 1]);
+        out.extend_from_slice(&1_u32.to_le_bytes());
+        word(&mut out, b"GET");
+        word(&mut out, b"$-1\r\n");
+        out.extend_from_slice(&[2, 0]);
+        for name in [b"SET", b"DEL"] {
+            out.extend_from_slice(&1_u32.to_le_bytes());
+            word(&mut out, name);
+        }
+        out.extend_from_slice(&[3, 5, 0, 0, 0]);
+        out.extend_from_slice(&[4, 50, 0, 0, 0, 255, 255, 255, 255]);
+        word(&mut out, b"k");
+        out.push(5);
+        word(&mut out, b"k");
+        word(&mut out, b"v");
+        out.extend_from_slice(&[6, 3, 0]);
+        word(&mut out, b"k");
+        out.extend_from_slice(&[7, 4, 0]);
+        word(&mut out, b"k");
+        out.extend_from_slice(&[8, 4, 0]);
+        out.extend_from_slice(&1_u32.to_le_bytes());
+        word(&mut out, b"arg");
+        out
+    }
+
+    #[test]
+    fn every_operation_is_read_and_can_be_walked() {
+        let Ok(OutFrame::Pending(batch)) = read_out(&every_op(), &rules()) else {
+            panic!("not pending");
+        };
+        assert!(batch.first && !batch.last);
+        let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
+        assert_eq!(numbers, (7..15).collect::<Vec<u32>>());
+        let Op::Command {
+            reply_wanted: true,
+            hooked: true,
+            target: Target::Key(key),
+            args,
+        } = batch.ops[0].op
+        else {
+            panic!("{:?}", batch.ops[0]);
+        };
+        assert_eq!(batch.slice(key), b"owner");
+        let args: Vec<Arg<'_>> = batch.args(args).collect();
+        let beside = Arg::Beside {
+            owner: b"ab",
+            name: b"name",
+        };
+        assert_eq!(args, [Arg::Plain(b"GET"), beside]);
+        let Op::Transaction {
+            target: Target::Shard(9),
+            guard: Some(guard),
+            commands,
+        } = batch.ops[1].op
+        else {
+            panic!("{:?}", batch.ops[1]);
+        };
+        assert_eq!(batch.slice(guard.expected), b"$-1\r\n");
+        let names: Vec<Vec<Arg<'_>>> = batch
+            .commands(commands)
+            .map(|list| batch.args(list).collect())
+            .collect();
+        assert_eq!(names, [[Arg::Plain(b"SET")], [Arg::Plain(b"DEL")]]);
+        let Op::WaitKey {
+            timeout_ms: 50,
+            behind_ms: None,
+            key,
+        } = batch.ops[3].op
+        else {
+            panic!("{:?}", batch.ops[3]);
+        };
+        assert_eq!(batch.slice(key), b"k");
+        let results: Vec<bool> = batch.ops.iter().map(|op| op.op.gives_result()).collect();
+        assert_eq!(
+            results,
+            [true, true, true, true, false, false, false, false]
+        );
+    }
+
+    #[test]
+    fn frame_cut_or_extended_anywhere_is_bad() {
+        let whole = every_op();
+        for end in 0..whole.len() {
+            assert!(read_out(&whole[..end], &rules()).is_err(), "cut at {end}");
+        }
+        assert_eq!(
+            read_out(&[whole, vec![0]].concat(), &rules()),
+            Err(BadFrame::Long)
+        );
+        assert_eq!(read_out(&[2, 0], &rules()), Err(BadFrame::Long));
+    }
+
+    #[test]
+    fn frame_with_random_bytes_changed_never_panics_and_never_reads_outside() {
+        let whole = every_op();
+        let mut seed = 11;
+        for _ in 0..50_000 {
+            let mut frame = whole.clone();
+            for _ in 0..=next_random(&mut seed) % 3 {
+                let place = usize::try_from(next_random(&mut seed)).unwrap() % frame.len();
+                frame[place] = next_random(&mut seed).to_le_bytes()[0];
+            }
+            let Ok(OutFrame::Pending(batch)) = read_out(&frame, &rules()) else {
+                continue;
+            };
+            for numbered in &batch.ops {
+                match numbered.op {
+                    Op::Command { args, .. } | Op::Spawn { args, .. } => {
+                        assert_eq!(batch.args(args).count(), args.count as usize);
+                    }
+                    Op::Transaction { commands, .. } => {
+                        let lists: Vec<_> = batch.commands(commands).collect();
+                        assert_eq!(lists.len(), usize::from(commands.count));
+                        assert!(lists.iter().all(|list| batch.args(*list).count() > 0));
+                    }
+                    Op::Sleep { .. }
+                    | Op::WaitKey { .. }
+                    | Op::Notify { .. }
+                    | Op::WatchSession { .. }
+                    | Op::UnwatchSession { .. } => {}
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn frame_over_a_limit_or_out_of_rule_is_bad() {
+        let few = OutRules {
+            ops_max: 7,
+            ..rules()
+        };
+        assert_eq!(read_out(&every_op(), &few), Err(BadFrame::Operations));
+        let short = OutRules {
+            bytes_max: 20,
+            ..rules()
+        };
+        assert_eq!(read_out(&every_op(), &short), Err(BadFrame::Bytes));
+        let other_tasks = OutRules {
+            tasks: 4..5,
+            ..rules()
+        };
+        assert_eq!(read_out(&every_op(), &other_tasks), Err(BadFrame::Handler));
+        let long = [&[1][..], b"+", &[b'x'; 98], b"\r\n"].concat();
+        assert_eq!(read_out(&long, &rules()), Err(BadFrame::LongReply));
+        let silent = OutRules {
+            silent: true,
+            ..rules()
+        };
+        assert_eq!(read_out(b"\x01+OK\r\n", &silent), Err(BadFrame::Reply));
+        assert_eq!(read_out(b"\x01", &silent), Ok(OutFrame::Done(vec![])));
+        assert_eq!(read_out(b"\x01", &rules()), Err(BadFrame::Reply));
+        assert_eq!(read_out(&[0, 2, 0, 0], &rules()), Err(BadFrame::OutOfPlace));
+    }
+
+    #[test]
+    fn frames_for_the_guest_are_laid_out_as_the_contract_says() {
+        let head = StartHead {
+            kind: Kind::InMulti,
+            resp: 3,
+            db: 2,
+            handler: 4,
+            binding: 5,
+            session: 6,
+        };
+        let mut out = Vec::new();
+        write_start(&mut out, &head, [&b"GET"[..], b"k"].into_iter());
+        let mut wanted = vec![
+            1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
+        ];
+        word(&mut wanted, b"GET");
+        word(&mut wanted, b"k");
+        assert_eq!(out, wanted);
+        let result = |bytes| OpResult {
+            number: 9,
+            status: Status::Event,
+            bytes,
+        };
+        write_resume(&mut out, &[result(b"ab"), result(&[0; 64])], 70);
+        let mut wanted = vec![2, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0];
+        wanted.extend_from_slice(b"ab");
+        wanted.extend_from_slice(&[9, 0, 0, 0, 1]);
+        word(&mut wanted, super::RESULT_TOO_LARGE);
+        assert_eq!(out, wanted);
+    }
+}

@@ -258,3 +258,159 @@ fn span_of(whole: &[u8], part: &[u8]) -> Span {
         len: u32::try_from(part.len()).unwrap_or(0),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Denied, Granted, Grants, Scratch, check};
+    use crate::plugin::frame::{OutFrame, OutRules, read_out};
+    use crate::plugin::manifest::Capabilities;
+    use crate::plugin::test_support::facts;
+
+    fn asked() -> Capabilities {
+        Capabilities {
+            commands: ["GET", "SET", "DEL", "ODD"].map(String::from).to_vec(),
+            wait: true,
+            background: true,
+            shared_bytes: 100,
+        }
+    }
+
+    fn keys() -> Vec<Vec<u8>> {
+        vec![b"cache:*".to_vec()]
+    }
+
+    /// A CMD with plain words, or with the second word beside its owner.
+    fn command(target: Option<&str>, words: &[&str], beside: bool) -> Vec<u8> {
+        let len = |n: usize| u32::try_from(n).unwrap().to_le_bytes();
+        let mut out = vec![0, 0, 1, 0, 1, 0];
+        match target {
+            None => out.push(0),
+            Some(key) => {
+                out.push(1);
+                out.extend_from_slice(&len(key.len()));
+                out.extend_from_slice(key.as_bytes());
+            }
+        }
+        out.extend_from_slice(&len(words.len()));
+        for (place, word) in words.iter().enumerate() {
+            if beside && place == 1 {
+                let body = [&len(word.len())[..], word.as_bytes(), b"lease"].concat();
+                let marked = u32::try_from(body.len()).unwrap() | 1 << 31;
+                out.extend_from_slice(&marked.to_le_bytes());
+                out.extend_from_slice(&body);
+            } else {
+                out.extend_from_slice(&len(word.len()));
+                out.extend_from_slice(word.as_bytes());
+            }
+        }
+        out
+    }
+
+    fn verdict(granted: &Granted, frame: &[u8]) -> (Option<Denied>, bool) {
+        let rules = OutRules {
+            resp: 2,
+            silent: false,
+            ops_max: 8,
+            bytes_max: 1_000,
+            reply_max: 100,
+            tasks: 0..9,
+            next_op: 0,
+        };
+        let Ok(OutFrame::Pending(batch)) = read_out(frame, &rules) else {
+            panic!("no batch: {frame:?}");
+        };
+        let mut scratch = Scratch::default();
+        let found = check(
+            granted,
+            facts,
+            &mut scratch,
+            &batch,
+            &batch.ops[0].op,
+            false,
+        );
+        (found.denied, found.readonly)
+    }
+
+    #[test]
+    fn command_is_granted_by_name_and_keys() {
+        let (granted, refused) = Granted::agree(&asked(), &Grants::default(), &keys());
+        assert!(refused.is_empty());
+        let cases: &[(Option<&str>, &[&str], bool, Option<Denied>, bool)] = &[
+            (None, &["GET", "cache:1"], false, None, true),
+            (None, &["get", "cache:1"], false, None, true),
+            (None, &["SET", "cache:1", "v"], false, None, false),
+            (None, &["DEL", "cache:1"], true, None, false),
+            (None, &["GET", "user:1"], false, Some(Denied::Key), true),
+            (None, &["DEL", "user:1"], true, Some(Denied::Key), true),
+            (
+                Some("user:1"),
+                &["GET", "cache:1"],
+                false,
+                Some(Denied::Key),
+                true,
+            ),
+            (Some("cache:2"), &["GET", "cache:1"], false, None, true),
+            (None, &["FLUSHALL"], false, Some(Denied::Command), true),
+            (
+                None,
+                &["INCR", "cache:1"],
+                false,
+                Some(Denied::Command),
+                true,
+            ),
+            (
+                None,
+                &["ODD", "cache:1"],
+                false,
+                Some(Denied::UnknownKeys),
+                true,
+            ),
+            (
+                None,
+                &["AVERYLONGCOMMANDNAMETHATISNONEATALL"],
+                false,
+                Some(Denied::Command),
+                true,
+            ),
+        ];
+        for (target, words, beside, denied, readonly) in cases {
+            let found = verdict(&granted, &command(*target, words, *beside));
+            assert_eq!(found, (*denied, *readonly), "{words:?} to {target:?}");
+        }
+    }
+
+    #[test]
+    fn operator_grants_less_and_that_is_said() {
+        let grants = Grants {
+            commands: Some(vec!["get".into(), "FLUSHALL".into()]),
+            keys: Some(vec![b"*".to_vec()]),
+            wait: Some(false),
+            background: Some(false),
+            shared_bytes: Some(10),
+        };
+        let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
+        let wanted = [
+            "command SET",
+            "command DEL",
+            "command ODD",
+            "wait",
+            "background",
+        ];
+        assert_eq!(refused, wanted);
+        assert_eq!(granted.shared_bytes, 10);
+        let sleep = [0, 0, 1, 0, 3, 1, 0, 0, 0];
+        assert_eq!(verdict(&granted, &sleep).0, Some(Denied::Wait));
+        let watch = [0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+        assert_eq!(verdict(&granted, &watch).0, Some(Denied::NoSession));
+        let spawn = [0, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0];
+        assert_eq!(verdict(&granted, &spawn).0, Some(Denied::Background));
+        let flushall = command(None, &["FLUSHALL"], false);
+        assert_eq!(
+            verdict(&granted, &flushall).0,
+            Some(Denied::Command),
+            "nobody asked for it"
+        );
+        let get = command(None, &["GET", "anything"], false);
+        assert_eq!(verdict(&granted, &get).0, None);
+    }
+}

@@ -3,6 +3,7 @@
 //! What must hold: each fault answers its own stable text, costs at most its own cell, and leaves the engine able to run
 //! the next call; a file that is no plugin says what to do; a swap loses nothing.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Arg, Op, Target};
@@ -110,9 +111,15 @@ fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
         ("resp3", FaultKind::BadReply),
         ("no-ops", FaultKind::BadReply),
     ];
+    // Much CPU time, so that on a busy machine no other fault ends as this one.
+    let limits = PluginLimits {
+        step_cpu_us: 100_000,
+        ..PluginLimits::default()
+    };
+    let generation = load("misbehaving/misbehaving.wasm", &limits, "").unwrap();
     for (fault, wanted) in cases {
         for later in [false, true] {
-            let mut cells = misbehaving();
+            let mut cells = Cells::new(Arc::clone(&generation), 0, 7);
             let found = if later {
                 let (id, _) = misbehave(&mut cells, &[fault, "later"]).unwrap();
                 wake(&mut cells, id).map(|step| (id, step))
@@ -437,4 +444,70 @@ fn call_inside_multi_may_not_wait() {
     }
     let (_, step) = start_at(&mut cells, CLOCK, &in_multi, &["GET", "no such fault"]).unwrap();
     assert!(matches!(step, Step::Done(reply) if reply.starts_with(b"-ERR")));
+}
+
+#[test]
+fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_granted() {
+    let mut cells = cells("cache.wasm", &PluginLimits::default());
+    assert!(cells.generation().refused.is_empty());
+    let get = head(Kind::Hook, 0);
+    let reply = |number, bytes| OpResult {
+        number,
+        status: Status::Reply,
+        bytes,
+    };
+    let (id, step) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
+    let Step::Pending(batch) = step else {
+        panic!("not pending: {step:?}");
+    };
+    assert!(!batch.first, "both replies are needed");
+    assert_eq!(batch.ops.len(), 2);
+    let fresh = [reply(0, b"$1\r\nv\r\n"), reply(1, b":30000\r\n")];
+    let step = cells.resume(CLOCK, id, &fresh).unwrap();
+    assert_eq!(step, Step::Done(b"$1\r\nv\r\n".to_vec()));
+    let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
+    let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
+    let Step::Pending(batch) = cells.resume(CLOCK, id, &missing).unwrap() else {
+        panic!("not pending");
+    };
+    assert!(batch.first, "a notice may come before the reply");
+    assert!(
+        batch
+            .ops
+            .iter()
+            .all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
+    );
+    let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
+    assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
+    let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
+    let step = cells.resume(CLOCK, id, &won).unwrap();
+    assert_eq!(step, Step::Done(b"$-1\r\n".to_vec()));
+    assert_eq!(cells.stats().live, 0);
+    let leaders = cells.metrics()[2];
+    assert_eq!((leaders.sum, leaders.count), (1, 1));
+}
+
+#[test]
+fn shared_memory_outlives_a_trap_and_a_swap() {
+    let limits = PluginLimits::default();
+    let mut cells = cells("cache.wasm", &limits);
+    let stats = head(Kind::OwnCommand, 16);
+    let get = head(Kind::Hook, 0);
+    let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
+    let reply = |number, bytes| OpResult {
+        number,
+        status: Status::Reply,
+        bytes,
+    };
+    let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
+    cells.resume(CLOCK, id, &missing).unwrap();
+    let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
+    cells.resume(CLOCK, id, &won).unwrap();
+    cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
+    let (_, step) = start_at(&mut cells, CLOCK, &stats, &["CACHE.STATS"]).unwrap();
+    let Step::Done(rows) = step else {
+        panic!("not done: {step:?}");
+    };
+    let text = String::from_utf8_lossy(&rows).into_owned();
+    assert!(text.contains("leaders\r\n:1\r\n"), "{text}");
 }

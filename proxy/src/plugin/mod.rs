@@ -28,6 +28,7 @@ pub mod health;
 pub mod host;
 pub mod limits;
 pub mod manifest;
+pub mod precompiled;
 mod reply_check;
 pub mod room;
 pub mod shared;

@@ -67,6 +67,7 @@ impl<'a> Args<'a> {
     /// All arguments from `index` on.
     pub fn from(&self, index: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
         let this = *self;
-        (index.min(this.spans.len())..this.spans.len()).map(move |i| this.get(i).unwrap_or_default())
+        (index.min(this.spans.len())..this.spans.len())
+            .map(move |i| this.get(i).unwrap_or_default())
     }
 }

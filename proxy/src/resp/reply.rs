@@ -100,7 +100,12 @@ fn step(buffer: &[u8], position: usize) -> Step {
     }
     let end = position + 1 + at + 2;
     if !sized {
-        return Step::Value { end, more: 0 };
+        let line = rest.get(..at).unwrap_or_default();
+        return if is_scalar(*mark, line) {
+            Step::Value { end, more: 0 }
+        } else {
+            Step::Broken
+        };
     }
     let Some(number) = rest.get(..at).and_then(parse_number) else {
         return Step::Broken;
@@ -108,6 +113,16 @@ fn step(buffer: &[u8], position: usize) -> Step {
     match mark {
         b'$' | b'=' | b'!' => bulk(buffer, end, number),
         _ => aggregate(*mark, end, number),
+    }
+}
+
+/// Whether a line may stand behind its mark. Texts, doubles and big numbers are not looked at.
+fn is_scalar(mark: u8, line: &[u8]) -> bool {
+    match mark {
+        b':' => parse_number(line).is_some(),
+        b'#' => matches!(line, b"t" | b"f"),
+        b'_' => line.is_empty(),
+        _ => true,
     }
 }
 
@@ -195,7 +210,7 @@ mod tests {
 
     #[test]
     fn reply_that_is_no_resp_is_broken() {
-        let broken: [&[u8]; 8] = [
+        let broken: [&[u8]; 11] = [
             b"HTTP/1.1\r\n",
             b"$x\r\n",
             b"$-2\r\n",
@@ -204,6 +219,9 @@ mod tests {
             b"+a\rb",
             b"$?\r\n",
             b"%-1\r\n",
+            b":x\r\n",
+            b"#y\r\n",
+            b"_x\r\n",
         ];
         for reply in broken {
             assert_eq!(

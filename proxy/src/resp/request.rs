@@ -166,7 +166,7 @@ impl RequestScan {
         if buffer.first() != Some(&b'*') {
             return Ok(false);
         }
-        let Some(line) = line_at(buffer, 1, ProtocolError::MultibulkLine)? else {
+        let Some(line) = line_at(buffer, 0, ProtocolError::MultibulkLine)? else {
             return Ok(false);
         };
         let count = match line.number {
@@ -193,7 +193,7 @@ impl RequestScan {
         let Some(&mark) = buffer.get(self.position) else {
             return Ok(false);
         };
-        let Some(line) = line_at(buffer, self.position + 1, ProtocolError::BulkLine)? else {
+        let Some(line) = line_at(buffer, self.position, ProtocolError::BulkLine)? else {
             return Ok(false);
         };
         if mark != b'$' {
@@ -235,7 +235,7 @@ struct Line {
     well_ended: bool,
 }
 
-/// The line that starts at `from`; `None` when its end has not come.
+/// The header line that starts at `from` with its mark; `None` when its end has not come.
 fn line_at(
     buffer: &[u8],
     from: usize,
@@ -257,7 +257,7 @@ fn line_at(
     let Some(last) = rest.get(at + 1) else {
         return Ok(None);
     };
-    let number = rest.get(..at).and_then(parse_number);
+    let number = rest.get(1..at).and_then(parse_number);
     Ok(Some(Line {
         number,
         end: from + at + 2,
@@ -342,6 +342,7 @@ mod tests {
         check(b"*01\r\n", "invalid multibulk length");
         check(b"*1\rx", "invalid multibulk length");
         check(b"*1\r\n+OK\r\n", "expected '$', got '+'");
+        check(b"*1\r\n\r\n", "expected '$', got '\r'");
         check(b"*1\r\n$-1\r\n", "invalid bulk length");
         check(b"*1\r\n$536870913\r\n", "invalid bulk length");
         check(b"*1\r\n$1\r\nabc", "invalid bulk length");

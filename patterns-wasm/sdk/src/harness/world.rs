@@ -250,6 +250,11 @@ impl World {
         self.set_now_ms(end_ms);
     }
 
+    /// Moves the clock by `ms` while all that is under way stays where it is, as with a slow shard.
+    pub fn stall(&mut self, ms: u64) {
+        self.set_now_ms(self.now_ms + ms);
+    }
+
     /// Calls under way.
     pub fn live(&self) -> usize {
         self.tasks.len()

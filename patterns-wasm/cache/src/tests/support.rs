@@ -2,19 +2,20 @@
 //!
 //! The scripts here must say what the Lua texts in `lease` say; the end-to-end tests run the Lua itself on a real server.
 
-use sluicegate_pattern_cache::{PLUGIN, lease};
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::harness::world::World;
 use sluicegate_plugin::reply::Reply;
 
-pub(crate) const CONFIG: &str =
+use crate::{PLUGIN, lease};
+
+pub(super) const CONFIG: &str =
     r#"{"grace":"20s","lease":"2s","wait":"1s","wait_behind":"20ms","poll":"50ms"}"#;
 
-pub(crate) fn world(workers: usize, seed: u64) -> World {
+pub(super) fn world(workers: usize, seed: u64) -> World {
     world_with(CONFIG, workers, seed)
 }
 
-pub(crate) fn world_with(config: &str, workers: usize, seed: u64) -> World {
+pub(super) fn world_with(config: &str, workers: usize, seed: u64) -> World {
     let mut world = World::new(&PLUGIN, config, workers, seed);
     world.redis.add_script(lease::RELEASE, release);
     world.redis.add_script(lease::READ, read);
@@ -52,13 +53,13 @@ fn read(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
 }
 
 /// Whether somebody holds the lease of `key`.
-pub(crate) fn is_leased(world: &mut World, key: &str) -> bool {
+pub(super) fn is_leased(world: &mut World, key: &str) -> bool {
     let lease = format!("{{{key}}}:sg:lease");
     world.redis.run(&["EXISTS", &lease]) == Reply::Int(1)
 }
 
 /// The text of a reply that is a string; `None` for null.
-pub(crate) fn text(reply: &Reply) -> Option<String> {
+pub(super) fn text(reply: &Reply) -> Option<String> {
     match reply {
         Reply::Null => None,
         other => Some(String::from_utf8(other.bytes().expect("a string").to_vec()).unwrap()),

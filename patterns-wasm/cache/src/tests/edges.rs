@@ -52,6 +52,18 @@ fn reader_that_closes_while_its_lease_is_being_taken_leaves_none_behind() {
 }
 
 #[test]
+fn leader_on_a_shared_connection_hands_on_although_others_read_there_too() {
+    let mut world = world(1, 1);
+    world.ask(0, 1, &["SETEX", "k", "1", "v"]);
+    world.advance(1_000);
+    assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL, "the leader");
+    assert_eq!(world.ask(0, 1, &["GET", "k"]), value("v"), "its neighbour");
+    world.close(0, 1);
+    world.run();
+    assert!(!is_leased(&mut world, "k"));
+}
+
+#[test]
 fn session_that_filled_or_only_waited_takes_nothing_with_it() {
     let mut world = world(1, 1);
     assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
@@ -123,7 +135,7 @@ fn cold_miss_on_one_shared_connection_neither_deadlocks_nor_stalls() {
     world.advance(25);
     assert_eq!(world.reply(alone), Some(&Reply::Null));
     // A fill behind a waiting read answers it.
-    let mut world = self::world(1, 1);
+    let mut world = super::support::world(1, 1);
     world.send(0, 1, &["GET", "k"]);
     world.run();
     let waiter = world.send(0, 1, &["GET", "k"]);
@@ -148,6 +160,23 @@ fn waiter_alone_on_its_connection_gives_way_when_commands_come_behind_it() {
         "{}",
         waited_ms(&world, waiter)
     );
+}
+
+#[test]
+fn waiter_goes_on_waiting_when_the_shard_is_slow() {
+    for steps in 0..8 {
+        let mut world = world(1, steps);
+        assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
+        let waiter = world.send(0, 2, &["GET", "k"]);
+        for _ in 0..steps {
+            world.happen();
+        }
+        world.stall(10);
+        world.advance(60);
+        assert_eq!(world.reply(waiter), None, "stalled after {steps} steps");
+        world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+        assert_eq!(world.reply(waiter), Some(&Reply::bulk("v")));
+    }
 }
 
 #[test]

@@ -1,0 +1,171 @@
+//! Compiled code of plugins, kept on disk so that a restart does not compile again.
+//!
+//! A file is named by the module's SHA-256 and the engine's compatibility hash, lies in a directory that only the
+//! gateway's user can enter (0700, its own), and is written beside its name and renamed. Anything unexpected means: compile.
+//! The one `unsafe` of the crate is here: wasmtime trusts compiled code as it trusts a program. So no file from anywhere
+//! else is ever read, and a user's `.cwasm` is never accepted.
+#![allow(
+    unsafe_code,
+    reason = "loading compiled code trusts it; this reviewed file reads only what the gateway itself has written"
+)]
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use wasmtime::{Engine, Module};
+
+use super::generation::hex;
+
+/// The directory of compiled code.
+#[derive(Debug, Clone)]
+pub struct CompiledCache {
+    directory: PathBuf,
+}
+
+impl CompiledCache {
+    /// Uses `directory`, made if need be. `None` when it is not ours alone: then nothing is cached.
+    pub fn open(directory: &Path) -> Option<Self> {
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory);
+        made.ok()?;
+        is_private(directory).then(|| Self {
+            directory: directory.to_path_buf(),
+        })
+    }
+
+    /// The module of `wasm`, from the cache or compiled and then kept. The flag tells whether it was there.
+    pub(super) fn module(
+        &self,
+        engine: &Engine,
+        wasm: &[u8],
+        sha256: &[u8; 32],
+    ) -> wasmtime::Result<(Module, bool)> {
+        let path = self.directory.join(file_name(engine, sha256));
+        if let Some(module) = self.load(engine, &path) {
+            return Ok((module, true));
+        }
+        let module = Module::from_binary(engine, wasm)?;
+        // A full disk or a lost race is no reason not to run: the next start compiles again.
+        let _ = self.store(&path, &module.serialize()?);
+        Ok((module, false))
+    }
+
+    fn load(&self, engine: &Engine, path: &Path) -> Option<Module> {
+        let file = std::fs::symlink_metadata(path).ok()?;
+        if !file.is_file() || !is_private(&self.directory) || !is_ours(&file) {
+            return None;
+        }
+        // SAFETY: the file is a regular one of our own user in a directory that only we can change, so it holds what
+        // `store` wrote: the output of `Module::serialize`. wasmtime checks its version and settings itself.
+        unsafe { Module::deserialize_file(engine, path) }.ok()
+    }
+
+    fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
+        let beside = path.with_extension(format!("{}.new", std::process::id()));
+        let written = std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&beside)
+            .and_then(|mut file| file.write_all(code))
+            .and_then(|()| std::fs::rename(&beside, path));
+        if written.is_err() {
+            // Best effort: what is left over has a name that nothing reads.
+            let _ = std::fs::remove_file(&beside);
+        }
+        written
+    }
+}
+
+/// Named by everything that makes compiled code valid.
+fn file_name(engine: &Engine, sha256: &[u8; 32]) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{}-{:016x}.cwasm", hex(sha256), hasher.finish())
+}
+
+/// A directory, no link, that is ours and that nobody else can enter.
+fn is_private(directory: &Path) -> bool {
+    std::fs::symlink_metadata(directory).is_ok_and(|found| {
+        found.is_dir() && is_ours(&found) && found.permissions().mode().trailing_zeros() >= 6
+    })
+}
+
+fn is_ours(found: &std::fs::Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
+
+    use super::CompiledCache;
+    use crate::plugin::test_support::guest;
+
+    /// A directory of this test, gone with it.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("sluicegate-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn compiled_code_is_kept_and_damage_means_compile_again() {
+        let scratch = Scratch::new("kept");
+        let cache = CompiledCache::open(&scratch.0).unwrap();
+        let engine = wasmtime::Engine::default();
+        let wasm = guest("pass.wasm");
+        let key = [7; 32];
+        let from_cache = || cache.module(&engine, &wasm, &key).unwrap().1;
+        assert!(!from_cache());
+        assert!(from_cache());
+        let file = std::fs::read_dir(&scratch.0)
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        std::fs::write(&file, b"no code").unwrap();
+        assert!(!from_cache(), "damage is compiled over");
+        assert!(from_cache());
+        let other =
+            wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        assert!(
+            !cache.module(&other, &wasm, &key).unwrap().1,
+            "another engine, another name"
+        );
+        assert_eq!(
+            std::fs::read_dir(&scratch.0).unwrap().count(),
+            2,
+            "nothing left over"
+        );
+    }
+
+    #[test]
+    fn directory_that_others_can_enter_is_not_used() {
+        let scratch = Scratch::new("open");
+        let cache = CompiledCache::open(&scratch.0).unwrap();
+        let engine = wasmtime::Engine::default();
+        let wasm = guest("pass.wasm");
+        cache.module(&engine, &wasm, &[1; 32]).unwrap();
+        std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(!cache.module(&engine, &wasm, &[1; 32]).unwrap().1);
+        assert!(CompiledCache::open(&scratch.0).is_none());
+        assert!(CompiledCache::open(&scratch.0.join("../missing/\0")).is_none());
+    }
+}

@@ -1,0 +1,501 @@
+//! Whole sessions without sockets: the worker's core against scripted shards, from a seed.
+//!
+//! ```text
+//!   clients (random requests, cut anywhere) ──► Core ──► scripted shards (delays, refused connects, closes mid-reply,
+//!        ▲ each reply is checked                 │         silence until the time-out, replies cut anywhere)
+//!        └───────────────────────────────────────┘
+//! ```
+//! A GET's reply is its key's own name, so a reply that is out of order, doubled or another client's is seen at once.
+//! Errors are allowed where the gateway may say them, at their request's place only. At the end every shard comes to
+//! rest and every request must have exactly one reply. A failure prints its seed: `SEED=n` replays it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use sluicegate::config::{Address, Listen, PoolConfig, ShardConfig};
+use sluicegate::core::ids::{LaneId, SessionId};
+use sluicegate::core::{Clock, Core, PoolSetup};
+use sluicegate::resp::args::Args;
+use sluicegate::resp::request::{RequestLimits, RequestScan, Scanned};
+use sluicegate::resp::value::value_len;
+use sluicegate::resp::write;
+use sluicegate::topology::Topology;
+use sluicegate_tests::rng::Rng;
+
+const CLIENTS: usize = 6;
+const STEPS: usize = 400;
+const SEEDS: u64 = 300;
+
+/// What a client expects at one place.
+#[derive(Debug, PartialEq)]
+enum Expected {
+    /// This reply, or an error of the gateway.
+    Reply(Vec<u8>),
+    /// This reply exactly.
+    Exactly(Vec<u8>),
+}
+
+#[derive(Default)]
+struct Client {
+    id: SessionId,
+    outgoing: Vec<u8>,
+    expected: VecDeque<Expected>,
+    received: Vec<u8>,
+    sent: usize,
+    replies: usize,
+}
+
+/// A connection to a scripted shard.
+#[derive(Default)]
+struct Link {
+    connected: bool,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    frozen: bool,
+    in_multi: Option<Vec<Vec<u8>>>,
+}
+
+struct World {
+    rng: Rng,
+    core: Core,
+    now_ms: u64,
+    clients: Vec<Client>,
+    links: BTreeMap<LaneId, Link>,
+    connecting: Vec<LaneId>,
+    faults: bool,
+}
+
+#[test]
+fn sessions_over_faulty_shards_get_every_reply_once_in_order_and_only_their_own() {
+    let first = Rng::from_env(1).seed();
+    let count = if std::env::var("SEED").is_ok() {
+        1
+    } else {
+        SEEDS
+    };
+    let mut replies = 0;
+    for seed in first..first + count {
+        replies += World::new(seed).run();
+    }
+    assert!(
+        replies > 100 * usize::try_from(count).unwrap_or(0),
+        "the clients hardly got replies: {replies}"
+    );
+}
+
+impl World {
+    fn new(seed: u64) -> World {
+        let shards = (0..3)
+            .map(|n| {
+                ShardConfig::named(
+                    &format!("s{n}"),
+                    Address::Tcp {
+                        host: "fake".into(),
+                        port: n + 1,
+                    },
+                )
+            })
+            .collect();
+        let listen = Listen::Tcp {
+            host: "127.0.0.1".into(),
+            port: 0,
+        };
+        let pool = PoolConfig::with_defaults("main", listen, shards);
+        let topology = Topology::from_pool(&pool);
+        let setup = PoolSetup {
+            config: Arc::new(pool),
+            topology,
+            bindings: Vec::new(),
+        };
+        let pools = vec![sluicegate::core::Pool::new(setup, seed)];
+        let mut world = World {
+            rng: Rng::seeded(seed),
+            core: Core::new(pools, 0, seed, 1 << 30),
+            now_ms: 0,
+            clients: Vec::new(),
+            links: BTreeMap::new(),
+            connecting: Vec::new(),
+            faults: true,
+        };
+        for _ in 0..CLIENTS {
+            let id = world
+                .core
+                .open_session(0, "client:0".into(), "gateway:0".into());
+            world.clients.push(Client {
+                id,
+                ..Client::default()
+            });
+        }
+        world
+    }
+
+    fn run(mut self) -> usize {
+        for _ in 0..STEPS {
+            self.step();
+        }
+        self.faults = false;
+        for link in self.links.values_mut() {
+            link.frozen = false;
+        }
+        // Longer than any time-out and any wait before a reconnect, with everything moving.
+        for _ in 0..400 {
+            self.advance(100);
+            for client in 0..CLIENTS {
+                self.client_sends(client, usize::MAX);
+            }
+            self.move_links();
+            for client in 0..CLIENTS {
+                self.client_reads(client, usize::MAX);
+            }
+        }
+        for (number, client) in self.clients.iter().enumerate() {
+            assert_eq!(
+                client.outgoing.len(),
+                0,
+                "client {number} could not send all"
+            );
+            assert_eq!(
+                client.expected.len(),
+                0,
+                "client {number} misses replies: {:?}",
+                client.expected
+            );
+            assert_eq!(client.received.len(), 0, "client {number} got half a reply");
+            assert_eq!(client.sent, client.replies);
+        }
+        self.clients.iter().map(|client| client.replies).sum()
+    }
+
+    fn step(&mut self) {
+        match self.rng.below(12) {
+            0..=2 => self.client_asks(),
+            3..=4 => {
+                let (client, len) = (self.rng.below(CLIENTS), self.rng.below(200) + 1);
+                self.client_sends(client, len);
+            }
+            5..=6 => self.move_links(),
+            7..=8 => {
+                let (client, len) = (self.rng.below(CLIENTS), self.rng.below(300) + 1);
+                self.client_reads(client, len);
+            }
+            9 => {
+                let ms = if self.rng.one_in(20) {
+                    6000
+                } else {
+                    self.rng.below(40) as u64
+                };
+                self.advance(ms);
+            }
+            10 => self.break_something(),
+            _ => self.restart_client(),
+        }
+        self.collect_connects();
+    }
+
+    fn advance(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.core.set_clock(Clock {
+            now_ms: self.now_ms,
+            unix_ms: self.now_ms,
+        });
+        self.core.on_time();
+        self.collect_connects();
+    }
+
+    fn collect_connects(&mut self) {
+        self.connecting.append(&mut self.core.wake.connect);
+        self.core.wake.sessions.clear();
+        self.core.wake.lanes.clear();
+    }
+
+    /// A client writes some requests into its own buffer.
+    fn client_asks(&mut self) {
+        let number = self.rng.below(CLIENTS);
+        for _ in 0..=self.rng.below(20) {
+            let client = &mut self.clients[number];
+            let key = |n: usize| format!("c{number}:r{}:{n}", client.sent).into_bytes();
+            let (request, expected): (Vec<Vec<u8>>, Expected) = match self.rng.below(10) {
+                0 => {
+                    let keys: Vec<Vec<u8>> = (0..2 + self.rng.below(6)).map(key).collect();
+                    let mut reply = Vec::new();
+                    write::array_header(&mut reply, keys.len());
+                    keys.iter().for_each(|key| write::bulk(&mut reply, key));
+                    let request = std::iter::once(b"MGET".to_vec()).chain(keys).collect();
+                    (request, Expected::Reply(reply))
+                }
+                1 => {
+                    let keys: Vec<Vec<u8>> = (0..1 + self.rng.below(6)).map(key).collect();
+                    let reply = format!(":{}\r\n", keys.len()).into_bytes();
+                    let request = std::iter::once(b"DEL".to_vec()).chain(keys).collect();
+                    (request, Expected::Reply(reply))
+                }
+                2 => (
+                    vec![b"PING".to_vec()],
+                    Expected::Exactly(b"+PONG\r\n".to_vec()),
+                ),
+                3 => {
+                    let key = key(0);
+                    self.transaction(number, &key);
+                    continue;
+                }
+                _ => {
+                    let key = key(0);
+                    let mut reply = Vec::new();
+                    write::bulk(&mut reply, &key);
+                    (vec![b"GET".to_vec(), key], Expected::Reply(reply))
+                }
+            };
+            self.ask(number, &request, expected);
+        }
+    }
+
+    fn transaction(&mut self, number: usize, key: &[u8]) {
+        let ok = b"+OK\r\n".to_vec();
+        self.ask(number, &[b"MULTI".to_vec()], Expected::Exactly(ok));
+        let mut reply = Vec::new();
+        write::array_header(&mut reply, 2);
+        for _ in 0..2 {
+            let queued = Expected::Exactly(b"+QUEUED\r\n".to_vec());
+            self.ask(number, &[b"GET".to_vec(), key.to_vec()], queued);
+            write::bulk(&mut reply, key);
+        }
+        self.ask(number, &[b"EXEC".to_vec()], Expected::Reply(reply));
+    }
+
+    fn ask(&mut self, number: usize, request: &[Vec<u8>], expected: Expected) {
+        let client = &mut self.clients[number];
+        write::request(&mut client.outgoing, request.iter().map(Vec::as_slice));
+        client.expected.push_back(expected);
+        client.sent += 1;
+    }
+
+    /// The socket takes up to `len` bytes from a client to the core.
+    fn client_sends(&mut self, number: usize, len: usize) {
+        let client = &mut self.clients[number];
+        self.core.client_input_grown(client.id, false);
+        if !self.core.may_read(client.id) || client.outgoing.is_empty() {
+            return;
+        }
+        let len = len.min(client.outgoing.len());
+        let bytes: Vec<u8> = client.outgoing.drain(..len).collect();
+        let Some(session) = self.core.session(client.id) else {
+            return;
+        };
+        if session.input.is_empty() {
+            self.core.client_input(client.id, &bytes);
+        } else {
+            session.input.extend_from_slice(&bytes);
+            self.core.client_input_grown(client.id, true);
+        }
+    }
+
+    /// A client takes up to `len` bytes and checks every whole reply.
+    fn client_reads(&mut self, number: usize, len: usize) {
+        let client = &mut self.clients[number];
+        let Some((session, spare)) = self.core.session_and_spare(client.id) else {
+            return;
+        };
+        let mut left = len;
+        while left > 0 && !session.out.is_empty() {
+            let take = session.out.front().len().min(left);
+            client
+                .received
+                .extend_from_slice(&session.out.front()[..take]);
+            session.out.advance(take, spare);
+            left -= take;
+        }
+        while let Some(len) = value_len(&client.received) {
+            let reply: Vec<u8> = client.received.drain(..len).collect();
+            let expected = client.expected.pop_front().unwrap_or_else(|| {
+                panic!(
+                    "client {number} got a reply too many: {:?}",
+                    String::from_utf8_lossy(&reply)
+                )
+            });
+            client.replies += 1;
+            let fits = match &expected {
+                Expected::Exactly(wanted) => *wanted == reply,
+                Expected::Reply(wanted) => *wanted == reply || reply.starts_with(b"-ERR shard 's"),
+            };
+            assert!(
+                fits,
+                "client {number}: {:?} for {expected:?}",
+                String::from_utf8_lossy(&reply)
+            );
+        }
+    }
+
+    /// A client goes away with requests under way, and a new one takes its place.
+    fn restart_client(&mut self) {
+        if !self.rng.one_in(8) {
+            return;
+        }
+        let number = self.rng.below(CLIENTS);
+        self.core.close_session(self.clients[number].id);
+        let id = self
+            .core
+            .open_session(0, "client:0".into(), "gateway:0".into());
+        let old = &self.clients[number];
+        // Its keys must differ from those of the client before.
+        let sent = old.sent + 1_000_000;
+        self.clients[number] = Client {
+            id,
+            sent,
+            replies: sent,
+            ..Client::default()
+        };
+    }
+
+    fn break_something(&mut self) {
+        let Some(id) = self.any_link() else { return };
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        match self.rng.below(6) {
+            0 => link.frozen = true,
+            1 => link.frozen = false,
+            2 => {
+                // Closed in the middle of whatever was on its way.
+                let cut = self.rng.below(link.output.len() + 1);
+                let bytes: Vec<u8> = link.output.drain(..cut).collect();
+                self.deliver(id, &bytes);
+                self.close_link(id, "closed the connection");
+            }
+            _ => {}
+        }
+    }
+
+    fn any_link(&mut self) -> Option<LaneId> {
+        let ids: Vec<LaneId> = self.links.keys().copied().collect();
+        if ids.is_empty() {
+            None
+        } else {
+            Some(ids[self.rng.below(ids.len())])
+        }
+    }
+
+    fn close_link(&mut self, id: LaneId, fault: &str) {
+        self.links.remove(&id);
+        self.core.lane_closed(id, fault);
+        self.collect_connects();
+    }
+
+    /// Opens what is to be opened, and moves bytes to and from the shards.
+    fn move_links(&mut self) {
+        self.collect_connects();
+        for id in std::mem::take(&mut self.connecting) {
+            if self.faults && self.rng.one_in(5) {
+                self.core
+                    .lane_closed(id, "is unreachable: connection refused");
+            } else {
+                self.links.insert(
+                    id,
+                    Link {
+                        connected: true,
+                        ..Link::default()
+                    },
+                );
+                self.core.lane_connected(id);
+            }
+        }
+        for id in self.links.keys().copied().collect::<Vec<_>>() {
+            self.move_link(id);
+        }
+        self.collect_connects();
+    }
+
+    fn move_link(&mut self, id: LaneId) {
+        if let Some(fault) = self.core.lane(id).and_then(|lane| lane.to_close.take()) {
+            return self.close_link(id, &fault);
+        }
+        let Some(link) = self.links.get_mut(&id) else {
+            return;
+        };
+        let Some((lane, spare)) = self.core.lane_and_spare(id) else {
+            return;
+        };
+        while !lane.to_write().is_empty() {
+            let all = lane.to_write().len();
+            let len = if self.faults {
+                self.rng.below(all + 1)
+            } else {
+                all
+            };
+            if len == 0 {
+                break;
+            }
+            link.input.extend_from_slice(&lane.to_write()[..len]);
+            lane.wrote(len, spare);
+        }
+        if link.frozen {
+            return;
+        }
+        answer_requests(link);
+        let len = if self.faults {
+            self.rng.below(link.output.len() + 1)
+        } else {
+            link.output.len()
+        };
+        let bytes: Vec<u8> = link.output.drain(..len).collect();
+        self.deliver(id, &bytes);
+    }
+
+    fn deliver(&mut self, id: LaneId, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let Some(lane) = self.core.lane(id) else {
+            return;
+        };
+        let result = if lane.input_mut().is_empty() {
+            self.core.lane_input(id, bytes)
+        } else {
+            lane.input_mut().extend_from_slice(bytes);
+            self.core.lane_input_grown(id)
+        };
+        if let Err(fault) = result {
+            panic!("an honest shard was taken for a broken one: {fault}");
+        }
+    }
+}
+
+/// The shard: a GET answers its key, a DEL counts, MULTI..EXEC queues.
+fn answer_requests(link: &mut Link) {
+    assert!(link.connected);
+    let mut scan = RequestScan::default();
+    while let Scanned::Complete { len } = scan.scan(&link.input, &RequestLimits::OPEN) {
+        let request: Vec<u8> = link.input.drain(..len).collect();
+        let args = Args::new(&request, scan.spans());
+        answer_request(&args, &mut link.in_multi, &mut link.output);
+        scan.reset();
+    }
+}
+
+fn answer_request(args: &Args<'_>, in_multi: &mut Option<Vec<Vec<u8>>>, out: &mut Vec<u8>) {
+    match (args.name(), in_multi.as_mut()) {
+        (b"MULTI", None) => {
+            *in_multi = Some(Vec::new());
+            write::simple(out, "OK");
+        }
+        (b"DISCARD", Some(_)) => {
+            *in_multi = None;
+            write::simple(out, "OK");
+        }
+        (b"EXEC", Some(queued)) => {
+            write::array_header(out, queued.len());
+            queued.iter().for_each(|key| write::bulk(out, key));
+            *in_multi = None;
+        }
+        (b"GET", Some(queued)) => {
+            queued.push(args.get(1).unwrap_or_default().to_vec());
+            write::simple(out, "QUEUED");
+        }
+        (b"GET", None) => write::bulk(out, args.get(1).unwrap_or_default()),
+        (b"MGET", None) => {
+            write::array_header(out, args.len() - 1);
+            args.from(1).for_each(|key| write::bulk(out, key));
+        }
+        (b"DEL", None) => write::integer(out, i64::try_from(args.len()).unwrap_or(0) - 1),
+        (name, _) => panic!("the shard was sent {:?}", String::from_utf8_lossy(name)),
+    }
+}
