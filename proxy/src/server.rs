@@ -190,9 +190,10 @@ fn facts(listeners: &[Listener], workers: u16, config_file: &str) -> GatewayFact
     }
 }
 
-fn bind_all(
-    pools: &[PoolConfig],
-) -> Result<(Vec<Listener>, Vec<(String, SocketAddr)>), StartError> {
+/// The name of a pool and where it listens.
+type Named = (String, SocketAddr);
+
+fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Named>), StartError> {
     let mut listeners = Vec::new();
     let mut addresses = Vec::new();
     for (pool, config) in (0..).zip(pools) {

@@ -110,11 +110,21 @@ impl Core {
                 };
                 self.wait_key(id, number, batch.slice(key), limits);
             }
+            Op::Notify { .. } | Op::UnwatchSession { .. } | Op::Spawn { .. } => {
+                self.lasting_op(id, batch, op);
+            }
+            Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
+        }
+    }
+
+    /// An operation that gives no result.
+    fn lasting_op(&mut self, id: TaskId, batch: &Batch, op: Op) {
+        let Some(task) = self.tasks.get(id) else {
+            return;
+        };
+        let (pool, binding, session) = (task.pool, task.binding, task.session);
+        match op {
             Op::Notify { key, bytes } => {
-                let Some(task) = self.tasks.get(id) else {
-                    return;
-                };
-                let (pool, binding) = (task.pool, task.binding);
                 let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
                 self.notify(Notice {
                     pool,
@@ -123,26 +133,16 @@ impl Core {
                     bytes,
                 });
             }
-            Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
             Op::UnwatchSession { handler, key } => {
-                let Some(task) = self.tasks.get(id) else {
-                    return;
+                let key = batch.slice(key).to_vec();
+                let watched = Watched {
+                    binding,
+                    handler,
+                    key,
                 };
-                let (binding, key) = (task.binding, batch.slice(key).to_vec());
-                self.unwatch_session(
-                    task.session,
-                    &Watched {
-                        binding,
-                        handler,
-                        key,
-                    },
-                );
+                self.unwatch_session(session, &watched);
             }
             Op::Spawn { handler, args } => {
-                let Some(task) = self.tasks.get(id) else {
-                    return;
-                };
-                let (pool, binding, session) = (task.pool, task.binding, task.session);
                 let request = self.encode(pool, batch, args);
                 let about = About {
                     kind: Kind::Spawned,
@@ -151,6 +151,11 @@ impl Core {
                 };
                 self.start_plain_task(pool, Taken { binding, handler }, about, &request);
             }
+            Op::Command { .. }
+            | Op::Transaction { .. }
+            | Op::Sleep { .. }
+            | Op::WaitKey { .. }
+            | Op::WatchSession { .. } => {}
         }
     }
 

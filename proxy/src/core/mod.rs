@@ -283,11 +283,11 @@ impl Core {
         self.pools.get(usize::from(index))
     }
 
-    /// Ends all sessions once their replies are written; used when the gateway stops.
+    /// Ends all sessions once what they have sent is read and answered; used when the gateway stops.
     pub fn drain(&mut self) {
         let ids: Vec<SessionId> = self.sessions.keys().collect();
         for id in ids {
-            self.end_session(id, Closing::AfterReplies);
+            self.end_session(id, Closing::AfterRead);
         }
     }
 

@@ -181,7 +181,7 @@ impl Core {
     /// The bounds for the next request; `None` when the session reads no more.
     fn request_limits(&self, id: SessionId) -> Option<RequestLimits> {
         let session = self.sessions.get(id)?;
-        if session.closing != Closing::No {
+        if session.closing > Closing::AfterRead {
             return None;
         }
         Some(if session.identity.authenticated {
@@ -271,7 +271,7 @@ impl Core {
             .pools
             .get(usize::from(session.pool))
             .map_or(0, |pool| pool.config.client_output_bytes);
-        if session.closing != Closing::No
+        if session.closing > Closing::AfterRead
             || session.input_ready
             || session.pending.len() >= limits::SESSION_PENDING_MAX
             || session.out.len() + session.pending.kept_bytes() > bound

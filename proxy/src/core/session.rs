@@ -19,6 +19,8 @@ use crate::session::identity::Identity;
 pub enum Closing {
     /// It stays.
     No,
+    /// What the client has sent by now is still read, then nothing more.
+    AfterRead,
     /// Nothing more is read; it ends when all replies are written.
     AfterReplies,
     /// It ends at once.

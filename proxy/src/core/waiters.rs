@@ -25,15 +25,18 @@ pub struct Notice {
     pub bytes: Vec<u8>,
 }
 
-/// The tasks of one worker that wait for keys.
+/// Pool, binding and key.
+type Name = (u16, u16, Vec<u8>);
+
+/// The tasks of one worker that wait for keys, each with the number of its operation.
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
-    by_key: HashMap<(u16, u16, Vec<u8>), Vec<(TaskId, u32)>>,
+    by_key: HashMap<Name, Vec<(TaskId, u32)>>,
 }
 
 impl Waiters {
     /// Number of keys that are waited for.
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn keys(&self) -> usize {
         self.by_key.len()
     }
 
@@ -158,6 +161,6 @@ impl Core {
 
     /// Number of keys that calls of this worker wait for.
     pub fn keys_waited_for(&self) -> usize {
-        self.waiters.len()
+        self.waiters.keys()
     }
 }

@@ -25,7 +25,11 @@ pub async fn serve<S>(turn: Rc<RefCell<Turn>>, mut stream: S, id: SessionId)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut client = Client { id, held_turns: 0 };
+    let mut client = Client {
+        id,
+        held_turns: 0,
+        looked_again: false,
+    };
     poll_fn(|cx| {
         let ended = client.turn(&mut turn.borrow_mut(), &mut stream, cx);
         start_lanes(&turn);
@@ -44,6 +48,8 @@ where
 struct Client {
     id: SessionId,
     held_turns: u32,
+    /// The gateway stops, and this task has given the event loop the time to tell of input that was there by then.
+    looked_again: bool,
 }
 
 impl Client {
@@ -58,13 +64,14 @@ impl Client {
         }
         turn.core.client_input_grown(self.id, false);
         let mut ended = self.read(turn, stream, cx).is_err();
+        self.end_reading(turn, cx);
         ended |= self.write(turn, stream, cx).is_err();
         turn.core.account_session(self.id);
         ended |= turn
             .core
             .session(self.id)
             .is_none_or(|session| match session.closing {
-                Closing::No => false,
+                Closing::No | Closing::AfterRead => false,
                 Closing::AfterReplies => session.is_done(),
                 Closing::Now => true,
             });
@@ -73,6 +80,22 @@ impl Client {
             Poll::Ready(())
         } else {
             Poll::Pending
+        }
+    }
+
+    /// When the gateway stops: the second turn from then on reads nothing more.
+    fn end_reading(&mut self, turn: &mut Turn, cx: &mut Context<'_>) {
+        let Some(session) = turn.core.session(self.id) else {
+            return;
+        };
+        if session.closing != Closing::AfterRead {
+            return;
+        }
+        if self.looked_again {
+            session.closing = Closing::AfterReplies;
+        } else {
+            self.looked_again = true;
+            let _pending = pin!(tokio::task::yield_now()).poll(cx);
         }
     }
 

@@ -165,17 +165,23 @@ fn start_client(
         let opened = with_turn(&turn, |turn| {
             turn.core.open_session(pool, address, local_address)
         });
-        let served = match socket {
+        let unusable = match socket {
             Accepted::Tcp(socket) => match TcpStream::from_std(socket) {
-                Ok(stream) => Ok(client::serve(Rc::clone(&turn), stream, opened).await),
-                Err(error) => Err(error),
+                Ok(stream) => {
+                    client::serve(Rc::clone(&turn), stream, opened).await;
+                    None
+                }
+                Err(error) => Some(error),
             },
             Accepted::Unix(socket) => match UnixStream::from_std(socket) {
-                Ok(stream) => Ok(client::serve(Rc::clone(&turn), stream, opened).await),
-                Err(error) => Err(error),
+                Ok(stream) => {
+                    client::serve(Rc::clone(&turn), stream, opened).await;
+                    None
+                }
+                Err(error) => Some(error),
             },
         };
-        if let Err(error) = served {
+        if let Some(error) = unusable {
             tracing::warn!(%error, "a client's socket could not be used");
             with_turn(&turn, |turn| turn.core.close_session(opened));
         }
