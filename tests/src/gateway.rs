@@ -48,6 +48,13 @@ pub fn pool_yaml(listen: &str, shards: &[SocketAddr], extra: &[&str]) -> String 
     text
 }
 
+/// A file name that no other test of this machine has.
+fn unique_name(ending: &str) -> String {
+    static MADE: AtomicU32 = AtomicU32::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    format!("sluicegate-tests-{}-{number}.{ending}", std::process::id())
+}
+
 /// A gateway in this process.
 #[derive(Debug)]
 pub struct InProcess {
@@ -64,12 +71,25 @@ impl InProcess {
 
     /// Starts, or gives the faults or the start error as text.
     pub fn try_start(text: &str) -> Result<InProcess, String> {
-        let loaded = config::parse(text, Path::new("test.yaml")).map_err(|faults| {
-            faults
-                .iter()
-                .map(ToString::to_string)
-                .collect::<Vec<_>>()
-                .join("\n")
+        InProcess::start_loaded(config::parse(text, Path::new("test.yaml")))
+    }
+
+    /// The same with `text` in a file, as `sluicegate run` reads it: what it names must exist.
+    pub fn try_start_file(text: &str) -> Result<InProcess, String> {
+        let file = std::env::temp_dir().join(unique_name("yaml"));
+        std::fs::write(&file, text).expect("write a configuration");
+        let started = InProcess::start_loaded(config::load(&file));
+        // A file that is left behind in the temporary folder harms nobody.
+        let _ = std::fs::remove_file(&file);
+        started
+    }
+
+    fn start_loaded(
+        loaded: Result<config::Loaded, Vec<config::fault::Fault>>,
+    ) -> Result<InProcess, String> {
+        let loaded = loaded.map_err(|faults| {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            faults.join("\n")
         })?;
         let gateway = Gateway::start(loaded.config).map_err(|e| e.to_string())?;
         let address = gateway.addresses().first().expect("a pool that listens").1;
@@ -141,10 +161,7 @@ impl Process {
 
     /// Starts a binary and does not wait.
     pub fn spawn(binary: &Path, text: &str, address: SocketAddr) -> Process {
-        static STARTED: AtomicU32 = AtomicU32::new(0);
-        let number = STARTED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("sluicegate-tests-{}-{number}.yaml", std::process::id());
-        let file = std::env::temp_dir().join(name);
+        let file = std::env::temp_dir().join(unique_name("yaml"));
         std::fs::write(&file, text).expect("write a configuration");
         let log = std::fs::File::create(file.with_extension("log")).expect("log file");
         let child = Command::new(binary)
