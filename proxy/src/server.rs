@@ -62,6 +62,7 @@ impl Gateway {
 
     /// Starts a gateway whose configuration was read from `config_file`, which INFO shows.
     pub fn start_from(config: Config, config_file: &str) -> Result<Self, StartError> {
+        raise_file_limit();
         let count = worker_count(config.workers);
         let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
         let (listeners, addresses) = bind_all(&config.pools)?;
@@ -157,6 +158,15 @@ impl Gateway {
         for thread in self.threads {
             let _panicked = thread.join();
         }
+    }
+}
+
+/// Lets the process open as many files as it may: each client and each connection to a shard is one.
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files stays as it is");
     }
 }
 

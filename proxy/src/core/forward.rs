@@ -199,6 +199,7 @@ impl Core {
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
         };
+        let first_failure = !was_ready && lane.attempts == 1;
         lane.last_fault.clear();
         let _infallible = write!(lane.last_fault, "{fault}");
         // A connection that worked is tried again at once; one that never did, after a wait.
@@ -210,6 +211,11 @@ impl Core {
         let owners = lane.close(now_ms + wait_ms, &mut self.spare);
         self.stats.lanes_failed += 1;
         let name = self.shard_name(target);
+        if first_failure {
+            self.notes.push(format!(
+                "shard {name} {fault}; its requests are answered with an error until it is back"
+            ));
+        }
         for (owner, MayHaveRun(may_have_run)) in owners {
             let outcome = if may_have_run {
                 "outcome unknown"
@@ -329,6 +335,7 @@ impl Core {
         if lane.setup_done() {
             lane.state = LaneState::Ready;
             lane.attempts = 0;
+            lane.last_fault.clear();
             if !lane.to_wake {
                 lane.to_wake = true;
                 self.wake.lanes.push(id);

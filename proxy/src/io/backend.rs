@@ -27,12 +27,17 @@ use crate::limits;
 pub struct Peer {
     /// The shard's address.
     pub address: Address,
+    /// How long to wait first: the gateway's workers together connect to a shard no faster than it can take.
+    pub wait: Duration,
     /// Longest time that connecting may take.
     pub connect_timeout: Duration,
 }
 
 /// Runs one connection of a lane from its opening to its end.
 pub async fn run(turn: Rc<RefCell<Turn>>, id: LaneId, peer: Peer) {
+    if !peer.wait.is_zero() {
+        tokio::time::sleep(peer.wait).await;
+    }
     let limit = peer.connect_timeout;
     let fault = match &peer.address {
         Address::Unix { path } => match timeout(limit, UnixStream::connect(path)).await {

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use slotmap::SecondaryMap;
 
@@ -64,7 +64,7 @@ impl Turn {
 
     /// When the worker's clock reads `at_ms`.
     pub fn instant_of(&self, at_ms: u64) -> Instant {
-        self.started + std::time::Duration::from_millis(at_ms)
+        self.started + Duration::from_millis(at_ms)
     }
 
     /// Remembers how to wake the task of a session.
@@ -143,6 +143,11 @@ impl Turn {
             self.timer_armed_ms = 0;
             waker.wake_by_ref();
         }
+    }
+
+    /// How long to wait before connecting to a shard.
+    pub fn connect_wait(&self, pool: u16, shard: u16) -> Duration {
+        self.board.connect_wait(pool, shard)
     }
 
     /// Whether a lane needs a task of its own.

@@ -91,7 +91,8 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
         .enable_all()
         .build()?;
     let board = Arc::clone(&setup.board);
-    let preconnect = setup.pools.iter().any(|pool| pool.config.preconnect);
+    // The first worker looks at once, so that a shard that is down is told at the start.
+    let preconnect = setup.number == 0 || setup.pools.iter().any(|pool| pool.config.preconnect);
     let pools = setup
         .pools
         .into_iter()
@@ -222,14 +223,16 @@ pub(crate) fn start_lanes(turn: &Rc<RefCell<Turn>>) {
         let Some(lane) = shared.core.lane(id) else {
             continue;
         };
-        let (pool, shard) = (lane.pool, lane.shard);
+        let (pool, index) = (lane.pool, lane.shard);
         let Some(config) = shared.core.pool(pool).map(|pool| &pool.config) else {
             continue;
         };
-        let Some(shard) = config.shards.get(usize::from(shard)) else {
+        let Some(shard) = config.shards.get(usize::from(index)) else {
             continue;
         };
+        let wait = shared.connect_wait(pool, index);
         let peer = backend::Peer {
+            wait,
             address: shard.address.clone(),
             connect_timeout: config.connect_timeout,
         };
