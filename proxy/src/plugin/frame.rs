@@ -494,28 +494,50 @@ mod tests {
         assert!(batch.first && !batch.last);
         let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
         assert_eq!(numbers, (7..15).collect::<Vec<u32>>());
-        let Op::Command { reply_wanted: true, hooked: true, target: Target::Key(key), args } = batch.ops[0].op
+        let Op::Command {
+            reply_wanted: true,
+            hooked: true,
+            target: Target::Key(key),
+            args,
+        } = batch.ops[0].op
         else {
             panic!("{:?}", batch.ops[0]);
         };
         assert_eq!(batch.slice(key), b"owner");
         let args: Vec<Arg<'_>> = batch.args(args).collect();
-        let beside = Arg::Beside { owner: b"ab", name: b"name" };
+        let beside = Arg::Beside {
+            owner: b"ab",
+            name: b"name",
+        };
         assert_eq!(args, [Arg::Plain(b"GET"), beside]);
-        let Op::Transaction { target: Target::Shard(9), guard: Some(guard), commands } = batch.ops[1].op
+        let Op::Transaction {
+            target: Target::Shard(9),
+            guard: Some(guard),
+            commands,
+        } = batch.ops[1].op
         else {
             panic!("{:?}", batch.ops[1]);
         };
         assert_eq!(batch.slice(guard.expected), b"$-1\r\n");
-        let names: Vec<Vec<Arg<'_>>> =
-            batch.commands(commands).map(|list| batch.args(list).collect()).collect();
+        let names: Vec<Vec<Arg<'_>>> = batch
+            .commands(commands)
+            .map(|list| batch.args(list).collect())
+            .collect();
         assert_eq!(names, [[Arg::Plain(b"SET")], [Arg::Plain(b"DEL")]]);
-        let Op::WaitKey { timeout_ms: 50, behind_ms: None, key } = batch.ops[3].op else {
+        let Op::WaitKey {
+            timeout_ms: 50,
+            behind_ms: None,
+            key,
+        } = batch.ops[3].op
+        else {
             panic!("{:?}", batch.ops[3]);
         };
         assert_eq!(batch.slice(key), b"k");
         let results: Vec<bool> = batch.ops.iter().map(|op| op.op.gives_result()).collect();
-        assert_eq!(results, [true, true, true, true, false, false, false, false]);
+        assert_eq!(
+            results,
+            [true, true, true, true, false, false, false, false]
+        );
     }
 
     #[test]
@@ -524,7 +546,10 @@ mod tests {
         for end in 0..whole.len() {
             assert!(read_out(&whole[..end], &rules()).is_err(), "cut at {end}");
         }
-        assert_eq!(read_out(&[whole, vec![0]].concat(), &rules()), Err(BadFrame::Long));
+        assert_eq!(
+            read_out(&[whole, vec![0]].concat(), &rules()),
+            Err(BadFrame::Long)
+        );
         assert_eq!(read_out(&[2, 0], &rules()), Err(BadFrame::Long));
     }
 
@@ -563,15 +588,27 @@ mod tests {
 
     #[test]
     fn frame_over_a_limit_or_out_of_rule_is_bad() {
-        let few = OutRules { ops_max: 7, ..rules() };
+        let few = OutRules {
+            ops_max: 7,
+            ..rules()
+        };
         assert_eq!(read_out(&every_op(), &few), Err(BadFrame::Operations));
-        let short = OutRules { bytes_max: 20, ..rules() };
+        let short = OutRules {
+            bytes_max: 20,
+            ..rules()
+        };
         assert_eq!(read_out(&every_op(), &short), Err(BadFrame::Bytes));
-        let other_tasks = OutRules { tasks: 4..5, ..rules() };
+        let other_tasks = OutRules {
+            tasks: 4..5,
+            ..rules()
+        };
         assert_eq!(read_out(&every_op(), &other_tasks), Err(BadFrame::Handler));
         let long = [&[1][..], b"+", &[b'x'; 98], b"\r\n"].concat();
         assert_eq!(read_out(&long, &rules()), Err(BadFrame::LongReply));
-        let silent = OutRules { silent: true, ..rules() };
+        let silent = OutRules {
+            silent: true,
+            ..rules()
+        };
         assert_eq!(read_out(b"\x01+OK\r\n", &silent), Err(BadFrame::Reply));
         assert_eq!(read_out(b"\x01", &silent), Ok(OutFrame::Done(vec![])));
         assert_eq!(read_out(b"\x01", &rules()), Err(BadFrame::Reply));
@@ -590,11 +627,17 @@ mod tests {
         };
         let mut out = Vec::new();
         write_start(&mut out, &head, [&b"GET"[..], b"k"].into_iter());
-        let mut wanted = vec![1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
+        let mut wanted = vec![
+            1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
+        ];
         word(&mut wanted, b"GET");
         word(&mut wanted, b"k");
         assert_eq!(out, wanted);
-        let result = |bytes| OpResult { number: 9, status: Status::Event, bytes };
+        let result = |bytes| OpResult {
+            number: 9,
+            status: Status::Event,
+            bytes,
+        };
         write_resume(&mut out, &[result(b"ab"), result(&[0; 64])], 70);
         let mut wanted = vec![2, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0];
         wanted.extend_from_slice(b"ab");

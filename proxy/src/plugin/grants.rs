@@ -320,7 +320,14 @@ mod tests {
             panic!("no batch: {frame:?}");
         };
         let mut scratch = Scratch::default();
-        let found = check(granted, facts, &mut scratch, &batch, &batch.ops[0].op, false);
+        let found = check(
+            granted,
+            facts,
+            &mut scratch,
+            &batch,
+            &batch.ops[0].op,
+            false,
+        );
         (found.denied, found.readonly)
     }
 
@@ -328,19 +335,44 @@ mod tests {
     fn command_is_granted_by_name_and_keys() {
         let (granted, refused) = Granted::agree(&asked(), &Grants::default(), &keys());
         assert!(refused.is_empty());
-        let cases: &[(Option<&str>, &[&str], bool, Option<Denied>, bool)] = &[
+        type Case<'a> = (Option<&'a str>, &'a [&'a str], bool, Option<Denied>, bool);
+        let cases: &[Case<'_>] = &[
             (None, &["GET", "cache:1"], false, None, true),
             (None, &["get", "cache:1"], false, None, true),
             (None, &["SET", "cache:1", "v"], false, None, false),
             (None, &["DEL", "cache:1"], true, None, false),
             (None, &["GET", "user:1"], false, Some(Denied::Key), true),
             (None, &["DEL", "user:1"], true, Some(Denied::Key), true),
-            (Some("user:1"), &["GET", "cache:1"], false, Some(Denied::Key), true),
+            (
+                Some("user:1"),
+                &["GET", "cache:1"],
+                false,
+                Some(Denied::Key),
+                true,
+            ),
             (Some("cache:2"), &["GET", "cache:1"], false, None, true),
             (None, &["FLUSHALL"], false, Some(Denied::Command), true),
-            (None, &["INCR", "cache:1"], false, Some(Denied::Command), true),
-            (None, &["ODD", "cache:1"], false, Some(Denied::UnknownKeys), true),
-            (None, &["AVERYLONGCOMMANDNAMETHATISNONEATALL"], false, Some(Denied::Command), true),
+            (
+                None,
+                &["INCR", "cache:1"],
+                false,
+                Some(Denied::Command),
+                true,
+            ),
+            (
+                None,
+                &["ODD", "cache:1"],
+                false,
+                Some(Denied::UnknownKeys),
+                true,
+            ),
+            (
+                None,
+                &["AVERYLONGCOMMANDNAMETHATISNONEATALL"],
+                false,
+                Some(Denied::Command),
+                true,
+            ),
         ];
         for (target, words, beside, denied, readonly) in cases {
             let found = verdict(&granted, &command(*target, words, *beside));
@@ -358,7 +390,13 @@ mod tests {
             shared_bytes: Some(10),
         };
         let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
-        let wanted = ["command SET", "command DEL", "command ODD", "wait", "background"];
+        let wanted = [
+            "command SET",
+            "command DEL",
+            "command ODD",
+            "wait",
+            "background",
+        ];
         assert_eq!(refused, wanted);
         assert_eq!(granted.shared_bytes, 10);
         let sleep = [0, 0, 1, 0, 3, 1, 0, 0, 0];
@@ -368,7 +406,11 @@ mod tests {
         let spawn = [0, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0];
         assert_eq!(verdict(&granted, &spawn).0, Some(Denied::Background));
         let flushall = command(None, &["FLUSHALL"], false);
-        assert_eq!(verdict(&granted, &flushall).0, Some(Denied::Command), "nobody asked for it");
+        assert_eq!(
+            verdict(&granted, &flushall).0,
+            Some(Denied::Command),
+            "nobody asked for it"
+        );
         let get = command(None, &["GET", "anything"], false);
         assert_eq!(verdict(&granted, &get).0, None);
     }

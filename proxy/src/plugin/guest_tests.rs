@@ -471,7 +471,12 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
         panic!("not pending");
     };
     assert!(batch.first, "a notice may come before the reply");
-    assert!(batch.ops.iter().all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys)));
+    assert!(
+        batch
+            .ops
+            .iter()
+            .all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
+    );
     let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
     assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
