@@ -335,14 +335,8 @@ mod tests {
     fn command_is_granted_by_name_and_keys() {
         let (granted, refused) = Granted::agree(&asked(), &Grants::default(), &keys());
         assert!(refused.is_empty());
-        type Case = (
-            Option<&'static str>,
-            &'static [&'static str],
-            bool,
-            Option<Denied>,
-            bool,
-        );
-        let cases: &[Case] = &[
+        type Case<'a> = (Option<&'a str>, &'a [&'a str], bool, Option<Denied>, bool);
+        let cases: &[Case<'_>] = &[
             (None, &["GET", "cache:1"], false, None, true),
             (None, &["get", "cache:1"], false, None, true),
             (None, &["SET", "cache:1", "v"], false, None, false),
