@@ -7,7 +7,7 @@
 
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::InProcess;
-use sluicegate_tests::herd::{connect, first_answered, nils, replies, send_all};
+use sluicegate_tests::herd::{connect, nils, replies, send_all, take_first_answered};
 use sluicegate_tests::plugins::{Entry, built, client_of_each_worker, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
@@ -97,7 +97,7 @@ fn missing_value_is_computed_once_and_all_who_wait_get_it() {
     for round in 0..3 {
         let key = format!("cache:missing:{round}");
         send_all(&mut clients, &["GET", &key]);
-        let mut leader = clients.swap_remove(first_answered(&mut clients));
+        let mut leader = take_first_answered(&mut clients);
         assert_eq!(leader.reply(), Value::Null);
         let set = leader.command(&["SETEX", &key, "100", "new"]);
         assert_eq!(set, Value::ok());
@@ -167,7 +167,7 @@ fn leader_whose_connection_closes_is_followed_before_its_lease_ends() {
             let mut waiters = connect(&site.gateways, 8);
             send_all(&mut waiters, &["GET", &missing]);
             drop(leader);
-            let mut next = waiters.swap_remove(first_answered(&mut waiters));
+            let mut next = take_first_answered(&mut waiters);
             assert_eq!(next.reply(), Value::Null, "{asking:?}");
             let set = next.command(&["SETEX", &missing, "100", "new"]);
             assert_eq!(set, Value::ok());

@@ -41,11 +41,12 @@ pub fn replies(clients: &mut [Client]) -> Vec<Value> {
     clients.iter_mut().map(Client::reply).collect()
 }
 
-/// Waits until some connection has something to read, and gives its place.
-pub fn first_answered(clients: &mut [Client]) -> usize {
-    eventually("some client to get its reply", || {
+/// Waits until some connection has something to read, and takes it out of `clients`.
+pub fn take_first_answered(clients: &mut Vec<Client>) -> Client {
+    let place = eventually("some client to get its reply", || {
         clients.iter_mut().position(|client| !client.is_quiet())
-    })
+    });
+    clients.swap_remove(place)
 }
 
 /// Places of the replies that are nil.
