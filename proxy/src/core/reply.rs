@@ -59,18 +59,14 @@ impl Core {
             return;
         };
         self.stats.output_bytes += reply.bytes().len() as u64;
-        if session
-            .pending
-            .fill(place, reply, &mut session.out, &mut self.spare)
-        {
+        if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
             wake_session(session, id, &mut self.wake);
         }
         let held = session.out.len() + session.pending.kept_bytes();
         if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
             session.stall_watched = true;
             let timer = Timer::SessionStalled(id, session.written);
-            self.timers
-                .set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
+            self.timers.set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
         }
     }
 

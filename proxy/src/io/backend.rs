@@ -71,10 +71,7 @@ fn unreachable_fault(error: &std::io::Error) -> String {
 }
 
 fn connect_timed_out(limit: Duration) -> String {
-    format!(
-        "is unreachable: no connection within {} ms",
-        limit.as_millis()
-    )
+    format!("is unreachable: no connection within {} ms", limit.as_millis())
 }
 
 /// The system's words without its number.
@@ -115,9 +112,7 @@ where
     }
     let mut fault = read(turn, id, stream, cx).err();
     if fault.is_none() {
-        fault = write(turn, id, stream, cx)
-            .err()
-            .map(|error| error_fault(&error));
+        fault = write(turn, id, stream, cx).err().map(|error| error_fault(&error));
     }
     if fault.is_none() {
         fault = turn.core.lane(id).and_then(|lane| lane.to_close.take());

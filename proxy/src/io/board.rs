@@ -47,31 +47,18 @@ impl Board {
                 stats: Mutex::default(),
             })
             .collect();
-        Self {
-            seats,
-            started: Instant::now(),
-            next_connect: Mutex::default(),
-        }
+        Self { seats, started: Instant::now(), next_connect: Mutex::default() }
     }
 
     /// Clients of all workers.
     pub fn clients(&self) -> u64 {
-        self.seats
-            .iter()
-            .map(|seat| seat.clients.load(Ordering::Relaxed) as u64)
-            .sum()
+        self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed) as u64).sum()
     }
 
     /// The worker with the fewest clients.
     pub fn least_loaded(&self) -> usize {
-        let loads = self
-            .seats
-            .iter()
-            .map(|seat| seat.clients.load(Ordering::Relaxed));
-        loads
-            .enumerate()
-            .min_by_key(|(_, load)| *load)
-            .map_or(0, |(worker, _)| worker)
+        let loads = self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(worker, _)| worker)
     }
 
     /// A client was given to a worker.
@@ -112,10 +99,7 @@ impl Board {
     /// that a shard that comes back is not met by all of them in the same moment.
     pub fn connect_wait(&self, pool: u16, shard: u16) -> Duration {
         let now = Instant::now();
-        let mut next = self
-            .next_connect
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut next = self.next_connect.lock().unwrap_or_else(PoisonError::into_inner);
         let at = next.entry((pool, shard)).or_insert(self.started);
         let wait = at.saturating_duration_since(now);
         *at = now + wait + limits::CONNECT_INTERVAL;
@@ -141,12 +125,7 @@ impl Board {
     /// What the other workers have counted.
     pub fn others(&self, worker: usize) -> Stats {
         let mut sum = Stats::default();
-        for (_, seat) in self
-            .seats
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != worker)
-        {
+        for (_, seat) in self.seats.iter().enumerate().filter(|(other, _)| *other != worker) {
             sum.add(&seat.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
         sum

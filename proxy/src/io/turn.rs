@@ -55,9 +55,7 @@ impl Turn {
     /// Starts a turn: tells the core the time.
     pub fn begin(&mut self) {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         self.core.set_clock(Clock { now_ms, unix_ms });
     }
@@ -133,11 +131,7 @@ impl Turn {
             self.waited_for = waited_for;
             self.board.waits(self.worker, waited_for);
         }
-        if self
-            .core
-            .timers
-            .next_ms()
-            .is_some_and(|at_ms| at_ms < self.timer_armed_ms)
+        if self.core.timers.next_ms().is_some_and(|at_ms| at_ms < self.timer_armed_ms)
             && let Some(waker) = &self.timer_waker
         {
             self.timer_armed_ms = 0;
