@@ -31,11 +31,7 @@ fn main() {
         for workload in WORKLOADS {
             eprintln!("round {round} of {rounds}: {}", workload.name);
             for (index, subject) in subjects.iter().enumerate() {
-                table.add(
-                    workload,
-                    index,
-                    workload.run(subject, workload.requests / share),
-                );
+                table.add(workload, index, workload.run(subject, workload.requests / share));
             }
         }
     }

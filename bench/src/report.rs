@@ -44,9 +44,7 @@ impl Table {
             .measures
             .iter()
             .filter(|(name, index, _)| *name == workload.name && *index == subject);
-        let mut values: Vec<f64> = of_both
-            .filter_map(|(_, _, measure)| field(measure))
-            .collect();
+        let mut values: Vec<f64> = of_both.filter_map(|(_, _, measure)| field(measure)).collect();
         values.sort_by(f64::total_cmp);
         let middle = values.len() / 2;
         if values.len() % 2 == 1 {
@@ -61,9 +59,7 @@ impl Table {
     }
 
     fn rate(&self, workload: &Workload, subject: usize) -> Option<f64> {
-        self.median(workload, subject, |measure| {
-            Some(measure.requests_per_second)
-        })
+        self.median(workload, subject, |measure| Some(measure.requests_per_second))
     }
 
     /// The gateway's CPU time per request as a share of another subject's.
@@ -73,10 +69,7 @@ impl Table {
     }
 
     fn bounds(workload: &Workload) -> [(&'static str, f64); 2] {
-        [
-            (TWEMPROXY, workload.twemproxy_max),
-            (HAPROXY, workload.haproxy_max),
-        ]
+        [(TWEMPROXY, workload.twemproxy_max), (HAPROXY, workload.haproxy_max)]
     }
 
     /// Writes bench/results/DATE-COMMIT.json.
@@ -86,10 +79,7 @@ impl Table {
         let date = said("date", &["-u", "+%Y-%m-%d"]);
         let commit = said("git", &["rev-parse", "--short", "HEAD"]);
         let file = folder.join(format!("{date}-{commit}.json"));
-        let rows: Vec<String> = WORKLOADS
-            .iter()
-            .map(|workload| self.json_row(workload))
-            .collect();
+        let rows: Vec<String> = WORKLOADS.iter().map(|workload| self.json_row(workload)).collect();
         let text = format!(
             "{{\n  \"date\": \"{date}\",\n  \"commit\": \"{commit}\",\n  \"machine\": \"{}\",\n  \"workloads\": [\n{}\n  ]\n}}\n",
             machine(),
@@ -130,9 +120,8 @@ impl fmt::Display for Table {
         for workload in WORKLOADS {
             write!(f, "{:<24}", workload.name)?;
             for index in 0..self.subjects.len() {
-                let cpu = self
-                    .cpu_us(workload, index)
-                    .map_or(String::new(), |us| format!("{us:.2} us"));
+                let cpu =
+                    self.cpu_us(workload, index).map_or(String::new(), |us| format!("{us:.2} us"));
                 let rate = self.rate(workload, index).unwrap_or(f64::NAN) / 1000.0;
                 write!(f, "{:>20}", format!("{cpu} {rate:>7.0}k"))?;
             }
@@ -158,10 +147,7 @@ impl fmt::Display for Table {
 }
 
 fn said(program: &str, args: &[&str]) -> String {
-    let output = Command::new(program)
-        .args(args)
-        .current_dir(repository())
-        .output();
+    let output = Command::new(program).args(args).current_dir(repository()).output();
     output.map_or("unknown".to_owned(), |output| {
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
     })
@@ -170,9 +156,7 @@ fn said(program: &str, args: &[&str]) -> String {
 /// Processor and number of cores.
 fn machine() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = text
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
+    let model = text.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{}, {cores} cores", model.unwrap_or("unknown processor"))
 }

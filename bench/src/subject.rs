@@ -53,11 +53,7 @@ impl Subject {
     /// Every subject that this machine can run.
     pub fn start_all(shards: &[RealServer]) -> Vec<Subject> {
         let first = shards.first().expect("shards");
-        let direct = Subject {
-            name: DIRECT,
-            address: first.address(),
-            running: Running::Direct,
-        };
+        let direct = Subject { name: DIRECT, address: first.address(), running: Running::Direct };
         let peers = [Subject::twemproxy(shards), Subject::haproxy(shards)];
         let mut subjects = vec![direct];
         subjects.extend(peers.into_iter().flatten());
@@ -71,17 +67,11 @@ impl Subject {
             return None;
         };
         let address = free_address();
-        let servers: String = shards
-            .iter()
-            .map(|shard| format!("   - {}:1\n", shard.address()))
-            .collect();
+        let servers: String =
+            shards.iter().map(|shard| format!("   - {}:1\n", shard.address())).collect();
         let yaml = format!("alpha:\n  listen: {address}\n  redis: true\n  servers:\n{servers}");
         let running = Running::Twemproxy(Nutcracker::start(&program, &yaml, address));
-        Some(Subject {
-            name: TWEMPROXY,
-            address,
-            running,
-        })
+        Some(Subject { name: TWEMPROXY, address, running })
     }
 
     fn haproxy(shards: &[RealServer]) -> Option<Subject> {
@@ -103,20 +93,10 @@ impl Subject {
             std::env::temp_dir().join(format!("sluicegate-haproxy-{}.cfg", std::process::id()));
         fs::write(&file, text).expect("write haproxy's configuration");
         let mut command = Command::new(program);
-        command
-            .args(["-db", "-f"])
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
+        command.args(["-db", "-f"]).arg(&file).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("start haproxy");
-        eventually("haproxy to listen", || {
-            Client::try_connect(address).ok().map(|_| ())
-        });
-        Some(Subject {
-            name: HAPROXY,
-            address,
-            running: Running::Haproxy(Haproxy { child, file }),
-        })
+        eventually("haproxy to listen", || Client::try_connect(address).ok().map(|_| ()));
+        Some(Subject { name: HAPROXY, address, running: Running::Haproxy(Haproxy { child, file }) })
     }
 
     fn gateway(shards: &[RealServer]) -> Subject {
@@ -127,17 +107,9 @@ impl Subject {
         let bench = std::env::current_exe().expect("path of the bench");
         let target = bench.ancestors().nth(2).expect("target folder");
         let binary = target.join("release/sluicegate");
-        assert!(
-            binary.is_file(),
-            "no {}: `make bench` builds it",
-            binary.display()
-        );
+        assert!(binary.is_file(), "no {}: `make bench` builds it", binary.display());
         let running = Running::Gateway(Process::start_binary(&binary, &yaml, address));
-        Subject {
-            name: GATEWAY,
-            address,
-            running,
-        }
+        Subject { name: GATEWAY, address, running }
     }
 
     /// CPU time that its process has used so far, user and system, seconds; `None` for direct Redis.
@@ -175,10 +147,7 @@ fn scheduled_seconds(pid: u32) -> Option<f64> {
 fn ticked_seconds(pid: u32) -> f64 {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the subject lives");
     let after_name = text.rsplit(") ").next().unwrap_or_default();
-    let ticks = after_name
-        .split(' ')
-        .skip(11)
-        .take(2)
-        .map(|field| field.parse::<f64>().unwrap_or(0.0));
+    let ticks =
+        after_name.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap_or(0.0));
     ticks.sum::<f64>() / 100.0
 }

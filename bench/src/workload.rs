@@ -36,37 +36,13 @@ const fn workload(
     twemproxy_max: f64,
     haproxy_max: f64,
 ) -> Workload {
-    Workload {
-        name,
-        options,
-        requests,
-        twemproxy_max,
-        haproxy_max,
-    }
+    Workload { name, options, requests, twemproxy_max, haproxy_max }
 }
 
 pub const WORKLOADS: &[Workload] = &[
-    workload(
-        "SET, 50 clients, -P 1",
-        &["-t", "set", "-c", "50", "-P", "1"],
-        150_000,
-        0.95,
-        0.75,
-    ),
-    workload(
-        "GET, 50 clients, -P 1",
-        &["-t", "get", "-c", "50", "-P", "1"],
-        150_000,
-        0.85,
-        0.75,
-    ),
-    workload(
-        "GET, 500 clients, -P 1",
-        &["-t", "get", "-c", "500", "-P", "1"],
-        150_000,
-        0.85,
-        0.75,
-    ),
+    workload("SET, 50 clients, -P 1", &["-t", "set", "-c", "50", "-P", "1"], 150_000, 0.95, 0.75),
+    workload("GET, 50 clients, -P 1", &["-t", "get", "-c", "50", "-P", "1"], 150_000, 0.85, 0.75),
+    workload("GET, 500 clients, -P 1", &["-t", "get", "-c", "500", "-P", "1"], 150_000, 0.85, 0.75),
     workload(
         "SET, 50 clients, -P 16",
         &["-t", "set", "-c", "50", "-P", "16"],
@@ -111,12 +87,7 @@ impl Workload {
             tools::find("redis-benchmark").expect("redis-benchmark (scripts/setup bench)");
         let before = subject.cpu_seconds();
         let output = Command::new(benchmark)
-            .args([
-                "-p",
-                &subject.address.port().to_string(),
-                "-n",
-                &requests.to_string(),
-            ])
+            .args(["-p", &subject.address.port().to_string(), "-n", &requests.to_string()])
             .args(["-r", "10000", "--csv"])
             .args(self.options)
             .output()
@@ -124,12 +95,7 @@ impl Workload {
         let after = subject.cpu_seconds();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{} on {}: {said}{errors}",
-            self.name,
-            subject.name
-        );
+        assert!(output.status.success(), "{} on {}: {said}{errors}", self.name, subject.name);
         // "test","rps",... and below it the numbers, each in quotes.
         let rate = said.lines().nth(1).and_then(|line| line.split(',').nth(1));
         let rate = rate.and_then(|field| field.trim_matches('"').parse().ok());

@@ -46,18 +46,12 @@ pub struct Piece<'a> {
 impl<'a> Piece<'a> {
     /// Bytes that have to be copied to be kept.
     pub fn borrowed(bytes: &'a [u8]) -> Self {
-        Self {
-            bytes,
-            shared: None,
-        }
+        Self { bytes, shared: None }
     }
 
     /// Bytes that can be kept without a copy.
     pub fn shared(shared: &'a Bytes) -> Self {
-        Self {
-            bytes: shared,
-            shared: Some(shared),
-        }
+        Self { bytes: shared, shared: Some(shared) }
     }
 
     /// The bytes.

@@ -46,11 +46,7 @@ impl Join {
         positions: impl Iterator<Item = Vec<u32>>,
     ) -> Join {
         let parts: Vec<Part> = positions
-            .map(|positions| Part {
-                positions,
-                filled: false,
-                reply: Vec::new(),
-            })
+            .map(|positions| Part { positions, filled: false, reply: Vec::new() })
             .collect();
         Join {
             rule,
@@ -161,9 +157,7 @@ fn has_elements(reply: &[u8], count: usize) -> bool {
 
 /// A reply without its first line.
 fn body(reply: &[u8]) -> &[u8] {
-    value::head(reply)
-        .and_then(|head| reply.get(head.len..))
-        .unwrap_or_default()
+    value::head(reply).and_then(|head| reply.get(head.len..)).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -192,10 +186,7 @@ mod tests {
         check(
             JoinRule::Elements,
             false,
-            &[
-                (&[0, 2, 3], "*3\r\n$1\r\na\r\n$-1\r\n$4\r\nc\r\nc\r\n"),
-                (&[1], "*1\r\n$0\r\n\r\n"),
-            ],
+            &[(&[0, 2, 3], "*3\r\n$1\r\na\r\n$-1\r\n$4\r\nc\r\nc\r\n"), (&[1], "*1\r\n$0\r\n\r\n")],
             "*4\r\n$1\r\na\r\n$0\r\n\r\n$-1\r\n$4\r\nc\r\nc\r\n",
         );
     }
@@ -205,10 +196,7 @@ mod tests {
         check(
             JoinRule::Elements,
             false,
-            &[
-                (&[1], "*1\r\n_\r\n"),
-                (&[2, 0], "*2\r\n$1\r\na\r\n%1\r\n+x\r\n~1\r\n:1\r\n"),
-            ],
+            &[(&[1], "*1\r\n_\r\n"), (&[2, 0], "*2\r\n$1\r\na\r\n%1\r\n+x\r\n~1\r\n:1\r\n")],
             "*3\r\n%1\r\n+x\r\n~1\r\n:1\r\n_\r\n$1\r\na\r\n",
         );
     }
@@ -221,12 +209,7 @@ mod tests {
 
     #[test]
     fn ok_needs_every_part() {
-        check(
-            JoinRule::Ok,
-            true,
-            &[(&[0], "+OK\r\n"), (&[1], "+OK\r\n")],
-            "+OK\r\n",
-        );
+        check(JoinRule::Ok, true, &[(&[0], "+OK\r\n"), (&[1], "+OK\r\n")], "+OK\r\n");
     }
 
     #[test]
@@ -250,18 +233,10 @@ mod tests {
         check(
             JoinRule::Ok,
             true,
-            &[
-                (&[0], "+OK\r\n"),
-                (&[1], "-ERR shard 'b' is down; not sent\r\n"),
-            ],
+            &[(&[0], "+OK\r\n"), (&[1], "-ERR shard 'b' is down; not sent\r\n")],
             "-ERR shard 'b' is down; not sent; parts on other shards were applied\r\n",
         );
-        check(
-            JoinRule::Sum,
-            true,
-            &[(&[0], "-OOM no\r\n"), (&[1], "-OOM no\r\n")],
-            "-OOM no\r\n",
-        );
+        check(JoinRule::Sum, true, &[(&[0], "-OOM no\r\n"), (&[1], "-OOM no\r\n")], "-OOM no\r\n");
     }
 
     #[test]

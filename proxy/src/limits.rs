@@ -140,3 +140,5 @@ pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub const PRIVATE_LANES_MAX: usize = 256;
 /// Smallest bound that `large_request` may be set to, bytes: below it nothing is looked up.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
+/// Time between two connections to one shard, over all workers.
+pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);

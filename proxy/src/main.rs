@@ -74,11 +74,7 @@ fn main() -> ExitCode {
         Command::Run { config, workers } => run(&config, workers),
         Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
-        Command::Explain {
-            config,
-            pool,
-            command,
-        } => explain_command(&config, pool, &command),
+        Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
     };
     match outcome {
         Ok(outcome) => {
@@ -95,11 +91,7 @@ fn main() -> ExitCode {
 
 fn start_log(format: LogFormat, command: &Command) {
     // The demo's tour is to stay readable.
-    let level = if matches!(command, Command::Demo { .. }) {
-        "warn"
-    } else {
-        "info"
-    };
+    let level = if matches!(command, Command::Demo { .. }) { "warn" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
@@ -137,24 +129,16 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
     wait_for_signal().map_err(|error| error.to_string())?;
     tracing::info!("stopping: no new clients, answering what was asked");
     gateway.shutdown();
-    Ok(Outcome {
-        text: String::new(),
-        exit_code: 0,
-    })
+    Ok(Outcome { text: String::new(), exit_code: 0 })
 }
 
 fn run_demo(once: bool) -> Result<Outcome, String> {
     let exit_code = demo::run(once).map_err(|error| error.to_string())?;
-    Ok(Outcome {
-        text: String::new(),
-        exit_code,
-    })
+    Ok(Outcome { text: String::new(), exit_code })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let kind = tokio::signal::unix::SignalKind::terminate();
         let mut terminate = tokio::signal::unix::signal(kind)?;
@@ -176,23 +160,12 @@ fn explain_command(file: &Path, pool: Option<String>, words: &[String]) -> Resul
     let spec = command::resolve::resolve(&args).map_err(|error| {
         let mut reply = Vec::new();
         error.write(&args, &mut reply);
-        String::from_utf8_lossy(&reply)
-            .trim_start_matches('-')
-            .to_owned()
+        String::from_utf8_lossy(&reply).trim_start_matches('-').to_owned()
     })?;
     let mut places = Vec::new();
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
-    let keys: Vec<&[u8]> = places
-        .iter()
-        .filter_map(|place| args.get(*place as usize))
-        .collect();
-    Ok(explain::explain(
-        &config,
-        pool.as_deref(),
-        &words,
-        &keys,
-        key_matches,
-    ))
+    let keys: Vec<&[u8]> = places.iter().filter_map(|place| args.get(*place as usize)).collect();
+    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
 }
 
 fn key_matches(pattern: &[u8], key: &[u8]) -> bool {

@@ -50,8 +50,7 @@ impl Pending {
     /// The place that the next request will take.
     pub fn next_place(&self) -> Place {
         // Places wrap; no session has 4 billion requests in flight.
-        self.head
-            .wrapping_add(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
+        self.head.wrapping_add(u32::try_from(self.slots.len()).unwrap_or(u32::MAX))
     }
 
     /// Whether `place` is still to be filled.
@@ -114,10 +113,7 @@ mod tests {
     /// Fills the places of `order` and returns what has come out after each.
     fn check(order: &[u32], expected: &[&str]) {
         let (mut pending, mut out, mut spare) = (
-            Pending {
-                head: u32::MAX - 1,
-                ..Pending::default()
-            },
+            Pending { head: u32::MAX - 1, ..Pending::default() },
             OutBuffer::default(),
             Spare::default(),
         );

@@ -62,13 +62,13 @@ impl Gateway {
 
     /// Starts a gateway whose configuration was read from `config_file`, which INFO shows.
     pub fn start_from(config: Config, config_file: &str) -> Result<Self, StartError> {
+        raise_file_limit();
         let count = worker_count(config.workers);
         let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
         let (listeners, addresses) = bind_all(&config.pools)?;
         let (stop, stopped) = watch::channel(false);
-        let (inboxes, messages): (Vec<_>, Vec<_>) = (0..count)
-            .map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX))
-            .unzip();
+        let (inboxes, messages): (Vec<_>, Vec<_>) =
+            (0..count).map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX)).unzip();
         let mut gateway = Self {
             addresses,
             board: Arc::new(Board::new(inboxes)),
@@ -87,9 +87,8 @@ impl Gateway {
                 bytes_max: config.memory_budget_bytes,
                 seed: seed(number),
             };
-            gateway.start_thread(format!("worker-{number}"), move || {
-                worker::run(setup, messages)
-            })?;
+            gateway
+                .start_thread(format!("worker-{number}"), move || worker::run(setup, messages))?;
         }
         if let Some(plugins) = plugins {
             gateway.start_plugin_watch(plugins, stopped.clone())?;
@@ -105,9 +104,7 @@ impl Gateway {
     ) -> Result<(), StartError> {
         let workers = self.board.inboxes();
         self.start_thread("plugins".into(), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(plugins.watch(workers, stopped));
             Ok(())
         })
@@ -120,9 +117,7 @@ impl Gateway {
     ) -> Result<(), StartError> {
         let board = Arc::clone(&self.board);
         self.start_thread("acceptor".into(), move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             runtime.block_on(listen::accept_all(listeners, board, stopped))
         })
     }
@@ -132,13 +127,11 @@ impl Gateway {
         name: String,
         run: impl FnOnce() -> std::io::Result<()> + Send + 'static,
     ) -> Result<(), StartError> {
-        let thread = std::thread::Builder::new()
-            .name(name.clone())
-            .spawn(move || {
-                if let Err(error) = run() {
-                    tracing::error!(thread = name, %error, "a thread of the gateway ended");
-                }
-            });
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || {
+            if let Err(error) = run() {
+                tracing::error!(thread = name, %error, "a thread of the gateway ended");
+            }
+        });
         self.threads.push(thread.map_err(StartError::Thread)?);
         Ok(())
     }
@@ -160,6 +153,15 @@ impl Gateway {
     }
 }
 
+/// Lets the process open as many files as it may: each client and each connection to a shard is one.
+fn raise_file_limit() {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = rustix::process::setrlimit(rustix::process::Resource::Nofile, limit) {
+        tracing::warn!(%error, "the number of open files stays as it is");
+    }
+}
+
 /// What a worker gets of each pool.
 fn pool_setups(config: &Config, plugins: Option<&Plugins>) -> Vec<PoolSetup> {
     let setup = |(index, pool): (usize, &PoolConfig)| PoolSetup {
@@ -171,9 +173,7 @@ fn pool_setups(config: &Config, plugins: Option<&Plugins>) -> Vec<PoolSetup> {
 }
 
 fn facts(listeners: &[Listener], workers: u16, config_file: &str) -> GatewayFacts {
-    let started = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     GatewayFacts {
         run_id: (0..3)
             .map(|part| format!("{:016x}", seed(part)))
@@ -202,11 +202,7 @@ fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Named>), StartEr
                 Listen::Tcp { host, port } => format!("{host}:{port}"),
                 Listen::Unix { path, .. } => path.display().to_string(),
             };
-            StartError::Listen {
-                pool: config.name.clone(),
-                address,
-                error,
-            }
+            StartError::Listen { pool: config.name.clone(), address, error }
         })?;
         if let ListenSocket::Tcp(socket) = &socket
             && let Ok(address) = socket.local_addr()
@@ -214,11 +210,7 @@ fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Named>), StartEr
             addresses.push((config.name.clone(), address));
         }
         let clients_max = u64::from(config.max_clients);
-        listeners.push(Listener {
-            pool,
-            clients_max,
-            socket,
-        });
+        listeners.push(Listener { pool, clients_max, socket });
     }
     Ok((listeners, addresses))
 }

@@ -13,6 +13,8 @@ use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::{eventually, eventually_true};
 
+use crate::clients::run_redis_py;
+
 const CLIENTS: usize = 500;
 const EXPIRIES: usize = 20;
 const WORKERS: usize = 2;
@@ -32,11 +34,7 @@ impl Site {
     pub fn start(settings: &str) -> Site {
         let shards = RealServer::start_many(3);
         let file = built("cache");
-        let plugins = [Entry {
-            name: "cache",
-            file: &file,
-            settings: &[],
-        }];
+        let plugins = [Entry { name: "cache", file: &file, settings: &[] }];
         let binding = format!("{{use: cache, keys: [\"cache:*\"], config: {{{settings}}}}}");
         let yaml = yaml_with(&shards, &plugins, &[&binding]);
         let gateways = (0..2).map(|_| InProcess::start(&yaml)).collect();
@@ -56,9 +54,7 @@ fn store_short(client: &mut Client, key: &str, value: &str) {
 
 /// Waits until the soft TTL is over; the value is kept for the grace.
 fn await_stale(client: &mut Client, key: &str) {
-    eventually_true("the soft TTL to end", || {
-        client.command(&["PTTL", key]) == Value::Integer(0)
-    });
+    eventually_true("the soft TTL to end", || client.command(&["PTTL", key]) == Value::Integer(0));
 }
 
 fn stale(site: &Site, key: &str, value: &str) {
@@ -121,9 +117,7 @@ fn waiter_on_another_worker_is_woken_by_the_fill() {
         assert_eq!(workers[leading].command(&["GET", &key]), Value::Null);
         workers[waiting].send(&["GET", &key]);
         let begun = i64::try_from(round / WORKERS + 1).expect("a small number");
-        eventually_true("the read to wait", || {
-            stat(&mut watchers[waiting], "waits") == begun
-        });
+        eventually_true("the read to wait", || stat(&mut watchers[waiting], "waits") == begun);
         let set = workers[leading].command(&["SET", &key, "value"]);
         assert_eq!(set, Value::ok());
         assert_eq!(workers[waiting].reply(), Value::bulk("value"));
@@ -363,9 +357,7 @@ fn fill_inside_multi_ends_the_lease_and_wakes_those_who_wait() {
     let mut watchers = client_of_each_worker(site.gateways[0].address(), WORKERS);
     waiter.send(&["GET", KEY]);
     eventually_true("the read to wait", || {
-        watchers
-            .iter_mut()
-            .any(|watcher| stat(watcher, "waits") > 0)
+        watchers.iter_mut().any(|watcher| stat(watcher, "waits") > 0)
     });
     let commands: [&[&str]; 3] = [&["SETEX", KEY, "100", "new"], &["TTL", KEY], &["GET", KEY]];
     let done = transaction(&mut leader, &commands);
@@ -377,10 +369,17 @@ fn fill_inside_multi_ends_the_lease_and_wakes_those_who_wait() {
         let found = site.shards.iter().map(ttl);
         found.into_iter().find(|ttl| *ttl > Value::Integer(0))
     });
-    assert!(
-        stored > Value::Integer(650),
-        "soft TTL and grace: {stored:?}"
-    );
+    assert!(stored > Value::Integer(650), "soft TTL and grace: {stored:?}");
+}
+
+#[test]
+fn redis_py_programs_with_default_pipelines_share_one_recompute_per_expiry() {
+    let site = Site::start(PATIENT);
+    let port = |gateway: &InProcess| gateway.address().port().to_string();
+    let ports: Vec<String> = site.gateways.iter().map(port).collect();
+    for protocol in ["2", "3"] {
+        run_redis_py("redis_py_cache.py", &[protocol, &ports[0], &ports[1]]);
+    }
 }
 
 /// A count of CACHE.STATS, of this client's worker.

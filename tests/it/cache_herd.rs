@@ -57,9 +57,7 @@ impl Herd<'_> {
     fn check(&self, value: &Value, sent: Instant) {
         let number: usize = value.text().parse().expect("a value is a number");
         let fill = self.fills.lock().expect("no thread has failed")[number];
-        let age = fill
-            .answered
-            .map(|answered| sent.saturating_duration_since(answered));
+        let age = fill.answered.map(|answered| sent.saturating_duration_since(answered));
         let oldest = Duration::from_millis(SOFT_TTL_MS + GRACE_MS) + CLOCK_STEP;
         assert!(age < Some(oldest), "value {number} is {age:?} old");
         if self.computing.load(Ordering::SeqCst) {
@@ -87,10 +85,7 @@ impl Herd<'_> {
         }
         let sent = Instant::now();
         let mut fills = self.fills.lock().expect("no thread has failed");
-        fills.push(Fill {
-            sent,
-            answered: None,
-        });
+        fills.push(Fill { sent, answered: None });
         drop(fills);
         // From here on another may be told, for the fill ends the lease.
         self.computing.store(false, Ordering::SeqCst);
@@ -105,9 +100,7 @@ impl Herd<'_> {
     fn take_time(&self, number: usize) {
         let gone = || {
             let has = |shard: &RealServer| shard.client().command(&["EXISTS", KEY]);
-            self.shards
-                .iter()
-                .all(|shard| has(shard) == Value::Integer(0))
+            self.shards.iter().all(|shard| has(shard) == Value::Integer(0))
         };
         match number % 3 {
             0 => {}
@@ -124,9 +117,7 @@ impl Herd<'_> {
 
 #[test]
 fn herd_computes_each_value_once_and_sees_none_that_is_too_old() {
-    let site = Site::start(&format!(
-        "grace: {GRACE_MS}ms, lease: 600s, wait: 600s, poll: 100ms"
-    ));
+    let site = Site::start(&format!("grace: {GRACE_MS}ms, lease: 600s, wait: 600s, poll: 100ms"));
     let herd = Herd {
         shards: &site.shards,
         fills: Mutex::new(Vec::new()),

@@ -23,21 +23,14 @@ fn setup() -> Setup {
     let shards = RealServer::start_many(3);
     let gateway = InProcess::start(&yaml_over(&shards, &[]));
     let port = gateway.address().port().to_string();
-    Setup {
-        shards,
-        gateway,
-        port,
-    }
+    Setup { shards, gateway, port }
 }
 
 impl Setup {
     /// Whether the work was spread: a gateway that sends everything to one shard would pass the rest.
     fn assert_every_shard_was_used(&self) {
         for shard in &self.shards {
-            assert!(
-                shard.client().line("DBSIZE") > Value::Integer(0),
-                "a shard got no key"
-            );
+            assert!(shard.client().line("DBSIZE") > Value::Integer(0), "a shard got no key");
         }
     }
 }
@@ -45,63 +38,35 @@ impl Setup {
 /// Runs a program to its end, `input` on its standard input; fails the test unless it succeeds.
 fn run(program: &Path, args: &[&str], input: &str) -> String {
     let mut command = Command::new(program);
-    command
-        .args(args)
-        .env("NODE_PATH", tools_dir().join("node/node_modules"));
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|e| panic!("start {}: {e}", program.display()));
-    child
-        .stdin
-        .take()
-        .expect("its input")
-        .write_all(input.as_bytes())
-        .expect("write its input");
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().expect("its end");
-    let (out, err) = (
-        String::from_utf8_lossy(&stdout),
-        String::from_utf8_lossy(&stderr),
-    );
-    assert!(
-        status.success(),
-        "{} {args:?}: {status}\n{out}\n{err}",
-        program.display()
-    );
+    command.args(args).env("NODE_PATH", tools_dir().join("node/node_modules"));
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("start {}: {e}", program.display()));
+    child.stdin.take().expect("its input").write_all(input.as_bytes()).expect("write its input");
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("its end");
+    let (out, err) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
+    assert!(status.success(), "{} {args:?}: {status}\n{out}\n{err}", program.display());
     out.into_owned()
 }
 
 fn script(name: &str) -> String {
-    repository()
-        .join("tests/clients")
-        .join(name)
-        .to_string_lossy()
-        .into_owned()
+    repository().join("tests/clients").join(name).to_string_lossy().into_owned()
 }
 
-fn check_redis_py(protocol: &str) {
+/// Runs a program of tests/clients with redis-py to its last line; says it when that is not installed.
+pub fn run_redis_py(program: &str, args: &[&str]) {
     let python = tools_dir().join("venv/bin/python");
     let has_library = Command::new(&python).args(["-c", "import redis"]).output();
     if !has_library.is_ok_and(|output| output.status.success()) {
-        return skip(
-            "redis-py",
-            "target/tools/venv has no redis-py (scripts/setup tests says why)",
-        );
+        return skip(program, "target/tools/venv has no redis-py (scripts/setup tests says why)");
     }
+    let program = script(program);
+    let args = [&[program.as_str()], args].concat();
+    assert_eq!(run(&python, &args, "").trim(), "ok");
+}
+
+fn check_redis_py(protocol: &str) {
     let setup = setup();
-    let out = run(
-        &python,
-        &[&script("redis_py.py"), &setup.port, protocol],
-        "",
-    );
-    assert_eq!(out.trim(), "ok");
+    run_redis_py("redis_py.py", &[&setup.port, protocol]);
     setup.assert_every_shard_was_used();
 }
 
@@ -118,19 +83,13 @@ fn redis_py_works_with_resp3() {
 #[test]
 fn ioredis_works_with_its_defaults() {
     if !tools_dir().join("node/node_modules/ioredis").is_dir() {
-        return skip(
-            "ioredis",
-            "target/tools/node has no ioredis (scripts/setup tests says why)",
-        );
+        return skip("ioredis", "target/tools/node has no ioredis (scripts/setup tests says why)");
     }
     let Some(node) = find_or_skip("node", "ioredis") else {
         return;
     };
     let setup = setup();
-    assert_eq!(
-        run(&node, &[&script("ioredis.js"), &setup.port], "").trim(),
-        "ok"
-    );
+    assert_eq!(run(&node, &[&script("ioredis.js"), &setup.port], "").trim(), "ok");
     setup.assert_every_shard_was_used();
 }
 
@@ -145,10 +104,7 @@ fn redis_cli_works_with_arguments_pipes_and_both_protocols() {
     assert_eq!(line(&["SET", "cli:a", "1"], ""), "OK\n");
     assert_eq!(line(&["GET", "cli:a"], ""), "1\n");
     assert_eq!(line(&["-3", "HSET", "cli:h", "f", "v"], ""), "1\n");
-    assert_eq!(
-        line(&["-3", "--json", "HGETALL", "cli:h"], ""),
-        "{\"f\":\"v\"}\n"
-    );
+    assert_eq!(line(&["-3", "--json", "HGETALL", "cli:h"], ""), "{\"f\":\"v\"}\n");
     assert_eq!(line(&["-x", "SET", "cli:x"], "from a pipe"), "OK\n");
     assert_eq!(line(&["GET", "cli:x"], ""), "from a pipe\n");
     assert_eq!(
@@ -172,11 +128,7 @@ fn inline_commands_are_answered_like_arrays() {
     assert_eq!(client.reply(), Value::ok());
     assert_eq!(client.reply(), Value::bulk("two words"));
     assert_eq!(client.reply(), Value::Simple(b"PONG".to_vec()));
-    assert_eq!(
-        client.reply(),
-        Value::Integer(1),
-        "the empty line gets no reply"
-    );
+    assert_eq!(client.reply(), Value::Integer(1), "the empty line gets no reply");
 }
 
 #[test]
@@ -185,22 +137,8 @@ fn redis_benchmark_runs_to_its_end() {
         return;
     };
     let setup = setup();
-    let base = [
-        "-p",
-        &setup.port,
-        "-t",
-        "set,get",
-        "-n",
-        "2000",
-        "-r",
-        "1000",
-        "-q",
-    ];
-    for more in [
-        &["-P", "16"][..],
-        &["-P", "1", "-c", "100"],
-        &["-P", "16", "-d", "4096", "-3"],
-    ] {
+    let base = ["-p", &setup.port, "-t", "set,get", "-n", "2000", "-r", "1000", "-q"];
+    for more in [&["-P", "16"][..], &["-P", "1", "-c", "100"], &["-P", "16", "-d", "4096", "-3"]] {
         let said = run(&benchmark, &[&base[..], more].concat(), "");
         let rates = said.matches("requests per second").count();
         assert!(rates >= 2 && !said.contains("rror"), "{said}");

@@ -127,36 +127,17 @@ fn rows(table: &'static str) -> Vec<Row> {
             "within-3000" => Within(3000),
             "kind" => Kind,
             _ => {
-                return Row {
-                    template: text,
-                    compare: Bytes,
-                };
+                return Row { template: text, compare: Bytes };
             }
         };
-        Row {
-            template: rest,
-            compare,
-        }
+        Row { template: rest, compare }
     };
-    table
-        .trim()
-        .split(['|', '\n'])
-        .map(str::trim)
-        .map(row)
-        .collect()
+    table.trim().split(['|', '\n']).map(str::trim).map(row).collect()
 }
 
 /// What takes the place of an argument to make a command wrong. No small number: it could become a short expiry.
-const GARBAGE: &[&[u8]] = &[
-    b"",
-    b"abc",
-    b"-1",
-    b"9223372036854775807",
-    b"1.5",
-    b"nan",
-    b"\xff\x00\r\n",
-    b"WITHSCORES",
-];
+const GARBAGE: &[&[u8]] =
+    &[b"", b"abc", b"-1", b"9223372036854775807", b"1.5", b"nan", b"\xff\x00\r\n", b"WITHSCORES"];
 
 /// Keys of each type, and how many.
 const TYPES: &[u8] = b"sblhSzxpg";
@@ -229,10 +210,7 @@ impl Mix {
         let tag = rng.below(4);
         let mut last_key = Vec::new();
         for word in row.template.split(' ') {
-            match word
-                .strip_prefix('{')
-                .and_then(|word| word.strip_suffix('}'))
-            {
+            match word.strip_prefix('{').and_then(|word| word.strip_suffix('}')) {
                 Some(name) if name.ends_with("-same") => args.push(last_key.clone()),
                 Some(name)
                     if name.len() == 1 && (name == "k" || TYPES.contains(&name.as_bytes()[0])) =>
@@ -254,19 +232,10 @@ impl Mix {
         if rng.one_in(3) {
             args[0] = args[0]
                 .iter()
-                .map(|b| {
-                    if rng.one_in(2) {
-                        b.to_ascii_lowercase()
-                    } else {
-                        *b
-                    }
-                })
+                .map(|b| if rng.one_in(2) { b.to_ascii_lowercase() } else { *b })
                 .collect();
         }
-        Sample {
-            args,
-            compare: row.compare,
-        }
+        Sample { args, compare: row.compare }
     }
 
     /// The arguments that a placeholder stands for.
@@ -274,13 +243,10 @@ impl Mix {
         let count = 1 + rng.below(4);
         match name {
             "v" => args.push(value(rng)),
-            "vs" => args.extend((0..count).map(|_| {
-                if rng.one_in(2) {
-                    member(rng).into_bytes()
-                } else {
-                    value(rng)
-                }
-            })),
+            "vs" => args.extend(
+                (0..count)
+                    .map(|_| if rng.one_in(2) { member(rng).into_bytes() } else { value(rng) }),
+            ),
             "n" => args.push(rng.below(12).to_string().into_bytes()),
             "i" => args.push(rng.between(-6, 6).to_string().into_bytes()),
             "int" => args.push(rng.between(-1000, 1000).to_string().into_bytes()),
@@ -313,11 +279,7 @@ impl Mix {
 
 /// A key for commands of the type `kind`: mostly one that holds it, sometimes any.
 fn a_key(rng: &mut Rng, kind: u8) -> Vec<u8> {
-    let kind = if kind == b'k' || rng.one_in(12) {
-        TYPES[rng.below(TYPES.len())]
-    } else {
-        kind
-    };
+    let kind = if kind == b'k' || rng.one_in(12) { TYPES[rng.below(TYPES.len())] } else { kind };
     home_key(kind, rng.below(KEYS_PER_TYPE))
 }
 

@@ -24,10 +24,7 @@ fn key_on_each(gateway: &InProcess, shards: &[RealServer]) -> Vec<String> {
         shard.client().command(&["EXISTS", key]) == Value::Integer(1)
     };
     let found = |shard| {
-        keys.iter()
-            .find(|key| on(shard, key))
-            .cloned()
-            .expect("200 keys reach every shard")
+        keys.iter().find(|key| on(shard, key)).cloned().expect("200 keys reach every shard")
     };
     shards.iter().map(found).collect()
 }
@@ -90,13 +87,7 @@ fn command_on_a_connection_that_breaks_has_an_unknown_outcome() {
     let mut client = gateway.client();
     assert_eq!(client.command(&["GET", &keys[0]]), Value::bulk("v"));
     shards[0].pause();
-    client.send_raw(
-        &[
-            request(&["SET", &keys[0], "x"]),
-            request(&["GET", &keys[1]]),
-        ]
-        .concat(),
-    );
+    client.send_raw(&[request(&["SET", &keys[0], "x"]), request(&["GET", &keys[1]])].concat());
     let mut other = gateway.client();
     for _ in 0..3 {
         assert_eq!(other.command(&["GET", &keys[1]]), Value::bulk("v"));
@@ -198,19 +189,15 @@ fn request_cut_off_by_a_closing_client_never_runs() {
         client.close_sending_side();
         assert_eq!(client.read_to_close(), b"", "cut at {cut}");
     }
-    assert_eq!(
-        gateway.client().command(&["GET", &keys[0]]),
-        Value::bulk("v")
-    );
+    assert_eq!(gateway.client().command(&["GET", &keys[0]]), Value::bulk("v"));
 }
 
 #[test]
 fn client_that_closes_its_sending_side_gets_every_reply_first() {
     let (_shards, gateway, keys) = start(3, &[]);
     let mut client = gateway.client();
-    let requests: Vec<u8> = (0..3000)
-        .flat_map(|index| request(&["GET", &keys[index % 3]]))
-        .collect();
+    let requests: Vec<u8> =
+        (0..3000).flat_map(|index| request(&["GET", &keys[index % 3]])).collect();
     client.send_raw(&requests);
     client.close_sending_side();
     assert_eq!(client.read_to_close(), b"$1\r\nv\r\n".repeat(3000));
@@ -226,14 +213,8 @@ fn shard_that_is_absent_at_start_is_named_and_joins_later() {
     for index in 0..100 {
         replies.push(client.command(&["SET", &format!("key:{index}"), "v"]));
     }
-    let served = replies
-        .iter()
-        .filter(|reply| **reply == Value::ok())
-        .count();
-    assert!(
-        (20..=80).contains(&served),
-        "{served} of 100 keys lie on the shard that is there"
-    );
+    let served = replies.iter().filter(|reply| **reply == Value::ok()).count();
+    assert!((20..=80).contains(&served), "{served} of 100 keys lie on the shard that is there");
     for reply in replies.iter().filter(|reply| **reply != Value::ok()) {
         assert_names_shard(reply, 1, "");
     }
@@ -284,9 +265,7 @@ fn process_that_is_told_to_end_answers_what_it_has_taken_first() {
         assert_eq!(other.line("PING").text(), "PONG");
     }
     process.terminate();
-    eventually_true("the gateway to stop listening", || {
-        Client::try_connect(address).is_err()
-    });
+    eventually_true("the gateway to stop listening", || Client::try_connect(address).is_err());
     for shard in &shards {
         shard.resume();
     }
@@ -305,27 +284,15 @@ fn large_values_and_long_commands_pass() {
     client.send(&[b"SET", &b"large"[..], &value]);
     assert_eq!(client.reply(), Value::ok());
     client.send(&["GET", "large"]);
-    assert!(
-        client.reply() == Value::Bulk(value),
-        "64 MiB come back as they went"
-    );
+    assert!(client.reply() == Value::Bulk(value), "64 MiB come back as they went");
 
     let keys: Vec<String> = (0..100_000).map(|index| format!("long:{index}")).collect();
     let mut mset = vec!["MSET".to_owned()];
-    mset.extend(
-        keys.iter()
-            .flat_map(|key| [key.clone(), format!("v-{key}")]),
-    );
+    mset.extend(keys.iter().flat_map(|key| [key.clone(), format!("v-{key}")]));
     assert_eq!(client.command(&mset), Value::ok());
     let mget = [&["MGET".to_owned()][..], &keys].concat();
-    let expected = keys
-        .iter()
-        .map(|key| Value::bulk(format!("v-{key}")))
-        .collect();
-    assert!(
-        client.command(&mget) == Value::Array(expected),
-        "each value in the place of its key"
-    );
+    let expected = keys.iter().map(|key| Value::bulk(format!("v-{key}"))).collect();
+    assert!(client.command(&mget) == Value::Array(expected), "each value in the place of its key");
     let unlink = [&["UNLINK".to_owned()][..], &keys].concat();
     assert_eq!(client.command(&unlink), Value::Integer(100_000));
 }
@@ -335,9 +302,8 @@ fn large_values_and_long_commands_pass() {
 fn deep_pipeline_of_one_client_leaves_turns_to_others() {
     let (_shards, gateway, keys) = start(3, &[]);
     let deep = gateway.client();
-    let requests: Vec<u8> = (0..200_000)
-        .flat_map(|index| request(&["GET", &keys[index % 3]]))
-        .collect();
+    let requests: Vec<u8> =
+        (0..200_000).flat_map(|index| request(&["GET", &keys[index % 3]])).collect();
     let mut sender = deep.sender();
     std::thread::scope(|scope| {
         let mut deep = deep;
@@ -355,10 +321,7 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
             answered += 1;
             (sending.is_finished() && reading.is_finished()).then_some(())
         });
-        assert!(
-            answered > 20,
-            "only {answered} answers during the other client's pipeline"
-        );
+        assert!(answered > 20, "only {answered} answers during the other client's pipeline");
         reading.join().expect("every reply of the deep pipeline");
     });
 }
@@ -378,21 +341,10 @@ fn large_request_goes_over_a_private_connection_in_order() {
     ];
     client.send_raw(&pipeline.concat());
     let replies: Vec<Value> = (0..pipeline.len()).map(|_| client.reply()).collect();
-    let expected = [
-        Value::ok(),
-        Value::ok(),
-        Value::Integer(300_000),
-        Value::ok(),
-        Value::Integer(200_000),
-    ];
+    let expected =
+        [Value::ok(), Value::ok(), Value::Integer(300_000), Value::ok(), Value::Integer(200_000)];
     assert_eq!(replies, expected);
     let connections = shards[0].client().command(&["CLIENT", "LIST"]).text();
-    let gateways = connections
-        .lines()
-        .filter(|line| !line.contains("cmd=client"))
-        .count();
-    assert_eq!(
-        gateways, 2,
-        "a shared and a private connection: {connections}"
-    );
+    let gateways = connections.lines().filter(|line| !line.contains("cmd=client")).count();
+    assert_eq!(gateways, 2, "a shared and a private connection: {connections}");
 }

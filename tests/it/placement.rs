@@ -30,18 +30,8 @@ const EQUAL: fn(usize) -> usize = |_| 1;
 const GROWING: fn(usize) -> usize = |index| 1 + index * 3;
 
 const POOLS: &[Pool] = &[
-    Pool {
-        settings: &[],
-        servers: 3,
-        weight: EQUAL,
-        name: None,
-    },
-    Pool {
-        settings: &[],
-        servers: 25,
-        weight: EQUAL,
-        name: None,
-    },
+    Pool { settings: &[], servers: 3, weight: EQUAL, name: None },
+    Pool { settings: &[], servers: 25, weight: EQUAL, name: None },
     Pool {
         settings: &["hash: fnv1a_64", "distribution: ketama"],
         servers: 25,
@@ -72,42 +62,12 @@ const POOLS: &[Pool] = &[
         weight: GROWING,
         name: Some(plain_name),
     },
-    Pool {
-        settings: &["hash: md5"],
-        servers: 3,
-        weight: EQUAL,
-        name: None,
-    },
-    Pool {
-        settings: &["hash: fnv1_64"],
-        servers: 3,
-        weight: GROWING,
-        name: None,
-    },
-    Pool {
-        settings: &["hash: fnv1_32"],
-        servers: 25,
-        weight: EQUAL,
-        name: None,
-    },
-    Pool {
-        settings: &["hash: fnv1a_32"],
-        servers: 3,
-        weight: GROWING,
-        name: None,
-    },
-    Pool {
-        settings: &["hash: crc16"],
-        servers: 3,
-        weight: EQUAL,
-        name: Some(plain_name),
-    },
-    Pool {
-        settings: &["hash: crc32a"],
-        servers: 25,
-        weight: GROWING,
-        name: None,
-    },
+    Pool { settings: &["hash: md5"], servers: 3, weight: EQUAL, name: None },
+    Pool { settings: &["hash: fnv1_64"], servers: 3, weight: GROWING, name: None },
+    Pool { settings: &["hash: fnv1_32"], servers: 25, weight: EQUAL, name: None },
+    Pool { settings: &["hash: fnv1a_32"], servers: 3, weight: GROWING, name: None },
+    Pool { settings: &["hash: crc16"], servers: 3, weight: EQUAL, name: Some(plain_name) },
+    Pool { settings: &["hash: crc32a"], servers: 25, weight: GROWING, name: None },
     Pool {
         settings: &["hash: crc32", "distribution: modula"],
         servers: 3,
@@ -135,17 +95,9 @@ impl Pool {
         }
         text.push_str("  servers:\n");
         for (index, server) in servers.iter().take(self.servers).enumerate() {
-            let name = self
-                .name
-                .map(|name| format!(" {}", name(index)))
-                .unwrap_or_default();
-            writeln!(
-                text,
-                "   - {}:{}{name}",
-                server.address(),
-                (self.weight)(index)
-            )
-            .expect("write to a string");
+            let name = self.name.map(|name| format!(" {}", name(index))).unwrap_or_default();
+            writeln!(text, "   - {}:{}{name}", server.address(), (self.weight)(index))
+                .expect("write to a string");
         }
         text
     }
@@ -174,10 +126,8 @@ fn keys(rng: &mut Rng) -> Vec<Vec<u8>> {
 fn write_keys(address: SocketAddr, keys: &[Vec<u8>]) {
     let mut client = Client::connect(address);
     for group in keys.chunks(500) {
-        let requests: Vec<u8> = group
-            .iter()
-            .flat_map(|key| request(&[b"SET", &key[..], b"v"]))
-            .collect();
+        let requests: Vec<u8> =
+            group.iter().flat_map(|key| request(&[b"SET", &key[..], b"v"])).collect();
         client.send_raw(&requests);
         for key in group {
             assert_eq!(client.reply(), Value::ok(), "SET of {}", key.escape_ascii());
@@ -236,13 +186,7 @@ fn keys_lie_on_the_servers_that_nutcracker_chose() {
                 strangers[0],
             );
         }
-        let used = theirs
-            .iter()
-            .filter(|keys| **keys != Value::Array(Vec::new()))
-            .count();
-        assert!(
-            used > 1,
-            "nutcracker used {used} servers: this pool compares nothing\n{yaml}"
-        );
+        let used = theirs.iter().filter(|keys| **keys != Value::Array(Vec::new())).count();
+        assert!(used > 1, "nutcracker used {used} servers: this pool compares nothing\n{yaml}");
     }
 }

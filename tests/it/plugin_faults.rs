@@ -37,15 +37,10 @@ const FAULTS: [(&str, &str); 12] = [
 /// One pool for each fault, all over the same shards.
 fn yaml_of_pools(shards: &[RealServer]) -> String {
     let (bad, pass) = (built("misbehaving/misbehaving"), built("pass"));
-    let plugins = [("bad", &bad), ("pass", &pass)].map(|(name, file)| Entry {
-        name,
-        file,
-        settings: &[],
-    });
+    let plugins =
+        [("bad", &bad), ("pass", &pass)].map(|(name, file)| Entry { name, file, settings: &[] });
     let mut text = format!("workers: {WORKERS}\n{}pools:\n", plugins_yaml(&plugins));
-    let addresses = shards
-        .iter()
-        .map(|shard| format!("\"{}\"", shard.address()));
+    let addresses = shards.iter().map(|shard| format!("\"{}\"", shard.address()));
     let addresses = addresses.collect::<Vec<_>>().join(", ");
     for (place, (fault, _)) in FAULTS.iter().enumerate() {
         let lines = [
@@ -85,11 +80,8 @@ fn call_of_a_guest_that_breaks_gets_its_error_and_nobody_else_notices() {
         let address = gateway.address_of(&format!("pool{place}"));
         let clients = (0..6).map(|_| Client::connect(address)).collect();
         let load = Load::start(clients, ask_for_what_works);
-        let calls: [&[&str]; 3] = [
-            &["GET", fault],
-            &["MISBEHAVE", fault],
-            &["MISBEHAVE", fault, "later"],
-        ];
+        let calls: [&[&str]; 3] =
+            [&["GET", fault], &["MISBEHAVE", fault], &["MISBEHAVE", fault, "later"]];
         for mut culprit in client_of_each_worker(address, WORKERS) {
             for call in calls {
                 load.await_round();
@@ -113,18 +105,12 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
         file,
         settings: &[],
     });
-    let bindings = [
-        "{use: bad, keys: [fine, panic]}",
-        "{use: pass, keys: [\"pass:*\"]}",
-    ];
+    let bindings = ["{use: bad, keys: [fine, panic]}", "{use: pass, keys: [\"pass:*\"]}"];
     let gateway = InProcess::start(&yaml_with(&shards, &plugins, &bindings));
     let mut workers = client_of_each_worker(gateway.address(), WORKERS);
     for _ in 0..5 {
         let reply = workers[0].line("GET panic");
-        assert!(
-            reply.is_error("PLUGINERR bad: trap unreachable"),
-            "{reply:?}"
-        );
+        assert!(reply.is_error("PLUGINERR bad: trap unreachable"), "{reply:?}");
     }
     for request in ["GET panic", "GET fine", "MISBEHAVE fine"] {
         let reply = workers[0].line(request);
@@ -138,10 +124,7 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     ask(&mut workers[0], &others);
     assert_eq!(workers[1].line("GET fine"), Value::ok());
     let crashes = |client: &mut Client| binding_rows(client)[0].number("crashes");
-    assert_eq!(
-        [0, 1].map(|place: usize| crashes(&mut workers[place])),
-        [5, 0]
-    );
+    assert_eq!([0, 1].map(|place: usize| crashes(&mut workers[place])), [5, 0]);
 
     let old = binding_rows(&mut workers[0]).swap_remove(0);
     let good = std::fs::read(built("misbehaving/misbehaving")).expect("read a guest");

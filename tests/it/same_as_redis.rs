@@ -66,10 +66,7 @@ impl Pair {
         std::thread::scope(|scope| {
             // Senders of their own: a side whose replies nobody reads may stop reading requests.
             scope.spawn(|| {
-                pieces
-                    .iter()
-                    .try_for_each(|piece| to_gateway.write_all(piece))
-                    .expect("send")
+                pieces.iter().try_for_each(|piece| to_gateway.write_all(piece)).expect("send")
             });
             scope.spawn(|| to_plain.write_all(&bytes).expect("send"));
             for (index, sample) in batch.iter().enumerate() {
@@ -86,9 +83,7 @@ impl Pair {
                     }
                     _ => equal(sample.compare, &ours, &theirs),
                 };
-                let before = batch[index.saturating_sub(3)..index]
-                    .iter()
-                    .map(|s| shown(&s.args));
+                let before = batch[index.saturating_sub(3)..index].iter().map(|s| shown(&s.args));
                 assert!(
                     same,
                     "replies differ ({:?})\ncommand: {}\ngateway: {:?}\nplain:   {:?}\nbefore:  {:?}",
@@ -101,10 +96,7 @@ impl Pair {
                 self.compared += 1;
             }
         });
-        assert!(
-            self.gateway.is_quiet(),
-            "the gateway sent more replies than requests"
-        );
+        assert!(self.gateway.is_quiet(), "the gateway sent more replies than requests");
     }
 }
 
@@ -125,19 +117,14 @@ fn equal(compare: Compare, ours: &(Vec<u8>, Value), theirs: &(Vec<u8>, Value)) -
 }
 
 fn shown(args: &[Vec<u8>]) -> String {
-    let words = args
-        .iter()
-        .map(|arg| arg[..arg.len().min(60)].escape_ascii().to_string());
+    let words = args.iter().map(|arg| arg[..arg.len().min(60)].escape_ascii().to_string());
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// The request as an array, or now and then as an inline line where its words allow that.
 fn encode(rng: &mut Rng, args: &[Vec<u8>]) -> Vec<u8> {
     let plain = |arg: &Vec<u8>| {
-        !arg.is_empty()
-            && arg
-                .iter()
-                .all(|b| b.is_ascii_alphanumeric() || b":-.".contains(b))
+        !arg.is_empty() && arg.iter().all(|b| b.is_ascii_alphanumeric() || b":-.".contains(b))
     };
     if rng.one_in(20)
         && args.iter().all(plain)
@@ -169,10 +156,7 @@ fn cut<'a>(rng: &mut Rng, bytes: &'a [u8]) -> Vec<&'a [u8]> {
 
 /// One batch: commands, now and then framed by MULTI and EXEC or DISCARD.
 fn batch(rng: &mut Rng, mix: &mut Mix, run: &Run) -> Vec<Sample> {
-    let word = |text: &str| Sample {
-        args: vec![text.into()],
-        compare: Compare::Bytes,
-    };
+    let word = |text: &str| Sample { args: vec![text.into()], compare: Compare::Bytes };
     let mut samples = Vec::new();
     let depth = if rng.one_in(4) { 1 } else { 1 + rng.below(60) };
     while samples.len() < depth {
@@ -206,37 +190,21 @@ fn check_same(shards: &[RealServer], plain: &RealServer, run: &Run) {
         }
         compared += pair.compared;
     }
-    let used = shards
-        .iter()
-        .filter(|shard| shard.client().line("DBSIZE") > Value::Integer(0))
-        .count();
+    let used =
+        shards.iter().filter(|shard| shard.client().line("DBSIZE") > Value::Integer(0)).count();
     assert_eq!(used, shards.len(), "every shard must have taken part");
-    eprintln!(
-        "{compared} replies compared, RESP{}, SEED={}",
-        run.protocol,
-        rng.seed()
-    );
+    eprintln!("{compared} replies compared, RESP{}, SEED={}", run.protocol, rng.seed());
 }
 
 #[test]
 fn random_commands_over_three_shards_equal_a_plain_server_resp2() {
-    let run = Run {
-        protocol: 2,
-        commands: COMMANDS,
-        seed: 1,
-        same_words: true,
-    };
+    let run = Run { protocol: 2, commands: COMMANDS, seed: 1, same_words: true };
     check_same(&RealServer::start_many(3), &RealServer::start(), &run);
 }
 
 #[test]
 fn random_commands_over_three_shards_equal_a_plain_server_resp3() {
-    let run = Run {
-        protocol: 3,
-        commands: COMMANDS,
-        seed: 2,
-        same_words: true,
-    };
+    let run = Run { protocol: 3, commands: COMMANDS, seed: 2, same_words: true };
     check_same(&RealServer::start_many(3), &RealServer::start(), &run);
 }
 
@@ -249,11 +217,6 @@ fn random_commands_over_three_valkey_shards_equal_a_plain_valkey() {
         return skip("same_as_redis over Valkey", reason);
     };
     let plain = servers.pop().expect("four servers");
-    let run = Run {
-        protocol: 3,
-        commands: COMMANDS / 2,
-        seed: 3,
-        same_words: false,
-    };
+    let run = Run { protocol: 3, commands: COMMANDS / 2, seed: 3, same_words: false };
     check_same(&servers, &plain, &run);
 }

@@ -46,10 +46,7 @@ fn replies_get_the_same_verdict_as_from_redis_protocol_at_every_cut() {
             }
         }
     }
-    assert!(
-        agreed.iter().all(|count| *count > 500),
-        "too few of a kind: {agreed:?}"
-    );
+    assert!(agreed.iter().all(|count| *count > 500), "too few of a kind: {agreed:?}");
 }
 
 #[test]
@@ -82,10 +79,7 @@ fn requests_get_the_same_verdict_as_from_redis_protocol_at_every_cut() {
             }
         }
     }
-    assert!(
-        agreed.iter().all(|count| *count > 500),
-        "too few of a kind: {agreed:?}"
-    );
+    assert!(agreed.iter().all(|count| *count > 500), "too few of a kind: {agreed:?}");
 }
 
 /// Bytes of any kind make no scanner panic, whatever the verdict.
@@ -95,9 +89,7 @@ fn scanners_survive_any_bytes() {
     let alphabet = b"*$:+-_#,(!=%~>|0123456789\r\nabt \x00\xff";
     for _ in 0..CASES * 10 {
         let len = rng.below(40);
-        let bytes: Vec<u8> = (0..len)
-            .map(|_| alphabet[rng.below(alphabet.len())])
-            .collect();
+        let bytes: Vec<u8> = (0..len).map(|_| alphabet[rng.below(alphabet.len())]).collect();
         let reply = ReplyScan::default().scan(&bytes);
         if let ReplyScanned::Complete { len } = reply {
             assert!(len <= bytes.len(), "{bytes:?}");
@@ -122,10 +114,7 @@ fn compare(ours: Verdict, theirs: Verdict, input: &[u8], agreed: &mut [usize; 3]
         return;
     }
     let shown = String::from_utf8_lossy(input);
-    assert!(
-        excuse(ours, theirs, input).is_some(),
-        "{shown:?}: ours {ours:?}, theirs {theirs:?}"
-    );
+    assert!(excuse(ours, theirs, input).is_some(), "{shown:?}: ours {ours:?}, theirs {theirs:?}");
 }
 
 /// Why the two may differ.
@@ -139,11 +128,9 @@ fn excuse(ours: Verdict, theirs: Verdict, input: &[u8]) -> Option<&'static str> 
             if input.windows(2).any(|w| w[0] == b'\r' && w[1] != b'\n') {
                 return Some("a line ends at its first CR; redis-protocol looks for CRLF");
             }
-            if [
-                b":+", b"$+", b"*+", b"%+", b"~+", b">+", b"|+", b"=+", b"!+",
-            ]
-            .iter()
-            .any(|p| has(*p))
+            if [b":+", b"$+", b"*+", b"%+", b"~+", b">+", b"|+", b"=+", b"!+"]
+                .iter()
+                .any(|p| has(*p))
                 || has_odd_number(input)
             {
                 return Some(
@@ -156,13 +143,10 @@ fn excuse(ours: Verdict, theirs: Verdict, input: &[u8]) -> Option<&'static str> 
             has(b"?\r")
                 .then_some("streamed types are sent by no server")
                 .or_else(|| {
-                    has(b"_")
-                        .then_some("nothing stands behind a null")
-                        .or_else(|| {
-                            bad_mark(input).then_some(
-                                "an unknown mark is broken at once; redis-protocol reads on",
-                            )
-                        })
+                    has(b"_").then_some("nothing stands behind a null").or_else(|| {
+                        bad_mark(input)
+                            .then_some("an unknown mark is broken at once; redis-protocol reads on")
+                    })
                 })
                 .or_else(|| has_huge_count(input).then_some("more elements than any bound allows"))
                 .or_else(|| long_size(input).then_some("a size of more than 24 bytes is none"))
@@ -222,31 +206,20 @@ fn has_odd_number(input: &[u8]) -> bool {
 
 /// Whether a line of a request begins with a mark that is no bulk string's.
 fn other_argument(input: &[u8]) -> bool {
-    input
-        .windows(3)
-        .any(|w| w[..2] == *b"\r\n" && b"+-:*".contains(&w[2]))
+    input.windows(3).any(|w| w[..2] == *b"\r\n" && b"+-:*".contains(&w[2]))
 }
 
 fn has_negative_size(input: &[u8]) -> bool {
-    input
-        .windows(2)
-        .any(|w| b"$*%~>|=!".contains(&w[0]) && w[1] == b'-')
+    input.windows(2).any(|w| b"$*%~>|=!".contains(&w[0]) && w[1] == b'-')
 }
 
 fn bad_mark(input: &[u8]) -> bool {
     // A line start that is no mark.
-    let starts = std::iter::once(0).chain(
-        input
-            .windows(2)
-            .enumerate()
-            .filter(|(_, w)| w == b"\r\n")
-            .map(|(i, _)| i + 2),
-    );
-    starts.into_iter().any(|at| {
-        input
-            .get(at)
-            .is_some_and(|byte| !b"+-:_#,($=!*~>%|".contains(byte))
-    })
+    let starts = std::iter::once(0)
+        .chain(input.windows(2).enumerate().filter(|(_, w)| w == b"\r\n").map(|(i, _)| i + 2));
+    starts
+        .into_iter()
+        .any(|at| input.get(at).is_some_and(|byte| !b"+-:_#,($=!*~>%|".contains(byte)))
 }
 
 fn has_huge_count(input: &[u8]) -> bool {
@@ -257,9 +230,7 @@ fn has_huge_count(input: &[u8]) -> bool {
 }
 
 fn long_size(input: &[u8]) -> bool {
-    input
-        .split(|byte| *byte == b'\n')
-        .any(|line| line.len() > 24)
+    input.split(|byte| *byte == b'\n').any(|line| line.len() > 24)
 }
 
 fn unfinished_bad_line(input: &[u8]) -> bool {
@@ -285,14 +256,8 @@ fn reply_oracle(input: &[u8]) -> Verdict {
 fn request_oracle(input: &[u8]) -> Verdict {
     match decode_resp2(input) {
         Ok(Some((OwnedFrame::Array(items), len))) => {
-            let bulks = items
-                .iter()
-                .all(|item| matches!(item, OwnedFrame::BulkString(_)));
-            if bulks {
-                Verdict::Whole(len)
-            } else {
-                Verdict::Broken
-            }
+            let bulks = items.iter().all(|item| matches!(item, OwnedFrame::BulkString(_)));
+            if bulks { Verdict::Whole(len) } else { Verdict::Broken }
         }
         Ok(Some((OwnedFrame::Null, len))) if input.starts_with(b"*") => Verdict::Whole(len),
         Ok(Some(_)) => Verdict::Broken,
@@ -316,11 +281,7 @@ fn value(rng: &mut Rng, depth: usize, out: &mut Vec<u8>) {
         9 | 10 => aggregate(rng, depth, (b'*', 1), out),
         11 => aggregate(rng, depth, (b'~', 1), out),
         12 => aggregate(rng, depth, (b'%', 2), out),
-        _ => out.extend_from_slice(if rng.one_in(2) {
-            b"$-1\r\n"
-        } else {
-            b"*-1\r\n"
-        }),
+        _ => out.extend_from_slice(if rng.one_in(2) { b"$-1\r\n" } else { b"*-1\r\n" }),
     }
 }
 

@@ -68,11 +68,7 @@ struct World {
 #[test]
 fn sessions_over_faulty_shards_get_every_reply_once_in_order_and_only_their_own() {
     let first = Rng::from_env(1).seed();
-    let count = if std::env::var("SEED").is_ok() {
-        1
-    } else {
-        SEEDS
-    };
+    let count = if std::env::var("SEED").is_ok() { 1 } else { SEEDS };
     let mut replies = 0;
     for seed in first..first + count {
         replies += World::new(seed).run();
@@ -89,24 +85,14 @@ impl World {
             .map(|n| {
                 ShardConfig::named(
                     &format!("s{n}"),
-                    Address::Tcp {
-                        host: "fake".into(),
-                        port: n + 1,
-                    },
+                    Address::Tcp { host: "fake".into(), port: n + 1 },
                 )
             })
             .collect();
-        let listen = Listen::Tcp {
-            host: "127.0.0.1".into(),
-            port: 0,
-        };
+        let listen = Listen::Tcp { host: "127.0.0.1".into(), port: 0 };
         let pool = PoolConfig::with_defaults("main", listen, shards);
         let topology = Topology::from_pool(&pool);
-        let setup = PoolSetup {
-            config: Arc::new(pool),
-            topology,
-            bindings: Vec::new(),
-        };
+        let setup = PoolSetup { config: Arc::new(pool), topology, bindings: Vec::new() };
         let pools = vec![sluicegate::core::Pool::new(setup, seed)];
         let mut world = World {
             rng: Rng::seeded(seed),
@@ -118,13 +104,8 @@ impl World {
             faults: true,
         };
         for _ in 0..CLIENTS {
-            let id = world
-                .core
-                .open_session(0, "client:0".into(), "gateway:0".into());
-            world.clients.push(Client {
-                id,
-                ..Client::default()
-            });
+            let id = world.core.open_session(0, "client:0".into(), "gateway:0".into());
+            world.clients.push(Client { id, ..Client::default() });
         }
         world
     }
@@ -149,11 +130,7 @@ impl World {
             }
         }
         for (number, client) in self.clients.iter().enumerate() {
-            assert_eq!(
-                client.outgoing.len(),
-                0,
-                "client {number} could not send all"
-            );
+            assert_eq!(client.outgoing.len(), 0, "client {number} could not send all");
             assert_eq!(
                 client.expected.len(),
                 0,
@@ -179,11 +156,7 @@ impl World {
                 self.client_reads(client, len);
             }
             9 => {
-                let ms = if self.rng.one_in(20) {
-                    6000
-                } else {
-                    self.rng.below(40) as u64
-                };
+                let ms = if self.rng.one_in(20) { 6000 } else { self.rng.below(40) as u64 };
                 self.advance(ms);
             }
             10 => self.break_something(),
@@ -194,10 +167,7 @@ impl World {
 
     fn advance(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.core.set_clock(Clock {
-            now_ms: self.now_ms,
-            unix_ms: self.now_ms,
-        });
+        self.core.set_clock(Clock { now_ms: self.now_ms, unix_ms: self.now_ms });
         self.core.on_time();
         self.collect_connects();
     }
@@ -229,10 +199,7 @@ impl World {
                     let request = std::iter::once(b"DEL".to_vec()).chain(keys).collect();
                     (request, Expected::Reply(reply))
                 }
-                2 => (
-                    vec![b"PING".to_vec()],
-                    Expected::Exactly(b"+PONG\r\n".to_vec()),
-                ),
+                2 => (vec![b"PING".to_vec()], Expected::Exactly(b"+PONG\r\n".to_vec())),
                 3 => {
                     let key = key(0);
                     self.transaction(number, &key);
@@ -298,9 +265,7 @@ impl World {
         let mut left = len;
         while left > 0 && !session.out.is_empty() {
             let take = session.out.front().len().min(left);
-            client
-                .received
-                .extend_from_slice(&session.out.front()[..take]);
+            client.received.extend_from_slice(&session.out.front()[..take]);
             session.out.advance(take, spare);
             left -= take;
         }
@@ -332,18 +297,11 @@ impl World {
         }
         let number = self.rng.below(CLIENTS);
         self.core.close_session(self.clients[number].id);
-        let id = self
-            .core
-            .open_session(0, "client:0".into(), "gateway:0".into());
+        let id = self.core.open_session(0, "client:0".into(), "gateway:0".into());
         let old = &self.clients[number];
         // Its keys must differ from those of the client before.
         let sent = old.sent + 1_000_000;
-        self.clients[number] = Client {
-            id,
-            sent,
-            replies: sent,
-            ..Client::default()
-        };
+        self.clients[number] = Client { id, sent, replies: sent, ..Client::default() };
     }
 
     fn break_something(&mut self) {
@@ -367,11 +325,7 @@ impl World {
 
     fn any_link(&mut self) -> Option<LaneId> {
         let ids: Vec<LaneId> = self.links.keys().copied().collect();
-        if ids.is_empty() {
-            None
-        } else {
-            Some(ids[self.rng.below(ids.len())])
-        }
+        if ids.is_empty() { None } else { Some(ids[self.rng.below(ids.len())]) }
     }
 
     fn close_link(&mut self, id: LaneId, fault: &str) {
@@ -385,16 +339,9 @@ impl World {
         self.collect_connects();
         for id in std::mem::take(&mut self.connecting) {
             if self.faults && self.rng.one_in(5) {
-                self.core
-                    .lane_closed(id, "is unreachable: connection refused");
+                self.core.lane_closed(id, "is unreachable: connection refused");
             } else {
-                self.links.insert(
-                    id,
-                    Link {
-                        connected: true,
-                        ..Link::default()
-                    },
-                );
+                self.links.insert(id, Link { connected: true, ..Link::default() });
                 self.core.lane_connected(id);
             }
         }
@@ -416,11 +363,7 @@ impl World {
         };
         while !lane.to_write().is_empty() {
             let all = lane.to_write().len();
-            let len = if self.faults {
-                self.rng.below(all + 1)
-            } else {
-                all
-            };
+            let len = if self.faults { self.rng.below(all + 1) } else { all };
             if len == 0 {
                 break;
             }
@@ -431,11 +374,8 @@ impl World {
             return;
         }
         answer_requests(link);
-        let len = if self.faults {
-            self.rng.below(link.output.len() + 1)
-        } else {
-            link.output.len()
-        };
+        let len =
+            if self.faults { self.rng.below(link.output.len() + 1) } else { link.output.len() };
         let bytes: Vec<u8> = link.output.drain(..len).collect();
         self.deliver(id, &bytes);
     }

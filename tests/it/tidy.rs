@@ -74,9 +74,7 @@ fn grouped_modules(group: &str) -> Vec<String> {
 }
 
 fn first_word(text: &str) -> String {
-    text.chars()
-        .take_while(|c| c.is_alphanumeric() || *c == '_')
-        .collect()
+    text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
 }
 
 fn check_imports(source: &Source, architecture: &Architecture) -> Vec<String> {
@@ -88,19 +86,16 @@ fn check_imports(source: &Source, architecture: &Architecture) -> Vec<String> {
     };
     let own = top(module);
     let Some(allowed) = architecture.imports.get(own) else {
-        return vec![source.finding(
-            1,
-            &format!("`{own}` has no line in the imports of ARCHITECTURE.md"),
-        )];
+        return vec![
+            source.finding(1, &format!("`{own}` has no line in the imports of ARCHITECTURE.md")),
+        ];
     };
     let mut findings = Vec::new();
     for (number, line) in source.code() {
         let mut fail = |text: String| findings.push(source.finding(number, &text));
         for name in named_modules(line) {
             if name != own && !allowed.contains(&name) {
-                fail(format!(
-                    "`{own}` imports `{name}`: ARCHITECTURE.md does not allow it"
-                ));
+                fail(format!("`{own}` imports `{name}`: ARCHITECTURE.md does not allow it"));
             }
         }
         if line.contains("super::super")
@@ -141,11 +136,7 @@ fn check_purity(source: &Source, architecture: &Architecture) -> Vec<String> {
 }
 
 fn check_shape(source: &Source) -> Vec<String> {
-    let header = source
-        .text
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .count();
+    let header = source.text.lines().take_while(|line| line.starts_with("//!")).count();
     let code = source.code().len();
     let mut findings = Vec::new();
     if header < HEADER_LINES_MIN {
@@ -159,10 +150,8 @@ fn check_shape(source: &Source) -> Vec<String> {
         let text = format!("{code} lines of code, at most {CODE_LINES_MAX}: is it still one noun?");
         findings.push(source.finding(code, &text));
     }
-    let depth = source
-        .path
-        .strip_prefix("proxy/src/")
-        .map_or(0, |below| below.matches('/').count());
+    let depth =
+        source.path.strip_prefix("proxy/src/").map_or(0, |below| below.matches('/').count());
     if depth > 1 {
         findings.push(source.finding(1, "folders in src are one level deep"));
     }
@@ -175,10 +164,9 @@ fn check_map(module: &str, architecture: &Architecture) -> Option<String> {
         None => (module.to_owned(), None),
     };
     let known = match file {
-        Some(file) => architecture
-            .map
-            .get(&row)
-            .is_some_and(|text| text.contains(&format!("`{file}`"))),
+        Some(file) => {
+            architecture.map.get(&row).is_some_and(|text| text.contains(&format!("`{file}`")))
+        }
         None => [row.clone(), format!("{row}/"), format!("{row}.rs")]
             .iter()
             .any(|name| architecture.map.contains_key(name)),
@@ -229,22 +217,13 @@ fn rust(tree: &[Source]) -> impl Iterator<Item = &Source> {
 }
 
 fn report(findings: &[String]) {
-    assert!(
-        findings.is_empty(),
-        "{} findings:\n{}",
-        findings.len(),
-        findings.join("\n")
-    );
+    assert!(findings.is_empty(), "{} findings:\n{}", findings.len(), findings.join("\n"));
 }
 
 #[test]
 fn modules_import_only_from_the_layers_below() {
     let (tree, architecture) = (tree(), architecture());
-    report(
-        &rust(&tree)
-            .flat_map(|s| check_imports(s, &architecture))
-            .collect::<Vec<_>>(),
-    );
+    report(&rust(&tree).flat_map(|s| check_imports(s, &architecture)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -252,9 +231,7 @@ fn allowed_imports_form_no_circle() {
     let architecture = architecture();
     let mut open = architecture.imports.clone();
     while !open.is_empty() {
-        let next = open
-            .iter()
-            .find(|(_, list)| list.iter().all(|name| !open.contains_key(name)));
+        let next = open.iter().find(|(_, list)| list.iter().all(|name| !open.contains_key(name)));
         let next = next.map(|(name, _)| name.clone());
         let next = next.unwrap_or_else(|| panic!("a circle among {:?}", open.keys()));
         open.remove(&next);
@@ -264,11 +241,7 @@ fn allowed_imports_form_no_circle() {
 #[test]
 fn modules_that_decide_touch_no_clock_socket_lock_or_task() {
     let (tree, architecture) = (tree(), architecture());
-    report(
-        &rust(&tree)
-            .flat_map(|s| check_purity(s, &architecture))
-            .collect::<Vec<_>>(),
-    );
+    report(&rust(&tree).flat_map(|s| check_purity(s, &architecture)).collect::<Vec<_>>());
 }
 
 #[test]
@@ -281,18 +254,10 @@ fn code_map_names_every_file_and_no_other() {
     let (tree, architecture) = (tree(), architecture());
     let modules = tree.iter().filter(|source| !source.is_tests());
     let modules: BTreeSet<&str> = modules.filter_map(Source::module).collect();
-    let mut findings: Vec<String> = modules
-        .iter()
-        .filter_map(|m| check_map(m, &architecture))
-        .collect();
-    for name in architecture
-        .imports
-        .keys()
-        .filter(|name| !modules.contains(name.as_str()))
-    {
-        findings.push(format!(
-            "ARCHITECTURE.md lists `{name}`, which is not in proxy/src"
-        ));
+    let mut findings: Vec<String> =
+        modules.iter().filter_map(|m| check_map(m, &architecture)).collect();
+    for name in architecture.imports.keys().filter(|name| !modules.contains(name.as_str())) {
+        findings.push(format!("ARCHITECTURE.md lists `{name}`, which is not in proxy/src"));
     }
     report(&findings);
 }
@@ -300,9 +265,8 @@ fn code_map_names_every_file_and_no_other() {
 #[test]
 fn no_file_holds_open_ends_or_paths_of_a_machine() {
     let tree = tree();
-    let ours = tree
-        .iter()
-        .filter(|source| source.path != "LICENSE" && !source.path.ends_with(".lock"));
+    let ours =
+        tree.iter().filter(|source| source.path != "LICENSE" && !source.path.ends_with(".lock"));
     report(&ours.flat_map(check_words).collect::<Vec<_>>());
 }
 
@@ -317,10 +281,7 @@ fn every_ready_made_configuration_loads() {
     let mut loaded = 0;
     for entry in std::fs::read_dir(&folder).expect("config folder") {
         let path = entry.expect("entry").path();
-        if path
-            .extension()
-            .is_some_and(|ending| ending == "yaml" || ending == "yml")
-        {
+        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
             let faults = sluicegate::config::load(&path).err().unwrap_or_default();
             let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
             report(&texts);
@@ -371,21 +332,9 @@ fn purity_rule_catches_a_clock_in_code_but_not_in_comments_or_outer_modules() {
     let page = sample_page();
     let purity = |path: &str, body: &str| check_purity(&sample(path, body), &page).len();
     for word in IMPURE {
-        assert_eq!(
-            purity("proxy/src/resp/args.rs", &format!("let x = {word};\n")),
-            1,
-            "{word}"
-        );
-        assert_eq!(
-            purity("proxy/src/resp/args.rs", &format!("// not {word}\n")),
-            0,
-            "{word}"
-        );
-        assert_eq!(
-            purity("proxy/src/io.rs", &format!("let x = {word};\n")),
-            0,
-            "{word}"
-        );
+        assert_eq!(purity("proxy/src/resp/args.rs", &format!("let x = {word};\n")), 1, "{word}");
+        assert_eq!(purity("proxy/src/resp/args.rs", &format!("// not {word}\n")), 0, "{word}");
+        assert_eq!(purity("proxy/src/io.rs", &format!("let x = {word};\n")), 0, "{word}");
     }
 }
 
@@ -393,10 +342,7 @@ fn purity_rule_catches_a_clock_in_code_but_not_in_comments_or_outer_modules() {
 fn shape_rule_catches_short_headers_long_files_and_deep_folders() {
     let long = "x\n".repeat(CODE_LINES_MAX);
     assert_eq!(check_shape(&sample("proxy/src/io.rs", "")).len(), 0);
-    assert_eq!(
-        check_shape(&Source::new("proxy/src/io.rs", "//! a\n//! b\n//! c\n")).len(),
-        1
-    );
+    assert_eq!(check_shape(&Source::new("proxy/src/io.rs", "//! a\n//! b\n//! c\n")).len(), 1);
     assert_eq!(check_shape(&sample("proxy/src/io.rs", &long)).len(), 1);
     let tests = format!("#[cfg(test)]\nmod tests {{\n{long}}}\n");
     assert_eq!(check_shape(&sample("proxy/src/io.rs", &tests)).len(), 0);

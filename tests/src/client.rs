@@ -43,11 +43,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(DEADLINE))?;
         stream.set_write_timeout(Some(DEADLINE))?;
-        Ok(Client {
-            stream,
-            input: Vec::new(),
-            taken: 0,
-        })
+        Ok(Client { stream, input: Vec::new(), taken: 0 })
     }
 
     /// Sends bytes as they are. A peer that has closed is seen at the next read.
@@ -74,9 +70,7 @@ impl Client {
 
     /// The next reply; fails the test when the connection closes first.
     pub fn reply(&mut self) -> Value {
-        self.next_reply()
-            .expect("the connection closed before the reply came")
-            .1
+        self.next_reply().expect("the connection closed before the reply came").1
     }
 
     /// The next reply's bytes and value; `None` when the peer has closed. Fails the test at the deadline.
@@ -90,11 +84,7 @@ impl Client {
             }
             if !self.fill() {
                 let rest = &self.input[self.taken..];
-                assert!(
-                    rest.is_empty(),
-                    "closed within a reply: {}",
-                    rest.escape_ascii()
-                );
+                assert!(rest.is_empty(), "closed within a reply: {}", rest.escape_ascii());
                 return None;
             }
         }
@@ -110,10 +100,7 @@ impl Client {
     pub fn is_quiet(&mut self) -> bool {
         self.stream.set_nonblocking(true).expect("non-blocking");
         let mut byte = [0];
-        let quiet = self
-            .stream
-            .peek(&mut byte)
-            .is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
+        let quiet = self.stream.peek(&mut byte).is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
         self.stream.set_nonblocking(false).expect("blocking");
         quiet && self.taken == self.input.len()
     }
@@ -144,10 +131,7 @@ impl Client {
             Err(e) if e.kind() == ErrorKind::ConnectionReset => false,
             Err(e) => {
                 let so_far = &self.input[self.taken..];
-                panic!(
-                    "no reply within {DEADLINE:?} ({e}); so far: {}",
-                    so_far.escape_ascii()
-                )
+                panic!("no reply within {DEADLINE:?} ({e}); so far: {}", so_far.escape_ascii())
             }
         }
     }

@@ -25,10 +25,7 @@ pub fn yaml(shards: &[SocketAddr], extra: &[&str]) -> String {
 
 /// The same over running servers.
 pub fn yaml_over(servers: &[RealServer], extra: &[&str]) -> String {
-    yaml(
-        &servers.iter().map(RealServer::address).collect::<Vec<_>>(),
-        extra,
-    )
+    yaml(&servers.iter().map(RealServer::address).collect::<Vec<_>>(), extra)
 }
 
 /// The same with the address to listen on.
@@ -39,11 +36,8 @@ pub fn pool_yaml(listen: &str, shards: &[SocketAddr], extra: &[&str]) -> String 
     }
     text.push_str("    shards:\n");
     for (index, address) in shards.iter().enumerate() {
-        writeln!(
-            text,
-            "      - {{name: shard-{index}, address: \"{address}\"}}"
-        )
-        .expect("write to a string");
+        writeln!(text, "      - {{name: shard-{index}, address: \"{address}\"}}")
+            .expect("write to a string");
     }
     text
 }
@@ -93,10 +87,7 @@ impl InProcess {
         })?;
         let gateway = Gateway::start(loaded.config).map_err(|e| e.to_string())?;
         let address = gateway.addresses().first().expect("a pool that listens").1;
-        Ok(InProcess {
-            gateway: Some(gateway),
-            address,
-        })
+        Ok(InProcess { gateway: Some(gateway), address })
     }
 
     /// Where the first pool listens.
@@ -144,17 +135,8 @@ impl Process {
         let mut process = Process::spawn(binary, text, address);
         eventually("the gateway process to answer PING", || {
             let ended = process.child.try_wait().expect("look at a child");
-            assert!(
-                ended.is_none(),
-                "the gateway ended at start: {}",
-                process.log()
-            );
-            Client::try_connect(address)
-                .ok()?
-                .line("PING")
-                .text()
-                .eq("PONG")
-                .then_some(())
+            assert!(ended.is_none(), "the gateway ended at start: {}", process.log());
+            Client::try_connect(address).ok()?.line("PING").text().eq("PONG").then_some(())
         });
         process
     }
@@ -172,11 +154,7 @@ impl Process {
             .stderr(log)
             .spawn()
             .expect("start the gateway");
-        Process {
-            child,
-            file,
-            address,
-        }
+        Process { child, file, address }
     }
 
     /// What it has printed so far.
@@ -201,9 +179,7 @@ impl Process {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
-        eventually("the gateway process to end", || {
-            self.child.try_wait().expect("look at a child")
-        })
+        eventually("the gateway process to end", || self.child.try_wait().expect("look at a child"))
     }
 }
 

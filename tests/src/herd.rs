@@ -21,10 +21,7 @@ pub fn connect(gateways: &[InProcess], count: usize) -> Vec<Client> {
 /// Each of these clients has two sockets in this process, which is more than the usual soft limit.
 fn allow_many_sockets() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
+    let raised = Rlimit { current: maximum, maximum };
     setrlimit(Resource::Nofile, raised).expect("raise the soft limit of open files");
 }
 
@@ -52,8 +49,5 @@ pub fn take_first_answered(clients: &mut Vec<Client>) -> Client {
 /// Places of the replies that are nil.
 pub fn nils(replies: &[Value]) -> Vec<usize> {
     let places = replies.iter().enumerate();
-    places
-        .filter(|(_, reply)| **reply == Value::Null)
-        .map(|(place, _)| place)
-        .collect()
+    places.filter(|(_, reply)| **reply == Value::Null).map(|(place, _)| place).collect()
 }

@@ -23,16 +23,10 @@ pub const PATIENT: &str = "{cpu_per_step: 50ms, call_timeout: 60s, cells: 64}";
 
 /// The built file of a plugin: `cache`, `pass`, `misbehaving/misbehaving`.
 pub fn built(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || repository().join("target"),
-        |given| repository().join(given),
-    );
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| repository().join("target"), |given| repository().join(given));
     let path = target.join("plugins").join(format!("{name}.wasm"));
-    assert!(
-        path.is_file(),
-        "there is no {}: run scripts/build-plugins",
-        path.display()
-    );
+    assert!(path.is_file(), "there is no {}: run scripts/build-plugins", path.display());
     path
 }
 
@@ -51,10 +45,7 @@ impl PluginFile {
         let folder =
             std::env::temp_dir().join(format!("sluicegate-plugin-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for a plugin");
-        let file = PluginFile {
-            path: folder.join("plugin.wasm"),
-            folder,
-        };
+        let file = PluginFile { path: folder.join("plugin.wasm"), folder };
         file.replace(&std::fs::read(built(name)).expect("read a plugin"));
         file
     }
@@ -109,12 +100,7 @@ pub fn yaml_with(servers: &[RealServer], plugins: &[Entry<'_>], bindings: &[&str
 /// The part of the YAML that names the plugins.
 pub fn plugins_yaml(plugins: &[Entry<'_>]) -> String {
     let mut text = String::from("plugins:\n");
-    for Entry {
-        name,
-        file,
-        settings,
-    } in plugins
-    {
+    for Entry { name, file, settings } in plugins {
         let mut settings = settings.to_vec();
         let limits = format!("limits: {PATIENT}");
         if !settings.iter().any(|line| line.starts_with("limits:")) {
@@ -165,17 +151,14 @@ impl BindingRow {
     /// A field that is a number.
     pub fn number(&self, name: &str) -> u64 {
         let text = &self.fields[name];
-        text.parse()
-            .unwrap_or_else(|_| panic!("{name} is {text:?}"))
+        text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}"))
     }
 }
 
 /// The bindings of pool `main` as this client's worker has them.
 pub fn binding_rows(client: &mut Client) -> Vec<BindingRow> {
     let info = client.line("INFO plugins").text();
-    let rows = info
-        .lines()
-        .filter_map(|line| line.strip_prefix("plugin_main_"));
+    let rows = info.lines().filter_map(|line| line.strip_prefix("plugin_main_"));
     rows.map(|row| {
         let (_, row) = row.split_once(':').expect("a row has a name");
         let (facts, fault) = match row.split_once(",last_load_failed=") {
@@ -184,9 +167,7 @@ pub fn binding_rows(client: &mut Client) -> Vec<BindingRow> {
         };
         let fields = facts.split(',').filter_map(|fact| fact.split_once('='));
         BindingRow {
-            fields: fields
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect(),
+            fields: fields.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
             last_load_failed: fault,
         }
     })

@@ -33,10 +33,7 @@ pub fn free_port() -> u16 {
 
 /// Sends a signal to a process that the caller started.
 pub fn signal(pid: u32, signal: Signal) {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(Pid::from_raw)
-        .expect("a process id");
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process id");
     kill_process(pid, signal).unwrap_or_else(|e| panic!("signal to {pid:?}: {e}"));
 }
 
@@ -55,10 +52,7 @@ impl RealServer {
 
     /// A Valkey 9 server, where this machine has one.
     pub fn start_valkey() -> Option<RealServer> {
-        Some(RealServer::start_program(
-            tools::find("valkey-server")?,
-            &[],
-        ))
+        Some(RealServer::start_program(tools::find("valkey-server")?, &[]))
     }
 
     /// `count` redis-servers.
@@ -131,11 +125,7 @@ impl RealServer {
     fn wait_until_ready(&mut self) -> bool {
         let ours = format!("process_id:{}\r", self.child.id());
         let address = self.address();
-        let password = self
-            .options
-            .iter()
-            .position(|o| o == "--requirepass")
-            .map(|i| i + 1);
+        let password = self.options.iter().position(|o| o == "--requirepass").map(|i| i + 1);
         let password = password.and_then(|i| self.options.get(i)).cloned();
         eventually("a server that answers", || {
             if self.child.try_wait().expect("look at a child").is_some() {

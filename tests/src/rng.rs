@@ -15,10 +15,7 @@ impl Rng {
     /// The seed in `SEED`, or `default`.
     pub fn from_env(default: u64) -> Rng {
         let seed = match std::env::var("SEED") {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .unwrap_or_else(|_| panic!("SEED={text} is no number")),
+            Ok(text) => text.trim().parse().unwrap_or_else(|_| panic!("SEED={text} is no number")),
             Err(_) => default,
         };
         Rng { seed, state: seed }

@@ -19,10 +19,7 @@ pub struct Source {
 impl Source {
     /// A file that is not on disk.
     pub fn new(path: &str, text: &str) -> Source {
-        Source {
-            path: path.to_owned(),
-            text: text.to_owned(),
-        }
+        Source { path: path.to_owned(), text: text.to_owned() }
     }
 
     /// Lines with their numbers up to the tests at the end, comments cut off.
@@ -35,10 +32,8 @@ impl Source {
                 break;
             }
             before = line;
-            let cut = line
-                .find("//")
-                .filter(|at| !line[..*at].ends_with(':'))
-                .unwrap_or(line.len());
+            let cut =
+                line.find("//").filter(|at| !line[..*at].ends_with(':')).unwrap_or(line.len());
             lines.push((index + 1, &line[..cut]));
         }
         lines
@@ -73,11 +68,8 @@ pub struct Architecture {
 impl Architecture {
     /// Reads the fenced lists and the rows of the map.
     pub fn read(page: &str) -> Architecture {
-        let words = |text: &str| {
-            text.split_whitespace()
-                .map(str::to_owned)
-                .collect::<BTreeSet<_>>()
-        };
+        let words =
+            |text: &str| text.split_whitespace().map(str::to_owned).collect::<BTreeSet<_>>();
         let mut imports = BTreeMap::new();
         let mut outer = BTreeSet::new();
         let mut fence = "";
@@ -94,11 +86,7 @@ impl Architecture {
             let (name, rest) = line.strip_prefix("| `")?.split_once("` |")?;
             Some((name.to_owned(), rest.to_owned()))
         });
-        Architecture {
-            imports,
-            outer,
-            map: rows.collect(),
-        }
+        Architecture { imports, outer, map: rows.collect() }
     }
 }
 
@@ -106,11 +94,7 @@ impl Architecture {
 fn read_tree(folder: &Path, found: &mut Vec<Source>) {
     let entries = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     for entry in entries.map(|entry| entry.expect("folder entry").path()) {
-        let name = entry
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if ["target", ".git", ".venv", "node_modules", "__pycache__"].contains(&name.as_str()) {
             continue;
         }
@@ -118,10 +102,7 @@ fn read_tree(folder: &Path, found: &mut Vec<Source>) {
             read_tree(&entry, found);
         } else if let Ok(text) = std::fs::read_to_string(&entry) {
             let below = entry.strip_prefix(repository()).expect("below the top");
-            found.push(Source {
-                path: below.to_string_lossy().replace('\\', "/"),
-                text,
-            });
+            found.push(Source { path: below.to_string_lossy().replace('\\', "/"), text });
         }
     }
 }

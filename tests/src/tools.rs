@@ -12,10 +12,7 @@ use std::sync::OnceLock;
 /// The top of the repository.
 pub fn repository() -> PathBuf {
     let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
-    tests
-        .parent()
-        .expect("the tests crate lies in the repository")
-        .to_path_buf()
+    tests.parent().expect("the tests crate lies in the repository").to_path_buf()
 }
 
 /// Where `scripts/setup` puts what it installs.
@@ -27,29 +24,19 @@ pub fn tools_dir() -> PathBuf {
 pub fn find(name: &str) -> Option<PathBuf> {
     let variable = name.to_uppercase().replace('-', "_");
     let given = std::env::var_os(variable).map(PathBuf::from);
-    let ours = [
-        tools_dir().join(name),
-        tools_dir().join("venv/bin").join(name),
-    ];
+    let ours = [tools_dir().join(name), tools_dir().join("venv/bin").join(name)];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let system = std::env::split_paths(&path)
         .chain([PathBuf::from("/usr/sbin")])
         .map(|folder| folder.join(name));
-    given
-        .into_iter()
-        .chain(ours)
-        .chain(system)
-        .find(|candidate| candidate.is_file())
+    given.into_iter().chain(ours).chain(system).find(|candidate| candidate.is_file())
 }
 
 /// The program's path, or the one-line reason why the test is skipped.
 pub fn find_or_skip(name: &str, test: &str) -> Option<PathBuf> {
     let found = find(name);
     if found.is_none() {
-        skip(
-            test,
-            &format!("there is no {name} (scripts/setup tests says why)"),
-        );
+        skip(test, &format!("there is no {name} (scripts/setup tests says why)"));
     }
     found
 }
@@ -62,10 +49,7 @@ pub fn skip(test: &str, reason: &str) {
     );
     let line = format!("SKIPPED {test}: {reason}\n");
     // Past the capture of print macros, so that it shows although the test passes.
-    std::io::stderr()
-        .lock()
-        .write_all(line.as_bytes())
-        .expect("write to stderr");
+    std::io::stderr().lock().write_all(line.as_bytes()).expect("write to stderr");
 }
 
 /// The gateway's binary, built when it is older than its source.
@@ -78,17 +62,9 @@ pub fn gateway_binary() -> PathBuf {
                 .args(["build", "--locked", "--quiet", "--bin", "sluicegate"])
                 .output()
                 .expect("run cargo");
-            assert!(
-                built.status.success(),
-                "{}",
-                String::from_utf8_lossy(&built.stderr)
-            );
+            assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
             let test_binary = std::env::current_exe().expect("path of the test binary");
-            let binary = test_binary
-                .ancestors()
-                .nth(2)
-                .expect("target folder")
-                .join("sluicegate");
+            let binary = test_binary.ancestors().nth(2).expect("target folder").join("sluicegate");
             assert!(binary.is_file(), "cargo build left no {}", binary.display());
             binary
         })

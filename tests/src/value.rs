@@ -73,9 +73,7 @@ impl Value {
     pub fn paired(self) -> Value {
         match self {
             Value::Array(items) if items.len() % 2 == 0 => {
-                let pairs = items
-                    .chunks(2)
-                    .map(|pair| (pair[0].clone(), pair[1].clone()));
+                let pairs = items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
                 Value::Map(pairs.collect()).sorted()
             }
             other => other.sorted(),
@@ -95,10 +93,7 @@ impl fmt::Debug for Value {
             Value::Bulk(t) => text(f, '$', t),
             Value::Null => write!(f, "null"),
             Value::Array(items) => f.debug_list().entries(items).finish(),
-            Value::Map(pairs) => f
-                .debug_map()
-                .entries(pairs.iter().map(|(k, v)| (k, v)))
-                .finish(),
+            Value::Map(pairs) => f.debug_map().entries(pairs.iter().map(|(k, v)| (k, v))).finish(),
             Value::Set(items) => f.debug_set().entries(items).finish(),
             Value::Push(items) => {
                 write!(f, "push ").and_then(|()| f.debug_list().entries(items).finish())
@@ -138,10 +133,7 @@ fn blob(mark: u8, len: i64, bytes: &[u8], start: usize) -> Option<(Value, usize)
     };
     let content = bytes.get(start..start + len)?.to_vec();
     let end = bytes.get(start + len..start + len + 2)?;
-    assert_eq!(
-        end, b"\r\n",
-        "a bulk string of {len} bytes does not end where it says"
-    );
+    assert_eq!(end, b"\r\n", "a bulk string of {len} bytes does not end where it says");
     let value = match mark {
         b'=' => Value::Verbatim(content),
         b'!' => Value::Error(content),
@@ -154,11 +146,7 @@ fn aggregate(mark: u8, len: i64, bytes: &[u8], start: usize) -> Option<(Value, u
     let Ok(len) = usize::try_from(len) else {
         return Some((Value::Null, start));
     };
-    let count = if matches!(mark, b'%' | b'|') {
-        len * 2
-    } else {
-        len
-    };
+    let count = if matches!(mark, b'%' | b'|') { len * 2 } else { len };
     let mut items = Vec::new();
     let mut at = start;
     for _ in 0..count {
@@ -170,9 +158,7 @@ fn aggregate(mark: u8, len: i64, bytes: &[u8], start: usize) -> Option<(Value, u
         b'~' => Value::Set(items),
         b'>' => Value::Push(items),
         b'%' => {
-            let pairs = items
-                .chunks(2)
-                .map(|pair| (pair[0].clone(), pair[1].clone()));
+            let pairs = items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
             Value::Map(pairs.collect())
         }
         b'|' => {
@@ -187,8 +173,7 @@ fn aggregate(mark: u8, len: i64, bytes: &[u8], start: usize) -> Option<(Value, u
 
 fn number(line: &[u8]) -> i64 {
     let text = String::from_utf8_lossy(line);
-    text.parse()
-        .unwrap_or_else(|_| panic!("no number: {text:?}"))
+    text.parse().unwrap_or_else(|_| panic!("no number: {text:?}"))
 }
 
 #[cfg(test)]
@@ -200,11 +185,7 @@ mod tests {
         for cut in 0..whole.len() {
             assert_eq!(parse(&whole[..cut]), None, "{bytes:?} cut at {cut}");
         }
-        assert_eq!(
-            parse(whole),
-            Some((expected.clone(), whole.len())),
-            "{bytes:?}"
-        );
+        assert_eq!(parse(whole), Some((expected.clone(), whole.len())), "{bytes:?}");
     }
 
     #[test]
@@ -219,28 +200,19 @@ mod tests {
         check("#t\r\n", &Value::Boolean(true));
         check(",1.5\r\n", &Value::Double(b"1.5".to_vec()));
         check("=7\r\ntxt:abc\r\n", &Value::Verbatim(b"txt:abc".to_vec()));
-        check(
-            "*2\r\n:1\r\n*0\r\n",
-            &Value::Array(vec![Value::Integer(1), Value::Array(vec![])]),
-        );
+        check("*2\r\n:1\r\n*0\r\n", &Value::Array(vec![Value::Integer(1), Value::Array(vec![])]));
         check("~1\r\n$1\r\na\r\n", &Value::Set(vec![Value::bulk("a")]));
         check(
             "%1\r\n+a\r\n:1\r\n",
             &Value::Map(vec![(Value::Simple(b"a".to_vec()), Value::Integer(1))]),
         );
-        check(
-            ">1\r\n+a\r\n",
-            &Value::Push(vec![Value::Simple(b"a".to_vec())]),
-        );
+        check(">1\r\n+a\r\n", &Value::Push(vec![Value::Simple(b"a".to_vec())]));
         check("|1\r\n+ttl\r\n:3\r\n:5\r\n", &Value::Integer(5));
     }
 
     #[test]
     fn pairs_in_any_order_compare_equal() {
-        let (a, b) = (
-            "*4\r\n+x\r\n:1\r\n+y\r\n:2\r\n",
-            "%2\r\n+y\r\n:2\r\n+x\r\n:1\r\n",
-        );
+        let (a, b) = ("*4\r\n+x\r\n:1\r\n+y\r\n:2\r\n", "%2\r\n+y\r\n:2\r\n+x\r\n:1\r\n");
         let paired = |text: &str| parse(text.as_bytes()).expect("whole").0.paired();
         assert_eq!(paired(a), paired(b));
     }

@@ -80,16 +80,10 @@ mod tests {
         assert_eq!(set.grace_ms, 5_000);
         assert_eq!(set.on_wait_timeout, OnWaitTimeout::Error);
         let cases = [
-            (
-                r#"{"grcae":"5s"}"#,
-                "unknown key 'grcae'; known are grace, lease, wait,",
-            ),
+            (r#"{"grcae":"5s"}"#, "unknown key 'grcae'; known are grace, lease, wait,"),
             (r#"{"grace":5}"#, "grace: a number is no duration"),
             (r#"{"lease":"0s"}"#, "lease and poll must be longer than 0"),
-            (
-                r#"{"lease_mode":"token"}"#,
-                "lease_mode: 'token' is not one of key",
-            ),
+            (r#"{"lease_mode":"token"}"#, "lease_mode: 'token' is not one of key"),
         ];
         for (text, wanted) in cases {
             let error = read(text).unwrap_err();

@@ -27,10 +27,8 @@ if redis.call('SET',KEYS[2],ARGV[2],'NX','PX',ARGV[3]) then return {false,1} end
 /// The token of this call's session.
 pub fn token(cx: &Cx, config: &Config) -> String {
     let ident = *config.ident.get_or_init(|| {
-        let known = cx
-            .shared_get(IDENT)
-            .and_then(|bytes| bytes.try_into().ok())
-            .map(u64::from_le_bytes);
+        let known =
+            cx.shared_get(IDENT).and_then(|bytes| bytes.try_into().ok()).map(u64::from_le_bytes);
         known.unwrap_or_else(|| {
             let fresh = cx.random();
             cx.shared_set(IDENT, &fresh.to_le_bytes(), 0);
@@ -56,11 +54,7 @@ pub fn take(key: &[u8], token: &str, config: &Config) -> Command {
 
 /// Gives the lease of `key` back if it is the token's; answers 1 if it was.
 pub fn release(key: &[u8], token: &str) -> Command {
-    cmd("EVAL")
-        .arg(RELEASE)
-        .arg("1")
-        .arg(beside(key, LEASE))
-        .arg(token)
+    cmd("EVAL").arg(RELEASE).arg("1").arg(beside(key, LEASE)).arg(token)
 }
 
 /// Ends the lease of `key`, whoever has it.
@@ -93,7 +87,5 @@ pub fn unwatch(cx: &Cx, key: &[u8]) -> Result<()> {
 fn hex(value: u64) -> String {
     let bytes = value.to_be_bytes();
     let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    nibbles
-        .map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0'))
-        .collect()
+    nibbles.map(|nibble| char::from_digit(u32::from(nibble), 16).unwrap_or('0')).collect()
 }

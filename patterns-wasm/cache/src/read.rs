@@ -128,9 +128,7 @@ fn reply_error(text: &str) -> Error {
 }
 
 async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Reply, Life)> {
-    let [value, pttl] = cx
-        .pipeline([cmd("GET").arg(key), cmd("PTTL").arg(key)])
-        .await;
+    let [value, pttl] = cx.pipeline([cmd("GET").arg(key), cmd("PTTL").arg(key)]).await;
     let value = value?;
     let pttl = pttl?.int().unwrap_or(-2);
     let life = ttl::life_of(&value, pttl, config.grace_ms);
@@ -139,9 +137,7 @@ async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Reply, Life)> {
 
 async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
     let token = lease::token(cx, config);
-    let rows = cx
-        .transaction(key, [lease::read(key, &token, config)])
-        .await?;
+    let rows = cx.transaction(key, [lease::read(key, &token, config)]).await?;
     let Reply::Array(row) = first_row(rows)? else {
         return Err(Error::new("the script gave no row"));
     };
@@ -232,11 +228,7 @@ async fn attempt(cx: &Cx, config: &Config, key: &[u8], token: &str) -> Result<At
         }
     }
     let life = ttl::life_of(&value, pttl.int().unwrap_or(-2), config.grace_ms);
-    Ok(Attempt {
-        holder,
-        value,
-        life,
-    })
+    Ok(Attempt { holder, value, life })
 }
 
 /// The reply that an attempt allows at once; `None`: there is no value and another computes it.

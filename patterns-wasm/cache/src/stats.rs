@@ -28,15 +28,8 @@ pub enum Count {
 }
 
 /// Names in the order of `Count`.
-pub const NAMES: [&str; 7] = [
-    "hits",
-    "stale",
-    "leaders",
-    "waits",
-    "wait_timeouts",
-    "fills",
-    "handed_on",
-];
+pub const NAMES: [&str; 7] =
+    ["hits", "stale", "leaders", "waits", "wait_timeouts", "fills", "handed_on"];
 
 const KEY: &[u8] = b"stats";
 /// Fresh reads gathered before they are written down.
@@ -70,10 +63,7 @@ fn write(cx: &Cx, config: &Config, what: Option<Count>) {
         }
         cx.metric_add(what as u32, 1);
     }
-    let bytes: Vec<u8> = counts
-        .iter()
-        .flat_map(|count| count.to_le_bytes())
-        .collect();
+    let bytes: Vec<u8> = counts.iter().flat_map(|count| count.to_le_bytes()).collect();
     cx.shared_set(KEY, &bytes, 0);
 }
 
@@ -91,10 +81,7 @@ pub fn reply(cx: &Cx, config: &Config) -> Reply {
     write(cx, config, None);
     let counts = load(cx);
     let rows = NAMES.iter().zip(counts).flat_map(|(name, count)| {
-        [
-            Reply::bulk(*name),
-            Reply::Int(i64::try_from(count).unwrap_or(i64::MAX)),
-        ]
+        [Reply::bulk(*name), Reply::Int(i64::try_from(count).unwrap_or(i64::MAX))]
     });
     Reply::Map(rows.collect())
 }

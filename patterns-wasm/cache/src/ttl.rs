@@ -30,11 +30,7 @@ pub fn life_of_pttl(pttl: i64, grace_ms: u32) -> Life {
 
 /// What a value and PTTL's answer mean together.
 pub fn life_of(value: &Reply, pttl: i64, grace_ms: u32) -> Life {
-    if value.is_null() {
-        Life::Missing
-    } else {
-        life_of_pttl(pttl, grace_ms)
-    }
+    if value.is_null() { Life::Missing } else { life_of_pttl(pttl, grace_ms) }
 }
 
 /// The answer to TTL or PTTL, from the stored PTTL.
@@ -43,11 +39,7 @@ pub fn soft_ttl(pttl: i64, grace_ms: u32, in_seconds: bool) -> i64 {
         return pttl;
     }
     let soft = (pttl - i64::from(grace_ms)).max(0);
-    if in_seconds {
-        (soft + 500) / 1000
-    } else {
-        soft
-    }
+    if in_seconds { (soft + 500) / 1000 } else { soft }
 }
 
 /// The answer to EXPIRETIME or PEXPIRETIME, from the stored PEXPIRETIME.
@@ -56,11 +48,7 @@ pub fn soft_expiretime(at_ms: i64, grace_ms: u32, in_seconds: bool) -> i64 {
         return at_ms;
     }
     let soft = (at_ms - i64::from(grace_ms)).max(0);
-    if in_seconds {
-        (soft + 500) / 1000
-    } else {
-        soft
-    }
+    if in_seconds { (soft + 500) / 1000 } else { soft }
 }
 
 /// When a value is to expire, as the client said it: soft.
@@ -181,12 +169,7 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
     if gives_old {
         command = command.arg("GET");
     }
-    Some(Set {
-        command: expiry.append(command, grace_ms, now_ms)?,
-        expiry,
-        condition,
-        gives_old,
-    })
+    Some(Set { command: expiry.append(command, grace_ms, now_ms)?, expiry, condition, gives_old })
 }
 
 /// Reads `SETEX key s value` and `PSETEX key ms value`.
@@ -239,16 +222,9 @@ pub fn read_expire(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Expire> {
         b"PEXPIREAT" => ("PEXPIREAT", false),
         _ => return None,
     };
-    let soft = if in_seconds {
-        number.checked_mul(1000)?
-    } else {
-        number
-    };
-    let past = if name == "PEXPIRE" {
-        soft <= 0
-    } else {
-        u64::try_from(soft).unwrap_or(0) <= now_ms
-    };
+    let soft = if in_seconds { number.checked_mul(1000)? } else { number };
+    let past =
+        if name == "PEXPIRE" { soft <= 0 } else { u64::try_from(soft).unwrap_or(0) <= now_ms };
     if past {
         return Some(Expire::Delete);
     }

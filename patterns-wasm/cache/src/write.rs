@@ -24,11 +24,8 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
         return cx.pass();
     };
     let (key, value) = (args.key(), args.get(2));
-    let notice = if set.expiry.is_past(cx.now_ms()) {
-        notice::GONE.to_vec()
-    } else {
-        notice::filled(value)
-    };
+    let notice =
+        if set.expiry.is_past(cx.now_ms()) { notice::GONE.to_vec() } else { notice::filled(value) };
     if set.condition == Condition::Always {
         let reply = with_void(&cx, key, set.command).await?;
         return ended(&cx, &config, key, &notice, reply);
@@ -92,11 +89,7 @@ pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
-    let name = if args.is(0, "UNLINK") {
-        "UNLINK"
-    } else {
-        "DEL"
-    };
+    let name = if args.is(0, "UNLINK") { "UNLINK" } else { "DEL" };
     let reply = with_void(&cx, args.key(), cmd(name).arg(args.key())).await?;
     gone(&cx, args.key(), reply)
 }
@@ -108,9 +101,7 @@ pub async fn release(cx: Cx, args: Args) -> Result<Reply> {
     let keys: Vec<&[u8]> = args.from(0).collect();
     // Each key takes up to two operations of a batch of at most 128.
     for some in keys.chunks(50) {
-        let replies = cx
-            .pipeline_all(some.iter().map(|key| lease::release(key, &token)))
-            .await?;
+        let replies = cx.pipeline_all(some.iter().map(|key| lease::release(key, &token))).await?;
         for (key, reply) in some.iter().zip(replies) {
             if reply?.int() == Some(1) {
                 stats::count(&cx, &config, Count::HandedOn);

@@ -108,12 +108,7 @@ fn misbehave(fault: &str, call: u32) -> u32 {
         "lying-pointer" => 0xffff_fff0,
         "lying-count" => answer([&[0, 0, 255, 255, 3][..], &[0; 4]].concat()),
         "lying-arg" => answer(
-            [
-                &[0, 0, 1, 0, 1, 0, 0][..],
-                &1_u32.to_le_bytes(),
-                &u32::MAX.to_le_bytes(),
-            ]
-            .concat(),
+            [&[0, 0, 1, 0, 1, 0, 0][..], &1_u32.to_le_bytes(), &u32::MAX.to_le_bytes()].concat(),
         ),
         "huge" => {
             let mut reply = b"$52428800\r\n".to_vec();

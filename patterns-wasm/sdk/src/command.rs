@@ -118,8 +118,7 @@ impl Command {
             }
             Arg::Beside { owner, name } => {
                 let len = u32::try_from(4 + owner.len() + name.len()).unwrap_or(u32::MAX);
-                self.encoded
-                    .extend_from_slice(&(len | BESIDE_BIT).to_le_bytes());
+                self.encoded.extend_from_slice(&(len | BESIDE_BIT).to_le_bytes());
                 put_bytes(&mut self.encoded, owner);
                 self.encoded.extend_from_slice(name.as_bytes());
             }

@@ -16,14 +16,8 @@ impl Fields {
     /// The fields of a JSON object.
     pub fn new(json: Json) -> Result<Self, String> {
         match json {
-            Json::Object(entries) => Ok(Self {
-                entries,
-                asked: Vec::new(),
-            }),
-            other => Err(format!(
-                "the config must be an object, not {}",
-                other.kind()
-            )),
+            Json::Object(entries) => Ok(Self { entries, asked: Vec::new() }),
+            other => Err(format!("the config must be an object, not {}", other.kind())),
         }
     }
 
@@ -73,10 +67,9 @@ impl Fields {
             Some((name, _)) if self.asked.is_empty() => {
                 Err(format!("unknown key '{name}'; this plugin has no config"))
             }
-            Some((name, _)) => Err(format!(
-                "unknown key '{name}'; known are {}",
-                self.asked.join(", ")
-            )),
+            Some((name, _)) => {
+                Err(format!("unknown key '{name}'; known are {}", self.asked.join(", ")))
+            }
         }
     }
 }
@@ -94,13 +87,9 @@ pub fn parse_duration_ms(text: &str) -> Option<u32> {
     };
     let mut value: u32 = 0;
     for digit in digits.bytes() {
-        value = value
-            .checked_mul(10)?
-            .checked_add(u32::from(digit - b'0'))?;
+        value = value.checked_mul(10)?.checked_add(u32::from(digit - b'0'))?;
     }
-    (!digits.is_empty())
-        .then(|| value.checked_mul(factor))
-        .flatten()
+    (!digits.is_empty()).then(|| value.checked_mul(factor)).flatten()
 }
 
 #[cfg(test)]
@@ -143,16 +132,10 @@ mod tests {
         assert_eq!(known.finish(), Ok(()));
         let mut wrong = fields(r#"{"grcae": "20s"}"#);
         assert_eq!(wrong.duration_ms("grace", 1), Ok(1));
-        assert_eq!(
-            wrong.finish(),
-            Err("unknown key 'grcae'; known are grace".into())
-        );
+        assert_eq!(wrong.finish(), Err("unknown key 'grcae'; known are grace".into()));
         let mut number = fields(r#"{"grace": 20}"#);
         assert!(number.duration_ms("grace", 1).is_err());
         let mut mode = fields(r#"{"mode": "c"}"#);
-        assert_eq!(
-            mode.choice("mode", &["a", "b"]),
-            Err("mode: 'c' is not one of a, b".into())
-        );
+        assert_eq!(mode.choice("mode", &["a", "b"]), Err("mode: 'c' is not one of a, b".into()));
     }
 }

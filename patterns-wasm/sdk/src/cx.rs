@@ -103,9 +103,7 @@ impl Cx {
 
     /// The binding's config, as the type named in `plugin!`.
     pub fn config<T: 'static>(&self) -> Result<Rc<T>> {
-        Rc::clone(&self.config)
-            .downcast()
-            .map_err(|_| Error::new("the config has another type"))
+        Rc::clone(&self.config).downcast().map_err(|_| Error::new("the config has another type"))
     }
 
     /// Sends one command.
@@ -176,9 +174,7 @@ impl Cx {
         async move {
             let outcome = one(operations.await?);
             if outcome.status == STATUS_EVENT {
-                return Ok(Guarded::Changed(
-                    Reply::parse(&outcome.bytes).unwrap_or(Reply::Null),
-                ));
+                return Ok(Guarded::Changed(Reply::parse(&outcome.bytes).unwrap_or(Reply::Null)));
             }
             exec_rows(outcome.reply()?).map(Guarded::Done)
         }
@@ -371,10 +367,10 @@ fn missing() -> Error {
 }
 
 fn one(outcomes: Vec<Outcome>) -> Outcome {
-    outcomes.into_iter().next().unwrap_or(Outcome {
-        status: 1,
-        bytes: b"ERR the gateway gave no result".to_vec(),
-    })
+    outcomes
+        .into_iter()
+        .next()
+        .unwrap_or(Outcome { status: 1, bytes: b"ERR the gateway gave no result".to_vec() })
 }
 
 fn exec_rows(reply: Reply) -> Result<Vec<Reply>> {

@@ -3,10 +3,7 @@
 //! Every unsafe block rests on the canonical ABI of `wit/plugin.wit`: the host hands over buffers that it got from
 //! `cabi_realloc` (so they are `Vec`s of exactly that length), reads results before the next entry, and never enters
 //! an instance twice at once. What is here only turns pointers into slices and back; behaviour lives in `run`.
-#![allow(
-    unsafe_code,
-    reason = "the canonical ABI is pointers; this is the one reviewed file"
-)]
+#![allow(unsafe_code, reason = "the canonical ABI is pointers; this is the one reviewed file")]
 
 use std::alloc::{Layout, alloc};
 use std::cell::{Cell, RefCell};
@@ -32,10 +29,7 @@ struct InitReturned {
 /// A result buffer that grew beyond this for one large reply is given back at the next entry, bytes.
 const OUT_KEPT_MAX: usize = 64 * 1024;
 
-const EMPTY: Returned = Returned {
-    ptr: std::ptr::null(),
-    len: 0,
-};
+const EMPTY: Returned = Returned { ptr: std::ptr::null(), len: 0 };
 
 thread_local! {
     static RUNNER: RefCell<Option<Runner>> = const { RefCell::new(None) };
@@ -77,10 +71,7 @@ fn entry(step: impl FnOnce(&mut Runner, &mut Vec<u8>)) -> *const Returned {
                 step(runner, out);
             }
         });
-        RETURNED.set(Returned {
-            ptr: out.as_ptr(),
-            len: out.len(),
-        });
+        RETURNED.set(Returned { ptr: out.as_ptr(), len: out.len() });
     });
     RETURNED.with(|cell| cell.as_ptr().cast_const())
 }
@@ -104,10 +95,7 @@ extern "C" fn cabi_realloc(_old: *mut u8, _old_len: usize, align: usize, len: us
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#describe")]
 extern "C" fn describe() -> *const Returned {
     let manifest = plugin().manifest;
-    RETURNED.set(Returned {
-        ptr: manifest.as_ptr(),
-        len: manifest.len(),
-    });
+    RETURNED.set(Returned { ptr: manifest.as_ptr(), len: manifest.len() });
     RETURNED.with(|cell| cell.as_ptr().cast_const())
 }
 
@@ -115,21 +103,13 @@ extern "C" fn describe() -> *const Returned {
 extern "C" fn init(ptr: *mut u8, len: usize) -> *const InitReturned {
     std::panic::set_hook(Box::new(|info| imports::log(4, &info.to_string())));
     let config = owned(ptr, len);
-    let mut answer = InitReturned {
-        failed: 0,
-        text: EMPTY,
-    };
+    let mut answer = InitReturned { failed: 0, text: EMPTY };
     match Runner::new(plugin(), &config) {
         Ok(runner) => RUNNER.set(Some(runner)),
         Err(message) => OUT.with_borrow_mut(|out| {
             *out = message.into_bytes();
-            answer = InitReturned {
-                failed: 1,
-                text: Returned {
-                    ptr: out.as_ptr(),
-                    len: out.len(),
-                },
-            };
+            answer =
+                InitReturned { failed: 1, text: Returned { ptr: out.as_ptr(), len: out.len() } };
         }),
     }
     INIT_RETURNED.set(answer);
@@ -212,11 +192,7 @@ pub(crate) mod imports {
     }
 
     pub(crate) fn shared_get(key: &[u8]) -> Option<Vec<u8>> {
-        let mut answer = Optional {
-            some: 0,
-            ptr: std::ptr::null_mut(),
-            len: 0,
-        };
+        let mut answer = Optional { some: 0, ptr: std::ptr::null_mut(), len: 0 };
         // SAFETY: the host reads the key and writes the answer, whose buffer it gets from `cabi_realloc`.
         unsafe { host_shared_get(key.as_ptr(), key.len(), &raw mut answer) };
         (answer.some == 1).then(|| super::owned(answer.ptr, answer.len))

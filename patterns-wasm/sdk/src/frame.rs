@@ -109,13 +109,7 @@ pub(crate) fn read_start(frame: &[u8]) -> Option<(Head, Vec<Range<usize>>)> {
     for _ in 0..count {
         spans.push(reader.span()?);
     }
-    let head = Head {
-        kind,
-        resp,
-        db,
-        handler,
-        session,
-    };
+    let head = Head { kind, resp, db, handler, session };
     Some((head, spans))
 }
 

@@ -29,11 +29,7 @@ impl Json {
         let mut parser = Parser { text, at: 0 };
         let value = parser.value(0)?;
         parser.blank();
-        if parser.at == text.len() {
-            Ok(value)
-        } else {
-            Err(parser.fault("more than one value"))
-        }
+        if parser.at == text.len() { Ok(value) } else { Err(parser.fault("more than one value")) }
     }
 
     /// What kind of value this is, for messages.
@@ -186,9 +182,7 @@ impl Parser<'_> {
         self.at += 1;
         let mut bytes = Vec::new();
         loop {
-            let byte = self
-                .peek()
-                .ok_or_else(|| self.fault("the text does not end"))?;
+            let byte = self.peek().ok_or_else(|| self.fault("the text does not end"))?;
             self.at += 1;
             match byte {
                 b'"' => break,
@@ -200,9 +194,7 @@ impl Parser<'_> {
     }
 
     fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
-        let byte = self
-            .peek()
-            .ok_or_else(|| self.fault("the text does not end"))?;
+        let byte = self.peek().ok_or_else(|| self.fault("the text does not end"))?;
         self.at += 1;
         let plain = match byte {
             b'"' | b'\\' | b'/' => byte,
@@ -249,11 +241,7 @@ impl Parser<'_> {
             code = code * 16 + value.ok_or_else(|| self.fault("not a hexadecimal digit"))?;
         }
         self.at += 4;
-        if digits.len() == 4 {
-            Ok(code)
-        } else {
-            Err(self.fault("the text does not end"))
-        }
+        if digits.len() == 4 { Ok(code) } else { Err(self.fault("the text does not end")) }
     }
 }
 
@@ -274,10 +262,7 @@ mod tests {
                     Json::Null,
                 ]),
             ),
-            (
-                "b".into(),
-                Json::Object(vec![("c".into(), Json::Text("x\"\nä😀".into()))]),
-            ),
+            ("b".into(), Json::Object(vec![("c".into(), Json::Text("x\"\nä😀".into()))])),
             ("d".into(), Json::Object(vec![])),
             ("e".into(), Json::List(vec![])),
         ]);

@@ -102,12 +102,7 @@ impl State {
         let op = self.next_op;
         let queued = self.queue_silent(write);
         if queued {
-            self.slots.push(Slot {
-                op,
-                group,
-                abandoned: false,
-                result: None,
-            });
+            self.slots.push(Slot { op, group, abandoned: false, result: None });
         }
         queued
     }
@@ -149,17 +144,12 @@ impl State {
         if self.slots.get(index).is_some_and(|slot| slot.abandoned) {
             self.slots.remove(index);
         } else if let Some(slot) = self.slots.get_mut(index) {
-            slot.result = Some(Outcome {
-                status,
-                bytes: bytes.to_vec(),
-            });
+            slot.result = Some(Outcome { status, bytes: bytes.to_vec() });
         }
     }
 
     fn is_ready(&self, group: u32) -> bool {
-        self.slots
-            .iter()
-            .all(|slot| slot.group != group || slot.result.is_some())
+        self.slots.iter().all(|slot| slot.group != group || slot.result.is_some())
     }
 
     fn take_group(&mut self, group: u32) -> Vec<Outcome> {
@@ -205,12 +195,7 @@ impl Operations {
             refused |= !state.queue(group, write);
         }
         drop(state);
-        Self {
-            call: Rc::clone(call),
-            group,
-            refused,
-            done: false,
-        }
+        Self { call: Rc::clone(call), group, refused, done: false }
     }
 }
 

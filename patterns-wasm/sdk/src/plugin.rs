@@ -50,11 +50,7 @@ impl Config for NoConfig {
 
 /// Reads a JSON config into `T`: an empty text counts as `{}`, and a key that `T` did not ask for is refused.
 pub fn read_config<T: Config>(text: &[u8]) -> Result<Rc<dyn Any>, String> {
-    let json = if text.is_empty() {
-        Json::Object(Vec::new())
-    } else {
-        Json::parse(text)?
-    };
+    let json = if text.is_empty() { Json::Object(Vec::new()) } else { Json::parse(text)? };
     let mut fields = Fields::new(json)?;
     let config = T::read(&mut fields)?;
     fields.finish()?;

@@ -35,11 +35,7 @@ pub(crate) struct Runner {
 impl Runner {
     /// An instance with this JSON config, or why the config is refused.
     pub(crate) fn new(plugin: &'static Plugin, config: &[u8]) -> std::result::Result<Self, String> {
-        Ok(Self {
-            plugin,
-            config: (plugin.init)(config)?,
-            calls: Vec::new(),
-        })
+        Ok(Self { plugin, config: (plugin.init)(config)?, calls: Vec::new() })
     }
 
     /// Begins call `number`; appends the out-frame.
@@ -50,10 +46,7 @@ impl Runner {
         let Some(handler) = self.plugin.handlers.get(usize::from(head.handler)) else {
             return put_failure(out, "ERR no such handler in this plugin");
         };
-        let call = Rc::new(Call {
-            head,
-            state: RefCell::new(State::default()),
-        });
+        let call = Rc::new(Call { head, state: RefCell::new(State::default()) });
         let first_task = self.plugin.handlers.len() - self.plugin.tasks.len();
         let cx = Cx {
             call: Rc::clone(&call),
@@ -97,11 +90,7 @@ impl Runner {
         match running.future.as_mut().poll(&mut context) {
             Poll::Ready(result) => put_end(&running.call, result, out),
             Poll::Pending if !running.call.state.borrow().is_waiting() => {
-                put_end(
-                    &running.call,
-                    Err(Error::new("the handler waits for nothing")),
-                    out,
-                );
+                put_end(&running.call, Err(Error::new("the handler waits for nothing")), out);
             }
             Poll::Pending => {
                 put_pending(&mut running.call.state.borrow_mut(), out);

@@ -25,22 +25,13 @@ pub fn check(path: &Path) -> Outcome {
 /// What to say about a file that was read.
 fn report(path: &Path, result: Result<Loaded, Vec<Fault>>) -> Outcome {
     match result {
-        Ok(loaded) => Outcome {
-            text: summary(path, &loaded),
-            exit_code: 0,
-        },
-        Err(faults) => Outcome {
-            text: fault_list(path, &faults),
-            exit_code: 1,
-        },
+        Ok(loaded) => Outcome { text: summary(path, &loaded), exit_code: 0 },
+        Err(faults) => Outcome { text: fault_list(path, &faults), exit_code: 1 },
     }
 }
 
 fn fault_list(path: &Path, faults: &[Fault]) -> String {
-    let mut text: String = faults
-        .iter()
-        .map(|fault| finding_line(path, fault) + "\n")
-        .collect();
+    let mut text: String = faults.iter().map(|fault| finding_line(path, fault) + "\n").collect();
     let count = match faults.len() {
         1 => "1 fault".to_owned(),
         count => format!("{count} faults"),
@@ -51,11 +42,7 @@ fn fault_list(path: &Path, faults: &[Fault]) -> String {
 
 fn summary(path: &Path, loaded: &Loaded) -> String {
     let config = &loaded.config;
-    let mut text = format!(
-        "{}: ok, {}\n",
-        path.display(),
-        shown_workers(config.workers)
-    );
+    let mut text = format!("{}: ok, {}\n", path.display(), shown_workers(config.workers));
     let mut warnings: Vec<String> = Vec::new();
     for pool in &config.pools {
         text.push('\n');
@@ -63,9 +50,7 @@ fn summary(path: &Path, loaded: &Loaded) -> String {
     }
     let of_file = loaded.warnings.iter();
     let of_file = of_file.map(|warning| finding_line(path, warning));
-    let of_pools = warnings
-        .iter()
-        .map(|warning| format!("{}: {warning}", path.display()));
+    let of_pools = warnings.iter().map(|warning| format!("{}: {warning}", path.display()));
     for (index, warning) in of_file.chain(of_pools).enumerate() {
         if index == 0 {
             text.push('\n');
@@ -84,12 +69,8 @@ fn shown_workers(workers: Workers) -> String {
 }
 
 fn pool_summary(config: &Config, pool: &PoolConfig, warnings: &mut Vec<String>) -> String {
-    let mut text = format!(
-        "pool {} on {}: {}\n",
-        pool.name,
-        shown_listen(&pool.listen),
-        shown_rules(pool)
-    );
+    let mut text =
+        format!("pool {} on {}: {}\n", pool.name, shown_listen(&pool.listen), shown_rules(pool));
     let topology = Topology::from_pool(pool);
     let counts = sample_counts(&topology);
     let width = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();
@@ -156,11 +137,7 @@ gate.yaml: 2 faults
     #[test]
     fn missing_file_fails() {
         let outcome = check(Path::new("no/such.yaml"));
-        assert!(
-            outcome
-                .text
-                .starts_with("no/such.yaml: cannot read no/such.yaml: ")
-        );
+        assert!(outcome.text.starts_with("no/such.yaml: cannot read no/such.yaml: "));
         assert_eq!(outcome.exit_code, 1);
     }
 

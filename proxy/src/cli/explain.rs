@@ -29,11 +29,8 @@ pub fn explain(
     let pools: Vec<_> = config.pools.iter().filter(wanted).collect();
     if pools.is_empty() {
         let names: Vec<_> = config.pools.iter().map(|pool| pool.name.as_str()).collect();
-        let text = format!(
-            "no pool {:?}, known: {}\n",
-            pool_name.unwrap_or_default(),
-            names.join(", ")
-        );
+        let text =
+            format!("no pool {:?}, known: {}\n", pool_name.unwrap_or_default(), names.join(", "));
         return Outcome { text, exit_code: 1 };
     }
     if keys.is_empty() {
@@ -70,19 +67,13 @@ fn key_lines(pool: &PoolConfig, topology: &Topology, key: &[u8]) -> String {
     match (location.hash, location.point, pool.distribution) {
         (None, _, _) => text.push_str("  hash    none: the pool has one shard\n"),
         (Some(hash), Some(slot), Distribution::Modula) => {
-            let _ = writeln!(
-                text,
-                "  hash    {hash}\n  slot    {slot} (the hash modulo the weights)"
-            );
+            let _ =
+                writeln!(text, "  hash    {hash}\n  slot    {slot} (the hash modulo the weights)");
         }
         (Some(hash), point, _) => {
             let _ = writeln!(text, "  hash    {hash}");
             if let Some(point) = point {
-                let note = if point < hash {
-                    " (past the last point: the first one)"
-                } else {
-                    ""
-                };
+                let note = if point < hash { " (past the last point: the first one)" } else { "" };
                 let _ = writeln!(text, "  point   {point}{note}");
             }
         }
@@ -101,11 +92,7 @@ fn plugin_lines(config: &Config, pool: &PoolConfig, key: &[u8], key_match: KeyMa
         let (Some(pattern), Some(plugin)) = (pattern, config.plugins.get(binding.plugin)) else {
             continue;
         };
-        let missing = if plugin.present {
-            ""
-        } else {
-            " (its file is missing: left out)"
-        };
+        let missing = if plugin.present { "" } else { " (its file is missing: left out)" };
         let pattern = shown_bytes(pattern);
         let _ = writeln!(
             text,
@@ -125,9 +112,7 @@ mod tests {
 
     /// Enough of a pattern for these tests: a prefix before `*`.
     fn key_match(pattern: &[u8], key: &[u8]) -> bool {
-        pattern
-            .strip_suffix(b"*")
-            .is_some_and(|prefix| key.starts_with(prefix))
+        pattern.strip_suffix(b"*").is_some_and(|prefix| key.starts_with(prefix))
     }
 
     fn check(text: &str, pool: Option<&str>, command: &str, keys: &[&[u8]], expected: &str) {
@@ -192,13 +177,7 @@ pool b on h:9: modula, hash crc32a, no hash tag
   slot    2 (the hash modulo the weights)
   shard   two at h:2
 ";
-        check(
-            TWO_POOLS,
-            Some("b"),
-            "MGET foo bar",
-            &[b"foo", b"bar"],
-            expected,
-        );
+        check(TWO_POOLS, Some("b"), "MGET foo bar", &[b"foo", b"bar"], expected);
     }
 
     #[test]
@@ -228,13 +207,8 @@ pool a on h:1: random
 
     #[test]
     fn unknown_pool_fails_with_the_known_ones() {
-        let config = config::parse(TWO_POOLS, Path::new("gate.yaml"))
-            .unwrap()
-            .config;
+        let config = config::parse(TWO_POOLS, Path::new("gate.yaml")).unwrap().config;
         let outcome = explain(&config, Some("c"), &[b"GET"], &[], key_match);
-        assert_eq!(
-            (outcome.text.as_str(), outcome.exit_code),
-            ("no pool \"c\", known: a, b\n", 1)
-        );
+        assert_eq!((outcome.text.as_str(), outcome.exit_code), ("no pool \"c\", known: a, b\n", 1));
     }
 }

@@ -23,9 +23,7 @@ pub struct Outcome {
 
 /// `FILE:LINE: PATH: problem`, the line and the path as far as known.
 pub fn finding_line(file: &Path, finding: &Fault) -> String {
-    let line = finding
-        .line
-        .map_or(String::new(), |line| format!(":{line}"));
+    let line = finding.line.map_or(String::new(), |line| format!(":{line}"));
     let path = match finding.path.as_str() {
         "" => String::new(),
         path => format!(" {path}:"),
@@ -71,16 +69,10 @@ mod tests {
 
     #[test]
     fn finding_names_file_line_and_path_as_far_as_known() {
-        let mut finding = Fault {
-            path: "pools.a".to_owned(),
-            line: Some(4),
-            problem: "no shards".to_owned(),
-        };
+        let mut finding =
+            Fault { path: "pools.a".to_owned(), line: Some(4), problem: "no shards".to_owned() };
         let file = Path::new("gate.yaml");
-        assert_eq!(
-            finding_line(file, &finding),
-            "gate.yaml:4: pools.a: no shards"
-        );
+        assert_eq!(finding_line(file, &finding), "gate.yaml:4: pools.a: no shards");
         finding.line = None;
         finding.path.clear();
         assert_eq!(finding_line(file, &finding), "gate.yaml: no shards");

@@ -50,20 +50,10 @@ const NOT_POSITIVE: &str = "ERR numkeys should be greater than 0";
 /// are the rest: their second text names the command.
 const COUNT_FAULTS: &[(&[&str], [&str; 3])] = &[
     (
-        &[
-            "eval",
-            "eval_ro",
-            "evalsha",
-            "evalsha_ro",
-            "fcall",
-            "fcall_ro",
-        ],
+        &["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"],
         [NOT_INTEGER, NEGATIVE, TOO_MANY],
     ),
-    (
-        &["blmpop", "bzmpop", "lmpop", "zmpop"],
-        [NOT_POSITIVE, NOT_POSITIVE, SYNTAX],
-    ),
+    (&["blmpop", "bzmpop", "lmpop", "zmpop"], [NOT_POSITIVE, NOT_POSITIVE, SYNTAX]),
     (&["sintercard"], [NOT_POSITIVE, NOT_POSITIVE, TOO_MANY]),
     (&["msetex"], [SYNTAX, SYNTAX, SYNTAX]),
 ];
@@ -75,10 +65,7 @@ impl KeysError {
             .iter()
             .find(|(names, _)| names.contains(&spec.name.as_str()))
             .map(|(_, faults)| *faults);
-        let needed = format!(
-            "ERR at least 1 input key is needed for '{}' command",
-            spec.name
-        );
+        let needed = format!("ERR at least 1 input key is needed for '{}' command", spec.name);
         let [not_integer, too_small, too_large] = faults.unwrap_or([NOT_INTEGER, &needed, SYNTAX]);
         let text = match self {
             KeysError::CountNotInteger => not_integer,
@@ -166,21 +153,14 @@ fn by_specification(
     match key_spec.find {
         Find::Range { last, step, .. } => {
             let back = usize::from(last.unsigned_abs());
-            let end = if last < 0 {
-                (args.len() + 1).saturating_sub(back)
-            } else {
-                begin + back + 1
-            };
+            let end =
+                if last < 0 { (args.len() + 1).saturating_sub(back) } else { begin + back + 1 };
             for at in (begin..end.min(args.len())).step_by(usize::from(step.max(1))) {
                 push(out, at)?;
             }
             Ok(())
         }
-        Find::Count {
-            count_at,
-            first,
-            step,
-        } => {
+        Find::Count { count_at, first, step } => {
             let scripts = spec.has(super::flags::NO_MANDATORY_KEYS);
             let count = count(args, begin + usize::from(count_at), i64::from(!scripts))?;
             let first = begin + usize::from(first);
@@ -280,17 +260,9 @@ fn streams_at(args: &Args<'_>) -> Option<usize> {
 
 /// Arguments that an option of XREAD or XREADGROUP takes, itself included; `None` when it is no option.
 fn stream_option_len(word: &[u8]) -> Option<usize> {
-    const OPTIONS: [(&str, usize); 5] = [
-        ("block", 2),
-        ("count", 2),
-        ("claim", 2),
-        ("group", 3),
-        ("noack", 1),
-    ];
-    OPTIONS
-        .iter()
-        .find(|(name, _)| is_word(word, name))
-        .map(|(_, len)| *len)
+    const OPTIONS: [(&str, usize); 5] =
+        [("block", 2), ("count", 2), ("claim", 2), ("group", 3), ("noack", 1)];
+    OPTIONS.iter().find(|(name, _)| is_word(word, name)).map(|(_, len)| *len)
 }
 
 fn is_word(bytes: &[u8], word: &str) -> bool {
@@ -372,30 +344,15 @@ mod tests {
     #[test]
     fn faults_are_worded_as_the_server_words_them() {
         for (request, text) in [
-            (
-                "EVAL s x a b",
-                "ERR value is not an integer or out of range",
-            ),
+            ("EVAL s x a b", "ERR value is not an integer or out of range"),
             ("EVAL s -1 a b", "ERR Number of keys can't be negative"),
-            (
-                "EVAL s 5 a b",
-                "ERR Number of keys can't be greater than number of args",
-            ),
+            ("EVAL s 5 a b", "ERR Number of keys can't be greater than number of args"),
             ("LMPOP x a LEFT", "ERR numkeys should be greater than 0"),
             ("LMPOP 0 a LEFT", "ERR numkeys should be greater than 0"),
             ("LMPOP 9 a LEFT", "ERR syntax error"),
-            (
-                "SINTERCARD 5 a b",
-                "ERR Number of keys can't be greater than number of args",
-            ),
-            (
-                "ZUNION x a b",
-                "ERR value is not an integer or out of range",
-            ),
-            (
-                "ZUNION 0 a b",
-                "ERR at least 1 input key is needed for 'zunion' command",
-            ),
+            ("SINTERCARD 5 a b", "ERR Number of keys can't be greater than number of args"),
+            ("ZUNION x a b", "ERR value is not an integer or out of range"),
+            ("ZUNION 0 a b", "ERR at least 1 input key is needed for 'zunion' command"),
             ("ZUNIONSTORE d 5 a b", "ERR syntax error"),
             ("XREAD a b c", "ERR syntax error"),
             (
@@ -406,9 +363,7 @@ mod tests {
             let reply = with_args(request, |args| {
                 let spec = resolve(args).unwrap();
                 let mut out = Vec::new();
-                keys(spec, args, &mut Vec::new())
-                    .expect_err(request)
-                    .write(spec, &mut out);
+                keys(spec, args, &mut Vec::new()).expect_err(request).write(spec, &mut out);
                 String::from_utf8(out).unwrap()
             });
             assert_eq!(reply, format!("-{text}\r\n"), "{request}");
@@ -420,10 +375,7 @@ mod tests {
         for (request, wanted) in [
             ("SORT a", ""),
             ("SORT a BY nosort GET #", ""),
-            (
-                "SORT a BY w_* LIMIT 0 1 GET # GET o_*->f STORE d_*",
-                "w_* o_*->f",
-            ),
+            ("SORT a BY w_* LIMIT 0 1 GET # GET o_*->f STORE d_*", "w_* o_*->f"),
             ("SORT a LIMIT BY x*", ""),
             ("SORT a BY", ""),
         ] {

@@ -72,18 +72,12 @@ impl CommandSpec {
     /// Whether `count` arguments, the name included, suit the arity.
     pub fn accepts(&self, count: usize) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());
-        if self.arity < 0 {
-            count >= wanted
-        } else {
-            count == wanted
-        }
+        if self.arity < 0 { count >= wanted } else { count == wanted }
     }
 
     /// The subcommand called `name`, in any case.
     pub fn subcommand(&self, name: &[u8]) -> Option<&CommandSpec> {
-        self.subcommands
-            .iter()
-            .find(|spec| spec.row.name.as_bytes().eq_ignore_ascii_case(name))
+        self.subcommands.iter().find(|spec| spec.row.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
     fn has(&self, flag: u32) -> bool {
@@ -140,11 +134,8 @@ impl Registry {
         };
         let index = u16::try_from(self.count).unwrap_or(u16::MAX);
         self.count += 1;
-        let subcommands: Vec<CommandSpec> = row
-            .subcommands
-            .iter()
-            .map(|inner| self.spec(inner, Some(row.name)))
-            .collect();
+        let subcommands: Vec<CommandSpec> =
+            row.subcommands.iter().map(|inner| self.spec(inner, Some(row.name))).collect();
         CommandSpec {
             index,
             arity: row.arity,
@@ -182,10 +173,7 @@ impl Registry {
             let position = usize::from(*self.places.get(place)?);
             if *self.names.get(position)? == folded {
                 // A name with zero bytes at its end folds like the name without them.
-                return self
-                    .specs
-                    .get(position)
-                    .filter(|spec| spec.name.len() == name.len());
+                return self.specs.get(position).filter(|spec| spec.name.len() == name.len());
             }
             place = (place + 1) % PLACES;
         }
@@ -202,10 +190,7 @@ fn fold(name: &[u8]) -> Folded {
     let (whole, rest) = name.as_chunks::<8>();
     let whole = whole.iter().map(|bytes| u64::from_le_bytes(*bytes));
     // By shifts: through a padded buffer a short name would wait for its own bytes to reach memory.
-    let rest = rest
-        .iter()
-        .rev()
-        .fold(0, |word, byte| (word << 8) | u64::from(*byte));
+    let rest = rest.iter().rev().fold(0, |word, byte| (word << 8) | u64::from(*byte));
     for (to, word) in folded.iter_mut().zip(whole.chain([rest])) {
         *to = lower(word);
     }
@@ -235,9 +220,7 @@ fn hash(folded: &Folded) -> usize {
 /// The rule of a row: by hand where there is one, by key where there is exactly one key.
 fn rule_of(name: &str, row: &Row) -> Rule {
     if let Ok(position) = overrides::RULES.binary_search_by_key(&name, |(known, _)| known) {
-        return overrides::RULES
-            .get(position)
-            .map_or(NO_RULE, |(_, rule)| *rule);
+        return overrides::RULES.get(position).map_or(NO_RULE, |(_, rule)| *rule);
     }
     // A container that needs a second word is never carried out itself.
     if !row.subcommands.is_empty() && row.arity <= -2 {
@@ -252,13 +235,11 @@ fn rule_of(name: &str, row: &Row) -> Rule {
 /// The place of the only key, for rows that have exactly one at a fixed place.
 fn single_key(row: &Row) -> Option<u8> {
     match row.keys {
-        [
-            KeySpec {
-                begin: Begin::Index(first),
-                find: Find::Range { last: 0, .. },
-                flags,
-            },
-        ] if flags & flags::key::NOT_KEY == 0 => Some(*first),
+        [KeySpec { begin: Begin::Index(first), find: Find::Range { last: 0, .. }, flags }]
+            if flags & flags::key::NOT_KEY == 0 =>
+        {
+            Some(*first)
+        }
         _ => None,
     }
 }

@@ -11,26 +11,15 @@ use super::row::{Begin, Find, KeySpec, ROW, Row};
 
 const FIRST_READ: KeySpec = KeySpec {
     begin: Begin::Index(1),
-    find: Find::Range {
-        last: 0,
-        step: 1,
-        limit: 0,
-    },
+    find: Find::Range { last: 0, step: 1, limit: 0 },
     flags: RO | ACCESS,
 };
 
-const FIRST: KeySpec = KeySpec {
-    flags: RW | UPDATE,
-    ..FIRST_READ
-};
+const FIRST: KeySpec = KeySpec { flags: RW | UPDATE, ..FIRST_READ };
 
 const COUNT_AT_2: KeySpec = KeySpec {
     begin: Begin::Index(2),
-    find: Find::Count {
-        count_at: 0,
-        first: 1,
-        step: 1,
-    },
+    find: Find::Count { count_at: 0, first: 1, step: 1 },
     flags: RO | ACCESS,
 };
 
@@ -45,21 +34,10 @@ const READ: Row = Row {
     ..ROW
 };
 
-const WRITES: Row = Row {
-    flags: WRITE,
-    keys: &[FIRST],
-    categories: CATEGORY_WRITE,
-    ..READ
-};
+const WRITES: Row = Row { flags: WRITE, keys: &[FIRST], categories: CATEGORY_WRITE, ..READ };
 
-const KEYLESS: Row = Row {
-    arity: -1,
-    flags: 0,
-    keys: &[],
-    range: (0, 0, 0),
-    categories: 0,
-    ..READ
-};
+const KEYLESS: Row =
+    Row { arity: -1, flags: 0, keys: &[], range: (0, 0, 0), categories: 0, ..READ };
 
 #[rustfmt::skip]
 pub(super) const ROWS: &[Row] = &[

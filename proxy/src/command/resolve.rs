@@ -26,16 +26,12 @@ pub enum ResolveError {
 pub fn resolve(args: &Args<'_>) -> Result<&'static CommandSpec, ResolveError> {
     let spec = find(args.name()).ok_or(ResolveError::UnknownCommand)?;
     let spec = match args.get(1) {
-        Some(name) if !spec.subcommands.is_empty() => spec
-            .subcommand(name)
-            .ok_or(ResolveError::UnknownSubcommand(spec))?,
+        Some(name) if !spec.subcommands.is_empty() => {
+            spec.subcommand(name).ok_or(ResolveError::UnknownSubcommand(spec))?
+        }
         _ => spec,
     };
-    if spec.accepts(args.len()) {
-        Ok(spec)
-    } else {
-        Err(ResolveError::Arity(spec))
-    }
+    if spec.accepts(args.len()) { Ok(spec) } else { Err(ResolveError::Arity(spec)) }
 }
 
 impl ResolveError {
@@ -121,47 +117,17 @@ mod tests {
     /// Recorded from redis-server 7.0.15.
     const ERRORS: &[(&[&[u8]], &str)] = &[
         (&[b""], "unknown command '', with args beginning with: "),
-        (
-            &[b"foo"],
-            "unknown command 'foo', with args beginning with: ",
-        ),
-        (
-            &[b"FoO", b"a", b""],
-            "unknown command 'FoO', with args beginning with: 'a' '' ",
-        ),
-        (
-            &[b"a\r\nb", b"x\r\ny"],
-            "unknown command 'a  b', with args beginning with: 'x  y' ",
-        ),
-        (
-            &[b"fo\0o", b"a\0b"],
-            "unknown command 'fo', with args beginning with: 'a' ",
-        ),
+        (&[b"foo"], "unknown command 'foo', with args beginning with: "),
+        (&[b"FoO", b"a", b""], "unknown command 'FoO', with args beginning with: 'a' '' "),
+        (&[b"a\r\nb", b"x\r\ny"], "unknown command 'a  b', with args beginning with: 'x  y' "),
+        (&[b"fo\0o", b"a\0b"], "unknown command 'fo', with args beginning with: 'a' "),
         (&[b"get"], "wrong number of arguments for 'get' command"),
-        (
-            &[b"GET", b"a", b"b"],
-            "wrong number of arguments for 'get' command",
-        ),
-        (
-            &[b"client"],
-            "wrong number of arguments for 'client' command",
-        ),
-        (
-            &[b"CLIENT", b"setname"],
-            "wrong number of arguments for 'client|setname' command",
-        ),
-        (
-            &[b"CLIENT", b"nope", b"x"],
-            "unknown subcommand 'nope'. Try CLIENT HELP.",
-        ),
-        (
-            &[b"ClIeNt", b"no\r\npe"],
-            "unknown subcommand 'no  pe'. Try CLIENT HELP.",
-        ),
-        (
-            &[b"COMMAND", b"foo"],
-            "unknown subcommand 'foo'. Try COMMAND HELP.",
-        ),
+        (&[b"GET", b"a", b"b"], "wrong number of arguments for 'get' command"),
+        (&[b"client"], "wrong number of arguments for 'client' command"),
+        (&[b"CLIENT", b"setname"], "wrong number of arguments for 'client|setname' command"),
+        (&[b"CLIENT", b"nope", b"x"], "unknown subcommand 'nope'. Try CLIENT HELP."),
+        (&[b"ClIeNt", b"no\r\npe"], "unknown subcommand 'no  pe'. Try CLIENT HELP."),
+        (&[b"COMMAND", b"foo"], "unknown subcommand 'foo'. Try COMMAND HELP."),
     ];
 
     #[test]
@@ -178,26 +144,17 @@ mod tests {
         let cut = "a".repeat(128);
         check(
             &[b"foo", &long, b"b"],
-            Err(&format!(
-                "unknown command 'foo', with args beginning with: '{cut}' "
-            )),
+            Err(&format!("unknown command 'foo', with args beginning with: '{cut}' ")),
         );
         check(
             &[&long, b"b"],
-            Err(&format!(
-                "unknown command '{cut}', with args beginning with: 'b' "
-            )),
+            Err(&format!("unknown command '{cut}', with args beginning with: 'b' ")),
         );
         let (first, second) = ("a".repeat(100), "b".repeat(25));
         check(
             &[b"foo", &[b'a'; 100], &[b'b'; 50], b"c"],
-            Err(&format!(
-                "unknown command 'foo', with args beginning with: '{first}' '{second}' "
-            )),
+            Err(&format!("unknown command 'foo', with args beginning with: '{first}' '{second}' ")),
         );
-        check(
-            &[b"client", &long],
-            Err(&format!("unknown subcommand '{cut}'. Try CLIENT HELP.")),
-        );
+        check(&[b"client", &long], Err(&format!("unknown subcommand '{cut}'. Try CLIENT HELP.")));
     }
 }

@@ -8,10 +8,7 @@ use super::*;
 use rule::LocalCommand;
 
 fn every_spec() -> Vec<&'static CommandSpec> {
-    all()
-        .iter()
-        .flat_map(|spec| std::iter::once(spec).chain(&spec.subcommands))
-        .collect()
+    all().iter().flat_map(|spec| std::iter::once(spec).chain(&spec.subcommands)).collect()
 }
 
 #[test]
@@ -68,16 +65,9 @@ fn every_name_is_found_in_any_case() {
 #[test]
 fn names_that_are_no_command_are_not_found() {
     let long = [b'a'; NAME_BYTES_MAX + 1];
-    for name in [
-        b"".as_slice(),
-        b"ge",
-        b"gett",
-        b"get ",
-        b"get\0",
-        b"\xff\xfe",
-        b"client|id",
-        &long,
-    ] {
+    for name in
+        [b"".as_slice(), b"ge", b"gett", b"get ", b"get\0", b"\xff\xfe", b"client|id", &long]
+    {
         assert!(find(name).is_none(), "{name:?}");
     }
 }
@@ -114,11 +104,7 @@ fn a_script_counts_as_a_write_unless_it_is_read_only() {
         ("set", true),
         ("get", false),
     ] {
-        assert_eq!(
-            find(name.as_bytes()).unwrap().is_write(),
-            is_write,
-            "{name}"
-        );
+        assert_eq!(find(name.as_bytes()).unwrap().is_write(), is_write, "{name}");
     }
 }
 
@@ -156,10 +142,7 @@ fn the_page_for_users_lists_every_command_where_it_belongs() {
     let page = include_str!("../../../docs/commands.md");
     for spec in every_spec() {
         if let Some(title) = heading(spec.rule) {
-            assert!(
-                page.contains(&format!("\n## {title}\n")),
-                "'{title}' is missing"
-            );
+            assert!(page.contains(&format!("\n## {title}\n")), "'{title}' is missing");
         }
     }
     for section in page.split("\n## ").skip(1) {

@@ -33,10 +33,7 @@ pub(super) fn listen(text: &str) -> Option<Listen> {
         None => (text, None),
     };
     let path_buf = PathBuf::from(path);
-    is_plain(path).then_some(Listen::Unix {
-        path: path_buf,
-        mode,
-    })
+    is_plain(path).then_some(Listen::Unix { path: path_buf, mode })
 }
 
 fn octal_mode(text: &str) -> Option<u32> {
@@ -49,9 +46,7 @@ fn octal_mode(text: &str) -> Option<u32> {
 fn host_port(text: &str) -> Option<(String, u16)> {
     let (host, port) = text.rsplit_once(':')?;
     let port = whole(port)?;
-    let inner = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host = inner.unwrap_or(host);
     let plain = !host.is_empty() && is_plain(host) && !host.contains(['[', ']', '/']);
     plain.then(|| (host.to_owned(), port))
@@ -65,9 +60,7 @@ fn whole(text: &str) -> Option<u16> {
 
 /// Without white space or control characters.
 pub(super) fn is_plain(text: &str) -> bool {
-    !text
-        .chars()
-        .any(|letter| letter.is_whitespace() || letter.is_control())
+    !text.chars().any(|letter| letter.is_whitespace() || letter.is_control())
 }
 
 /// What placement hashes for a shard without a name: its address as written, under twemproxy's rules for `ketama`
@@ -77,10 +70,9 @@ pub(super) fn default_name(written: &str, address: &Address, distribution: Distr
         return written.to_owned();
     }
     match address {
-        Address::Tcp { port, .. } if *port == KETAMA_PORT => written
-            .rsplit_once(':')
-            .map_or(written, |(host, _)| host)
-            .to_owned(),
+        Address::Tcp { port, .. } if *port == KETAMA_PORT => {
+            written.rsplit_once(':').map_or(written, |(host, _)| host).to_owned()
+        }
         Address::Tcp { .. } => written.to_owned(),
         Address::Unix { .. } => format!("{written}:"),
     }
@@ -128,12 +120,7 @@ mod tests {
         assert_eq!(listen("0.0.0.0:0"), Some(Listen::Tcp { host, port: 0 }));
         assert_eq!(listen("/run/gate.sock"), unix(None));
         assert_eq!(listen("/run/gate.sock 0660"), unix(Some(0o660)));
-        for wrong in [
-            "/run/gate.sock 888",
-            "/run/gate.sock 1777",
-            "/a b 660",
-            "6380",
-        ] {
+        for wrong in ["/run/gate.sock 888", "/run/gate.sock 1777", "/a b 660", "6380"] {
             assert_eq!(listen(wrong), None, "{wrong}");
         }
     }

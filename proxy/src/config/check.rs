@@ -35,16 +35,10 @@ pub(super) fn config(
     around: Surroundings<'_>,
     findings: &mut Findings,
 ) -> Config {
-    let plugins: Vec<PluginConfig> = file
-        .plugins
-        .into_iter()
-        .map(|plugin| plugin_config(plugin, around, findings))
-        .collect();
-    let pools: Vec<(PoolConfig, PoolPlaces)> = file
-        .pools
-        .into_iter()
-        .map(|pool| pool_config(pool, &plugins, findings))
-        .collect();
+    let plugins: Vec<PluginConfig> =
+        file.plugins.into_iter().map(|plugin| plugin_config(plugin, around, findings)).collect();
+    let pools: Vec<(PoolConfig, PoolPlaces)> =
+        file.pools.into_iter().map(|pool| pool_config(pool, &plugins, findings)).collect();
     rules::check_pools(&pools, &file.place, findings);
     let mut config = Config::with_defaults(pools.into_iter().map(|(pool, _)| pool).collect());
     config.plugins = plugins;
@@ -74,10 +68,7 @@ fn plugin_config(
         present = (around.exists)(&file);
         let shown = file.display();
         if !present && optional {
-            findings.warn(
-                &given.place,
-                format!("no file {shown}; the plugin is left out"),
-            );
+            findings.warn(&given.place, format!("no file {shown}; the plugin is left out"));
         } else if !present {
             let problem = format!("no file {shown}, allowed: a .wasm file, or optional: true");
             findings.fault(&given.place, problem);
@@ -87,11 +78,10 @@ fn plugin_config(
         name: plugin.name,
         file,
         present,
+        optional,
         sha256: plugin.sha256.map(|found| found.value),
         limits: plugin_limits(plugin.limits),
-        grant: plugin
-            .grant
-            .map_or(Grant::AsAsked, |given| grant(given, findings)),
+        grant: plugin.grant.map_or(Grant::AsAsked, |given| grant(given, findings)),
     }
 }
 
@@ -152,10 +142,7 @@ fn pool_config(
         (None, true) => Distribution::Random,
     };
     let shards = file.shards.map_or(Vec::new(), |found| found.value);
-    let shards = shards
-        .into_iter()
-        .map(|shard| shard_config(shard, distribution))
-        .collect();
+    let shards = shards.into_iter().map(|shard| shard_config(shard, distribution)).collect();
     let mut pool = PoolConfig::with_defaults(&file.name, rules::listen_or_any(file.listen), shards);
     pool.distribution = distribution;
     pool.hash = match distribution {
@@ -163,10 +150,7 @@ fn pool_config(
         Distribution::Ring | Distribution::Random => HashKind::Xxh3,
     };
     if distribution == Distribution::Random && file.hash.is_some() {
-        findings.warn(
-            &places.hash,
-            "has no effect: distribution random hashes nothing",
-        );
+        findings.warn(&places.hash, "has no effect: distribution random hashes nothing");
     }
     pool.bindings = bindings;
     set(&mut pool.hash, file.hash);
@@ -259,10 +243,7 @@ fn bindings(
         if !file.plugin_given {
             findings.fault(&file.place, "use is missing, allowed: the name of a plugin");
         }
-        let none = file
-            .keys
-            .as_ref()
-            .is_some_and(|found| found.value.is_empty());
+        let none = file.keys.as_ref().is_some_and(|found| found.value.is_empty());
         if none || !file.keys_given {
             let problem = "no keys, allowed: a list of key patterns such as [\"cache:*\"]";
             findings.fault(&file.place, problem);

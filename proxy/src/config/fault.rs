@@ -41,20 +41,14 @@ pub(super) struct Place {
 impl Place {
     /// The place of `key` inside this one.
     pub(super) fn key(&self, key: &str, node: usize) -> Self {
-        let path = if self.path.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.path)
-        };
+        let path =
+            if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         Self { path, node }
     }
 
     /// The place of list element `index` inside this one.
     pub(super) fn element(&self, index: usize, node: usize) -> Self {
-        Self {
-            path: format!("{}[{index}]", self.path),
-            node,
-        }
+        Self { path: format!("{}[{index}]", self.path), node }
     }
 }
 
@@ -95,11 +89,7 @@ fn located(mut found: Vec<(Place, String)>, tree: &Tree<'_>) -> Vec<Fault> {
     found.truncate(CONFIG_FAULTS_MAX);
     let mut faults: Vec<_> = found
         .into_iter()
-        .map(|(place, problem)| Fault {
-            line: tree.line(place.node),
-            path: place.path,
-            problem,
-        })
+        .map(|(place, problem)| Fault { line: tree.line(place.node), path: place.path, problem })
         .collect();
     if left_out > 0 {
         faults.push(Fault {
@@ -146,14 +136,7 @@ mod tests {
 
     #[test]
     fn misspelt_word_is_matched_with_the_nearest_known_one() {
-        let known = [
-            "listen",
-            "shards",
-            "hash",
-            "hash_tag",
-            "distribution",
-            "timeout",
-        ];
+        let known = ["listen", "shards", "hash", "hash_tag", "distribution", "timeout"];
         let cases = [
             ("lisen", Some("listen")),
             ("shard", Some("shards")),
@@ -171,11 +154,8 @@ mod tests {
 
     #[test]
     fn fault_shows_line_path_and_problem_as_far_as_known() {
-        let mut fault = Fault {
-            path: "pools.main".to_owned(),
-            line: Some(3),
-            problem: "no shards".to_owned(),
-        };
+        let mut fault =
+            Fault { path: "pools.main".to_owned(), line: Some(3), problem: "no shards".to_owned() };
         assert_eq!(fault.to_string(), "line 3: pools.main: no shards");
         fault.line = None;
         assert_eq!(fault.to_string(), "pools.main: no shards");

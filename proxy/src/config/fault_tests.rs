@@ -148,38 +148,20 @@ fn faulty_plugin_is_reported_with_its_path() {
 #[test]
 fn faulty_binding_is_reported_with_its_index() {
     let cases = [
-        (
-            "{use: cach, keys: [a]}",
-            ".use: no plugin \"cach\"; did you mean cache?",
-        ),
-        (
-            "{use: board, keys: [a]}",
-            ".use: no plugin \"board\", allowed: cache",
-        ),
-        (
-            "{use: cache}",
-            ": no keys, allowed: a list of key patterns such as [\"cache:*\"]",
-        ),
+        ("{use: cach, keys: [a]}", ".use: no plugin \"cach\"; did you mean cache?"),
+        ("{use: board, keys: [a]}", ".use: no plugin \"board\", allowed: cache"),
+        ("{use: cache}", ": no keys, allowed: a list of key patterns such as [\"cache:*\"]"),
         (
             "{use: cache, keys: []}",
             ": no keys, allowed: a list of key patterns such as [\"cache:*\"]",
         ),
-        (
-            "{use: cache, keys: ['']}",
-            ".keys[0]: found \"\", allowed: a text",
-        ),
-        (
-            "{use: cache, keys: [a], config: 1}",
-            ".config: found 1, allowed: a mapping (key: value)",
-        ),
+        ("{use: cache, keys: ['']}", ".keys[0]: found \"\", allowed: a text"),
+        ("{use: cache, keys: [a], config: 1}", ".config: found 1, allowed: a mapping (key: value)"),
         (
             "{use: cache, keys: [a], config: {x: {y: .nan}}}",
             ".config.x.y: found .nan, allowed: a number that JSON can hold",
         ),
-        (
-            "{use: cache, keys: [a], config: {x: 1, x: 2}}",
-            ".config.x: this key is given twice",
-        ),
+        ("{use: cache, keys: [a], config: {x: 1, x: 2}}", ".config.x: this key is given twice"),
     ];
     for (binding, expected) in cases {
         let mut text = pool_with(&format!("plugins:\n  - {binding}"));
@@ -229,10 +211,7 @@ fn weights_are_bounded_by_what_the_distribution_can_hold() {
     let shards = "shards: [{address: 'h:2', weight: 409}, {name: b, address: 'h:1', weight: 1}]";
     let text = format!("pools:\n  a:\n    listen: h:1\n    {shards}\n");
     let problem = "the weights add up to 410, allowed with this distribution: at most 409 (only their ratio counts)";
-    assert_eq!(
-        faults(&text),
-        [format!("line 4: pools.a.shards: {problem}")]
-    );
+    assert_eq!(faults(&text), [format!("line 4: pools.a.shards: {problem}")]);
     let ketama = format!("{text}    distribution: ketama\n");
     assert!(parse(&ketama, Path::new("gate.yaml")).is_ok());
 }
@@ -240,9 +219,5 @@ fn weights_are_bounded_by_what_the_distribution_can_hold() {
 #[test]
 fn unreadable_file_is_one_fault() {
     let missing = load(Path::new("no/such/file.yaml")).unwrap_err();
-    assert!(
-        missing[0]
-            .problem
-            .starts_with("cannot read no/such/file.yaml: ")
-    );
+    assert!(missing[0].problem.starts_with("cannot read no/such/file.yaml: "));
 }

@@ -18,13 +18,8 @@ use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
 /// Keys of the file itself.
-pub(super) const TOP_KEYS: [&str; 5] = [
-    "workers",
-    "drain_timeout",
-    "memory_budget",
-    "plugins",
-    "pools",
-];
+pub(super) const TOP_KEYS: [&str; 5] =
+    ["workers", "drain_timeout", "memory_budget", "plugins", "pools"];
 
 /// Keys of a pool.
 pub(super) const POOL_KEYS: [&str; 19] = [
@@ -173,9 +168,8 @@ impl PoolFile {
     fn read(name: &str, item: &Item<'_>, findings: &mut Findings) -> Option<Self> {
         let pool = Section::open(item, &POOL_KEYS, findings)?;
         let time = |item: &Item<'_>, f: &mut Findings| read::duration_or_off(item, f, TIMES);
-        let queue = pool
-            .get("shard_queue")
-            .and_then(|item| Section::open(item, &QUEUE_KEYS, findings));
+        let queue =
+            pool.get("shard_queue").and_then(|item| Section::open(item, &QUEUE_KEYS, findings));
         let buffer = |item: &Item<'_>, f: &mut Findings| read::size(item, f, BUFFERS);
         let (shards, shards_given) = shards(&pool, findings);
         Some(Self {
@@ -185,41 +179,30 @@ impl PoolFile {
             listen: pool.read("listen", findings, |item, f| {
                 read::parsed(item, f, address::listen, LISTEN_ADDRESS)
             }),
-            backlog: pool.read("backlog", findings, |item, f| {
-                read::whole(item, f, 1..=65_535)
-            }),
+            backlog: pool.read("backlog", findings, |item, f| read::whole(item, f, 1..=65_535)),
             distribution_given: pool.get("distribution").is_some(),
             distribution: pool.read("distribution", findings, distribution),
-            hash: pool.read("hash", findings, |item, f| {
-                read::choice(item, f, &HASH_NAMES)
-            }),
+            hash: pool.read("hash", findings, |item, f| read::choice(item, f, &HASH_NAMES)),
             hash_tag: pool.read("hash_tag", findings, hash_tag),
             shards,
             shards_given,
             timeout: pool.read("timeout", findings, time),
-            connect_timeout: pool.read("connect_timeout", findings, |item, f| {
-                read::duration(item, f, TIMES)
-            }),
+            connect_timeout: pool
+                .read("connect_timeout", findings, |item, f| read::duration(item, f, TIMES)),
             idle_timeout: pool.read("idle_timeout", findings, time),
             redis_auth: pool.read("redis_auth", findings, read::text),
             client_password: pool.read("client_password", findings, read::text),
             shard_user: pool.read("shard_user", findings, read::text),
             shard_password: pool.read("shard_password", findings, read::text),
-            max_clients: pool.read("max_clients", findings, |item, f| {
-                read::whole(item, f, 1..=10_000_000)
-            }),
+            max_clients: pool
+                .read("max_clients", findings, |item, f| read::whole(item, f, 1..=10_000_000)),
             client_output: pool.read("client_output", findings, buffer),
             queue_requests: queue.as_ref().and_then(|queue| {
-                queue.read("requests", findings, |item, f| {
-                    read::whole(item, f, 1..=16_777_216)
-                })
+                queue.read("requests", findings, |item, f| read::whole(item, f, 1..=16_777_216))
             }),
-            queue_bytes: queue
-                .as_ref()
-                .and_then(|queue| queue.read("bytes", findings, buffer)),
-            large_request: pool.read("large_request", findings, |item, f| {
-                read::size(item, f, LARGE_REQUESTS)
-            }),
+            queue_bytes: queue.as_ref().and_then(|queue| queue.read("bytes", findings, buffer)),
+            large_request: pool
+                .read("large_request", findings, |item, f| read::size(item, f, LARGE_REQUESTS)),
             preconnect: pool.read("preconnect", findings, read::flag),
             bindings: plugin_file::bindings(&pool, findings),
         })
@@ -231,9 +214,7 @@ fn workers(item: &Item<'_>, findings: &mut Findings) -> Option<Workers> {
         "auto" => Some(Workers::Auto),
         _ => {
             let count = text.parse::<u16>().ok()?;
-            (1..=limits::WORKERS_MAX)
-                .contains(&count)
-                .then_some(Workers::Count(count))
+            (1..=limits::WORKERS_MAX).contains(&count).then_some(Workers::Count(count))
         }
     };
     let allowed = format!("auto or a whole number from 1 to {}", limits::WORKERS_MAX);
@@ -270,13 +251,8 @@ fn shards(pool: &Section<'_>, findings: &mut Findings) -> (Setting<Vec<ShardFile
     let Some(elements) = item.elements(findings) else {
         return (None, 1);
     };
-    let read = elements
-        .iter()
-        .filter_map(|element| ShardFile::read(element, findings));
-    let found = Found {
-        value: read.collect(),
-        place: item.place.clone(),
-    };
+    let read = elements.iter().filter_map(|element| ShardFile::read(element, findings));
+    let found = Found { value: read.collect(), place: item.place.clone() };
     (Some(found), elements.len())
 }
 
@@ -290,31 +266,20 @@ impl ShardFile {
             let allowed = "a name without white space, up to 255 bytes";
             read::parsed(item, f, shard_name, allowed)
         });
-        let weight = shard.read("weight", findings, |item, f| {
-            read::whole(item, f, 1..=2_147_483_647)
-        });
+        let weight =
+            shard.read("weight", findings, |item, f| read::whole(item, f, 1..=2_147_483_647));
         let Some(address) = shard.get("address") else {
             let problem = format!("address is missing, allowed: {SHARD_ADDRESS}");
             findings.fault(&shard.place, problem);
             return None;
         };
-        Some(Self {
-            name,
-            weight,
-            ..Self::new(shard.place.clone(), address, findings)?
-        })
+        Some(Self { name, weight, ..Self::new(shard.place.clone(), address, findings)? })
     }
 
     /// A shard of which only the address is known.
     fn new(place: Place, address: &Item<'_>, findings: &mut Findings) -> Option<Self> {
         let parsed = read::parsed(address, findings, address::address, SHARD_ADDRESS)?;
-        Some(Self {
-            place,
-            name: None,
-            address: parsed,
-            written: address.scalar()?,
-            weight: None,
-        })
+        Some(Self { place, name: None, address: parsed, written: address.scalar()?, weight: None })
     }
 }
 

@@ -157,12 +157,7 @@ pub struct ShardConfig {
 impl ShardConfig {
     /// A shard with a name of its own and weight 1.
     pub fn named(name: &str, address: Address) -> Self {
-        Self {
-            name: name.to_owned(),
-            address,
-            weight: 1,
-            named: true,
-        }
+        Self { name: name.to_owned(), address, weight: 1, named: true }
     }
 }
 
@@ -212,6 +207,8 @@ pub struct PluginConfig {
     pub file: PathBuf,
     /// False only for an `optional` plugin whose file does not exist: its bindings are skipped.
     pub present: bool,
+    /// Whether the gateway goes on without the plugin when its file does not exist.
+    pub optional: bool,
     /// The file must have this SHA-256.
     pub sha256: Option<[u8; 32]>,
     pub limits: PluginLimits,
@@ -322,13 +319,8 @@ pub struct Loaded {
 
 /// Reads and checks a file, `nutcracker.yml` or our own format. Also checks that plugin files exist.
 pub fn load(path: &Path) -> Result<Loaded, Vec<Fault>> {
-    let text = read_text(path).map_err(|problem| {
-        vec![Fault {
-            path: String::new(),
-            line: None,
-            problem,
-        }]
-    })?;
+    let text = read_text(path)
+        .map_err(|problem| vec![Fault { path: String::new(), line: None, problem }])?;
     parse_with(&text, path, Path::is_file)
 }
 
@@ -342,10 +334,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     let bytes = std::fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     if bytes.len() > limits::CONFIG_BYTES_MAX {
         let most = limits::CONFIG_BYTES_MAX;
-        return Err(format!(
-            "{shown} has {} bytes, allowed: at most {most}",
-            bytes.len()
-        ));
+        return Err(format!("{shown} has {} bytes, allowed: at most {most}", bytes.len()));
     }
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not UTF-8 text"))
 }
@@ -357,18 +346,14 @@ fn parse_with(text: &str, name: &Path, exists: fn(&Path) -> bool) -> Result<Load
     let config = if nutcracker::recognises(&tree.root) {
         Some(nutcracker::config(&root, &mut findings))
     } else {
-        let around = Surroundings {
-            folder: name.parent().unwrap_or(Path::new("")),
-            exists,
-        };
+        let around = Surroundings { folder: name.parent().unwrap_or(Path::new("")), exists };
         let file = ConfigFile::read(&root, &mut findings);
         file.map(|file| check::config(file, around, &mut findings))
     };
     match config {
-        Some(config) if !findings.has_faults() => Ok(Loaded {
-            config,
-            warnings: findings.into_warnings(&tree),
-        }),
+        Some(config) if !findings.has_faults() => {
+            Ok(Loaded { config, warnings: findings.into_warnings(&tree) })
+        }
         _ => Err(findings.into_faults(&tree)),
     }
 }

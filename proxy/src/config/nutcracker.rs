@@ -75,9 +75,8 @@ pub(super) fn config(root: &Item<'_>, findings: &mut Findings) -> Config {
 fn pool(name: &str, item: &Item<'_>, findings: &mut Findings) -> Option<(PoolConfig, PoolPlaces)> {
     let section = Section::open(item, &KEYS, findings)?;
     protocol(&section, findings);
-    let distribution = section.read("distribution", findings, |item, f| {
-        read::choice(item, f, &DISTRIBUTIONS)
-    });
+    let distribution =
+        section.read("distribution", findings, |item, f| read::choice(item, f, &DISTRIBUTIONS));
     let distribution = distribution.map_or(Distribution::Ketama, |found| found.value);
     let listen = section.read("listen", findings, listen);
     if section.get("listen").is_none() {
@@ -141,11 +140,7 @@ struct Settings {
 
 impl Settings {
     fn read(section: &Section<'_>, findings: &mut Findings) -> Self {
-        for key in [
-            "client_connections",
-            "server_retry_timeout",
-            "server_failure_limit",
-        ] {
+        for key in ["client_connections", "server_retry_timeout", "server_failure_limit"] {
             section.read(key, findings, number);
         }
         for key in ["tcpkeepalive", "reuseport"] {
@@ -177,9 +172,7 @@ impl Settings {
         pool.backlog = self.backlog.map_or(BACKLOG_DEFAULT, |found| found.value);
         pool.preconnect = self.preconnect.is_some_and(|found| found.value);
         pool.hash_tag = self.hash_tag.map(|found| found.value);
-        let password = self
-            .redis_auth
-            .map(|found| Secret::new(found.value.into_bytes()));
+        let password = self.redis_auth.map(|found| Secret::new(found.value.into_bytes()));
         pool.client_password = password.clone();
         pool.shard_password = password;
     }
@@ -215,12 +208,7 @@ fn warn_traps(
                        since moving keys away and back serves old data";
         findings.warn(&eject.place, problem);
     }
-    for key in [
-        "server_retry_timeout",
-        "server_failure_limit",
-        "tcpkeepalive",
-        "reuseport",
-    ] {
+    for key in ["server_retry_timeout", "server_failure_limit", "tcpkeepalive", "reuseport"] {
         if let Some(item) = section.get(key) {
             findings.warn(&item.place, "has no effect here");
         }

@@ -29,11 +29,7 @@ fn loaded(text: &str) -> Loaded {
 }
 
 fn warnings(text: &str) -> Vec<String> {
-    loaded(text)
-        .warnings
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    loaded(text).warnings.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -45,23 +41,12 @@ fn plain_file_gets_twemproxys_defaults() {
     assert_eq!(pool.listen, Listen::Tcp { host, port: 22121 });
     assert_eq!(pool.distribution, Distribution::Ketama);
     assert_eq!(pool.hash, HashKind::Fnv1a64);
-    assert_eq!(
-        (pool.hash_tag, pool.timeout, pool.idle_timeout),
-        (None, None, None)
-    );
+    assert_eq!((pool.hash_tag, pool.timeout, pool.idle_timeout), (None, None, None));
     assert_eq!((pool.backlog, pool.preconnect), (512, false));
     assert_eq!(pool.client_password, None);
-    let names: Vec<_> = pool
-        .shards
-        .iter()
-        .map(|shard| shard.name.as_str())
-        .collect();
+    let names: Vec<_> = pool.shards.iter().map(|shard| shard.name.as_str()).collect();
     assert_eq!(names, ["one", "two", "three"]);
-    assert!(
-        pool.shards
-            .iter()
-            .all(|shard| shard.named && shard.weight == 1)
-    );
+    assert!(pool.shards.iter().all(|shard| shard.named && shard.weight == 1));
 }
 
 #[test]
@@ -72,23 +57,14 @@ fn every_setting_is_taken_as_twemproxy_means_it() {
     let path = PathBuf::from("/tmp/gate.sock");
     let mode = Some(0o666);
     assert_eq!(pool.listen, Listen::Unix { path, mode });
-    assert_eq!(
-        (pool.hash, pool.distribution),
-        (HashKind::Murmur, Distribution::Modula)
-    );
+    assert_eq!((pool.hash, pool.distribution), (HashKind::Murmur, Distribution::Modula));
     assert_eq!(pool.hash_tag, Some(*b"$$"));
     assert_eq!(pool.timeout, Some(Duration::from_millis(400)));
     assert_eq!(pool.connect_timeout, Duration::from_millis(400));
     assert_eq!((pool.backlog, pool.preconnect), (1024, true));
     let password = Some(Secret::new(b"0123".to_vec()));
-    assert_eq!(
-        (&pool.client_password, &pool.shard_password),
-        (&password, &password)
-    );
-    assert_eq!(
-        (pool.shards[0].name.as_str(), pool.shards[0].weight),
-        ("10.0.0.1", 3)
-    );
+    assert_eq!((&pool.client_password, &pool.shard_password), (&password, &password));
+    assert_eq!((pool.shards[0].name.as_str(), pool.shards[0].weight), ("10.0.0.1", 3));
 }
 
 #[test]
@@ -124,11 +100,7 @@ fn servers_are_read_from_the_end_and_named_as_twemproxy_names_them() {
         match address {
             Some(address) => {
                 let shard = &loaded(&text).config.pools[0].shards[0];
-                assert_eq!(
-                    (shard.name.as_str(), &shard.address),
-                    (name, &address),
-                    "{server}"
-                );
+                assert_eq!((shard.name.as_str(), &shard.address), (name, &address), "{server}");
             }
             None => {
                 let expected = format!(
@@ -238,10 +210,7 @@ fn our_own_format_is_told_apart() {
         ("p:\n  listen: h:1\n", true),
         ("p:\n  servers: [a]\n", true),
         ("pools:\n  listen: h:1\n  servers: [a]\n", true),
-        (
-            "pools:\n  servers: {listen: 'h:1', shards: ['h:2']}\n",
-            false,
-        ),
+        ("pools:\n  servers: {listen: 'h:1', shards: ['h:2']}\n", false),
         ("pools:\n  p: {listen: 'h:1', servers: ['h:2']}\n", false),
         ("workers: 1\n", false),
         ("", false),

@@ -151,23 +151,16 @@ impl GrantFile {
             keys: section.read("keys", findings, read::texts),
             wait: section.read("wait", findings, read::flag),
             background: section.read("background", findings, read::flag),
-            shared_bytes: section.read("shared_bytes", findings, |item, f| {
-                read::size(item, f, SHARED)
-            }),
+            shared_bytes: section
+                .read("shared_bytes", findings, |item, f| read::size(item, f, SHARED)),
         }
     }
 }
 
 /// The bindings of a pool.
 pub(super) fn bindings(pool: &Section<'_>, findings: &mut Findings) -> Vec<BindingFile> {
-    let elements = pool
-        .get("plugins")
-        .and_then(|item| item.elements(findings))
-        .unwrap_or_default();
-    elements
-        .iter()
-        .filter_map(|element| BindingFile::read(element, findings))
-        .collect()
+    let elements = pool.get("plugins").and_then(|item| item.elements(findings)).unwrap_or_default();
+    elements.iter().filter_map(|element| BindingFile::read(element, findings)).collect()
 }
 
 impl BindingFile {

@@ -41,15 +41,8 @@ pub(super) struct Section<'t> {
 impl<'t> Item<'t> {
     /// The whole document.
     pub(super) fn root(tree: &'t Tree<'t>) -> Self {
-        let place = Place {
-            path: String::new(),
-            node: tree.root.number,
-        };
-        Self {
-            tree,
-            node: &tree.root,
-            place,
-        }
+        let place = Place { path: String::new(), node: tree.root.number };
+        Self { tree, node: &tree.root, place }
     }
 
     /// A mapping's entries with their places, repeated keys reported and left out; an empty value has none.
@@ -141,18 +134,12 @@ impl<'t> Section<'t> {
             findings.fault(&item.place, problem);
             false
         });
-        Some(Self {
-            place: item.place.clone(),
-            items,
-        })
+        Some(Self { place: item.place.clone(), items })
     }
 
     /// The value of `key`, if given.
     pub(super) fn get(&self, key: &str) -> Option<&Item<'t>> {
-        self.items
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, item)| item)
+        self.items.iter().find(|(known, _)| *known == key).map(|(_, item)| item)
     }
 
     /// The value of `key` through a typed reader.
@@ -300,9 +287,6 @@ pub(super) fn choice<T: Copy>(
 /// A list of texts; `None` if one of them is none.
 pub(super) fn texts(item: &Item<'_>, findings: &mut Findings) -> Option<Vec<String>> {
     let elements = item.elements(findings)?;
-    let texts: Vec<_> = elements
-        .iter()
-        .map(|element| text(element, findings))
-        .collect();
+    let texts: Vec<_> = elements.iter().map(|element| text(element, findings)).collect();
     texts.into_iter().collect()
 }

@@ -22,10 +22,7 @@ pub(super) struct PoolPlaces {
 
 /// The address to listen on; any, where its absence or fault is reported already.
 pub(super) fn listen_or_any(listen: Setting<Listen>) -> Listen {
-    let any = Listen::Tcp {
-        host: String::new(),
-        port: 0,
-    };
+    let any = Listen::Tcp { host: String::new(), port: 0 };
     listen.map_or(any, |found| found.value)
 }
 
@@ -39,11 +36,7 @@ pub(super) fn check_pools(
         findings.fault(file, "no pools, allowed: at least one under pools");
     }
     if pools.len() > limits::POOLS_MAX {
-        let problem = format!(
-            "{} pools, allowed: at most {}",
-            pools.len(),
-            limits::POOLS_MAX
-        );
+        let problem = format!("{} pools, allowed: at most {}", pools.len(), limits::POOLS_MAX);
         findings.fault(file, problem);
     }
     for (index, (pool, places)) in pools.iter().enumerate() {
@@ -126,11 +119,7 @@ fn ring_is_bounded(pool: &PoolConfig, places: &PoolPlaces, findings: &mut Findin
         let problem = format!("{count} shards, allowed: at most {}", limits::SHARDS_MAX);
         findings.fault(&places.shards, problem);
     }
-    let weight: u64 = pool
-        .shards
-        .iter()
-        .map(|shard| u64::from(shard.weight))
-        .sum();
+    let weight: u64 = pool.shards.iter().map(|shard| u64::from(shard.weight)).sum();
     let most = match pool.distribution {
         Distribution::Ring => (limits::RING_POINTS_MAX / limits::POINTS_PER_WEIGHT) as u64,
         Distribution::Modula => limits::MODULA_SLOTS_MAX,

@@ -29,17 +29,14 @@ fn passwords_go_one_way_each_or_both_ways_together() {
     let secret = |text: &str| Some(Secret::new(text.as_bytes().to_vec()));
     assert_eq!(both.pools[0].client_password, secret("s3cret"));
     assert_eq!(both.pools[0].shard_password, secret("s3cret"));
-    let each = loaded(&pool_with(
-        "client_password: 007\nshard_user: gate\nshard_password: yes",
-    ))
-    .config;
+    let each =
+        loaded(&pool_with("client_password: 007\nshard_user: gate\nshard_password: yes")).config;
     assert_eq!(each.pools[0].client_password, secret("007"));
     assert_eq!(each.pools[0].shard_password, secret("yes"));
     assert_eq!(each.pools[0].shard_user.as_deref(), Some("gate"));
     assert!(!format!("{each:?}").contains("007"));
-    let mixed = faults(&pool_with(
-        "redis_auth: a\nclient_password: b\nshard_user: c\nshard_password: d",
-    ));
+    let mixed =
+        faults(&pool_with("redis_auth: a\nclient_password: b\nshard_user: c\nshard_password: d"));
     let keys = ["client_password", "shard_user", "shard_password"];
     for (line, (fault, key)) in (6..).zip(mixed.iter().zip(keys)) {
         let expected = format!(
@@ -69,14 +66,8 @@ fn ketama_refuses_the_64_bit_hash_and_defaults_to_twemproxys() {
 #[test]
 fn minimal_file_gets_every_default() {
     let loaded = loaded(&pool_with(""));
-    let address = Address::Tcp {
-        host: "h".to_owned(),
-        port: 1,
-    };
-    let listen = Listen::Tcp {
-        host: "127.0.0.1".to_owned(),
-        port: 6380,
-    };
+    let address = Address::Tcp { host: "h".to_owned(), port: 1 };
+    let listen = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 6380 };
     let pool = PoolConfig::with_defaults("main", listen, vec![ShardConfig::named("a", address)]);
     assert_eq!(loaded.config, Config::with_defaults(vec![pool]));
     assert_eq!(loaded.warnings, []);
@@ -128,20 +119,13 @@ fn check_pool_settings(pool: &PoolConfig) {
     assert_eq!(pool.connect_timeout, Duration::from_secs(2));
     assert_eq!(pool.idle_timeout, Some(Duration::from_secs(300)));
     assert_eq!(pool.client_output_bytes, 1 << 20);
-    let queue = ShardQueue {
-        requests: 12,
-        bytes: 2 << 20,
-    };
+    let queue = ShardQueue { requests: 12, bytes: 2 << 20 };
     assert_eq!(pool.shard_queue, queue);
     assert_eq!(pool.large_request_bytes, 64 << 10);
     assert!(pool.preconnect);
     let path = PathBuf::from("/run/r.sock");
     assert_eq!(pool.shards[0].address, Address::Unix { path });
-    let names: Vec<_> = pool
-        .shards
-        .iter()
-        .map(|s| (s.name.as_str(), s.weight, s.named))
-        .collect();
+    let names: Vec<_> = pool.shards.iter().map(|s| (s.name.as_str(), s.weight, s.named)).collect();
     assert_eq!(names, [("/run/r.sock", 1, false), ("h:1", 4, false)]);
     let binding = &pool.bindings[0];
     assert_eq!(binding.plugin, 0);
@@ -181,10 +165,7 @@ fn surprising_settings_are_warned_of() {
             "0.0.0.0:1\n    distribution: modula\n",
             "line 4: pools.a.listen: listens on every network interface without client_password: whoever reaches the port can read and write all shards",
         ),
-        (
-            "0.0.0.0:1\n    distribution: modula\n    client_password: x\n",
-            "",
-        ),
+        ("0.0.0.0:1\n    distribution: modula\n    client_password: x\n", ""),
         (
             "h:1\n    distribution: random\n    hash: md5\n",
             "line 6: pools.a.hash: has no effect: distribution random hashes nothing",
@@ -206,9 +187,7 @@ fn pools_on_any_free_port_do_not_clash() {
 
 /// A file of the folder of examples.
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../config")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(name)
 }
 
 #[test]
@@ -245,10 +224,7 @@ fn reference_shows_every_key() {
     let shown: Vec<_> = text.lines().map(with_example).collect();
     let shown = shown.join("\n");
     let tree = Tree::parse(&shown).unwrap();
-    let at = |path: &[&str]| {
-        path.iter()
-            .fold(&tree.root, |node, key| node.get(key).unwrap())
-    };
+    let at = |path: &[&str]| path.iter().fold(&tree.root, |node, key| node.get(key).unwrap());
     let first = |path: &[&str]| match &at(path).value {
         Value::List(list) => &list[0],
         other => panic!("{other:?}"),
@@ -273,11 +249,7 @@ fn reference_shows_every_key() {
     }
     let together = faults(&shown);
     assert_eq!(together.len(), 3, "{together:?}");
-    assert!(
-        together
-            .iter()
-            .all(|fault| fault.contains("together with redis_auth"))
-    );
+    assert!(together.iter().all(|fault| fault.contains("together with redis_auth")));
 }
 
 /// A line whose setting is commented out, with the setting.

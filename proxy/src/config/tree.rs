@@ -97,10 +97,7 @@ struct Walk {
 
 impl Walk {
     fn stopping_at(number: usize) -> Self {
-        Self {
-            stop: Some(number),
-            ..Self::default()
-        }
+        Self { stop: Some(number), ..Self::default() }
     }
 
     fn run(&self, text: &str) -> Result<Node, serde_yaml::Error> {
@@ -124,9 +121,7 @@ impl<'de> DeserializeSeed<'de> for NodeSeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Node, D::Error> {
         let (number, stop) = self.0.step();
         if stop {
-            return input
-                .deserialize_str(Catch(self.0))
-                .map(|never| match never {});
+            return input.deserialize_str(Catch(self.0)).map(|never| match never {});
         }
         let value = input.deserialize_any(ValueVisitor(self.0))?;
         Ok(Node { number, value })
@@ -142,9 +137,7 @@ impl<'de> DeserializeSeed<'de> for KeySeed<'_> {
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Self::Value, D::Error> {
         let (number, stop) = self.0.step();
         if stop {
-            return input
-                .deserialize_str(Catch(self.0))
-                .map(|never| match never {});
+            return input.deserialize_str(Catch(self.0)).map(|never| match never {});
         }
         let key = input.deserialize_str(KeyVisitor)?;
         Ok((number, key))
@@ -243,11 +236,7 @@ impl<'de> Visitor<'de> for ValueVisitor<'_> {
         let mut entries = Vec::new();
         while let Some((key_number, key)) = input.next_key_seed(KeySeed(self.0))? {
             let value = input.next_value_seed(NodeSeed(self.0))?;
-            entries.push(Entry {
-                key,
-                key_number,
-                value,
-            });
+            entries.push(Entry { key, key_number, value });
         }
         Ok(Value::Map(entries))
     }
@@ -261,9 +250,7 @@ mod tests {
         "# comment\na: 007\nb:\n  - x\n  - {c: yes, d: [1, 2]}\n\ne: &same\n  f: \"g\"\nh: *same\n";
 
     fn number_of(tree: &Tree<'_>, path: &[&str]) -> usize {
-        path.iter()
-            .fold(&tree.root, |node, key| node.get(key).unwrap())
-            .number
+        path.iter().fold(&tree.root, |node, key| node.get(key).unwrap()).number
     }
 
     #[test]
@@ -309,10 +296,7 @@ mod tests {
         ] {
             let fault = Tree::parse(text).unwrap_err();
             assert_eq!(fault.line, line, "{text}");
-            assert!(
-                fault.problem.starts_with("not readable as YAML: "),
-                "{fault}"
-            );
+            assert!(fault.problem.starts_with("not readable as YAML: "), "{fault}");
         }
     }
 

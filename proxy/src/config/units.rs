@@ -7,22 +7,12 @@
 use std::time::Duration;
 
 /// Units of time with their length in microseconds.
-const TIME_UNITS: [(&str, u64); 5] = [
-    ("us", 1),
-    ("ms", 1_000),
-    ("s", 1_000_000),
-    ("m", 60_000_000),
-    ("h", 3_600_000_000),
-];
+const TIME_UNITS: [(&str, u64); 5] =
+    [("us", 1), ("ms", 1_000), ("s", 1_000_000), ("m", 60_000_000), ("h", 3_600_000_000)];
 
 /// Units of size in bytes.
-const SIZE_UNITS: [(&str, u64); 5] = [
-    ("", 1),
-    ("B", 1),
-    ("KiB", 1 << 10),
-    ("MiB", 1 << 20),
-    ("GiB", 1 << 30),
-];
+const SIZE_UNITS: [(&str, u64); 5] =
+    [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// `250ms` and the like.
 pub(super) fn duration(text: &str) -> Option<Duration> {
@@ -83,11 +73,7 @@ mod tests {
             ("9999999999999999h", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(
-                duration(text),
-                expected.map(Duration::from_micros),
-                "{text}"
-            );
+            assert_eq!(duration(text), expected.map(Duration::from_micros), "{text}");
         }
     }
 

@@ -51,11 +51,8 @@ impl Core {
         command: LocalCommand,
         request: Request<'_>,
     ) {
-        let plugins = if command == LocalCommand::Info {
-            self.plugin_report()
-        } else {
-            String::new()
-        };
+        let plugins =
+            if command == LocalCommand::Info { self.plugin_report() } else { String::new() };
         let mut stats = self.stats.clone();
         stats.add(&self.facts.others);
         let Some(session) = self.sessions.get_mut(id) else {
@@ -69,10 +66,7 @@ impl Core {
         let facts = Facts {
             now_us: self.clock.unix_ms.saturating_mul(1000),
             version: env!("CARGO_PKG_VERSION"),
-            password: config
-                .client_password
-                .as_ref()
-                .map(|password| password.bytes()),
+            password: config.client_password.as_ref().map(|password| password.bytes()),
             pool_name: &config.name,
             shard_names: &pool.shard_names,
             ring_fingerprint: pool.topology.fingerprint(),
@@ -80,11 +74,7 @@ impl Core {
             process_id: self.facts.process_id,
             run_id: &self.facts.run_id,
             listen_port: self.facts.ports.get(pool_index).copied().unwrap_or(0),
-            uptime_s: self
-                .clock
-                .unix_ms
-                .saturating_sub(self.facts.started_unix_ms)
-                / 1000,
+            uptime_s: self.clock.unix_ms.saturating_sub(self.facts.started_unix_ms) / 1000,
             config_file: &self.facts.config_file,
             clients: self.facts.clients.max(self.sessions_counted),
             clients_max: u64::from(config.max_clients),
@@ -100,13 +90,8 @@ impl Core {
             plugins: &plugins,
         };
         let mut reply = self.spare.take();
-        let after = local::answer(
-            command,
-            &request.args,
-            &mut session.identity,
-            &facts,
-            &mut reply,
-        );
+        let after =
+            local::answer(command, &request.args, &mut session.identity, &facts, &mut reply);
         if command == LocalCommand::Reset {
             session.transaction = None;
         }

@@ -46,11 +46,7 @@ impl Core {
                 };
                 let bytes = denied.text().as_bytes().to_vec();
                 let status = Status::Denied;
-                task.results.push(HeldResult {
-                    number: numbered.number,
-                    status,
-                    bytes,
-                });
+                task.results.push(HeldResult { number: numbered.number, status, bytes });
                 continue;
             }
             self.carry_out_op(id, batch, numbered.number, numbered.op);
@@ -74,19 +70,10 @@ impl Core {
 
     fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
         match op {
-            Op::Command {
-                reply_wanted,
-                target,
-                args,
-                ..
-            } => {
+            Op::Command { reply_wanted, target, args, .. } => {
                 self.command_op(id, batch, number, (target, args, reply_wanted));
             }
-            Op::Transaction {
-                target,
-                guard,
-                commands,
-            } => {
+            Op::Transaction { target, guard, commands } => {
                 if guard.is_some() {
                     self.open_op(id, number, Awaiting::Shard);
                     let text = b"guarded transactions are not carried out by this version";
@@ -99,15 +86,8 @@ impl Core {
                 let at_ms = self.clock.now_ms + u64::from(ms);
                 self.timers.set(at_ms, Timer::TaskOperation(id, number));
             }
-            Op::WaitKey {
-                timeout_ms,
-                behind_ms,
-                key,
-            } => {
-                let limits = WaitLimits {
-                    timeout_ms,
-                    behind_ms,
-                };
+            Op::WaitKey { timeout_ms, behind_ms, key } => {
+                let limits = WaitLimits { timeout_ms, behind_ms };
                 self.wait_key(id, number, batch.slice(key), limits);
             }
             Op::Notify { .. } | Op::UnwatchSession { .. } | Op::Spawn { .. } => {
@@ -126,29 +106,16 @@ impl Core {
         match op {
             Op::Notify { key, bytes } => {
                 let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                self.notify(Notice {
-                    pool,
-                    binding,
-                    key,
-                    bytes,
-                });
+                self.notify(Notice { pool, binding, key, bytes });
             }
             Op::UnwatchSession { handler, key } => {
                 let key = batch.slice(key).to_vec();
-                let watched = Watched {
-                    binding,
-                    handler,
-                    key,
-                };
+                let watched = Watched { binding, handler, key };
                 self.unwatch_session(session, &watched);
             }
             Op::Spawn { handler, args } => {
                 let request = self.encode(pool, batch, args);
-                let about = About {
-                    kind: Kind::Spawned,
-                    session,
-                    closed_session: None,
-                };
+                let about = About { kind: Kind::Spawned, session, closed_session: None };
                 self.start_plain_task(pool, Taken { binding, handler }, about, &request);
             }
             Op::Command { .. }
@@ -178,22 +145,14 @@ impl Core {
         let (pool, protocol) = (task.pool, task.protocol);
         let request = self.encode(pool, batch, args);
         let shard = self.shard_for(pool, batch, target, args, &request);
-        let owner = if reply_wanted {
-            Owner::Task(id, number)
-        } else {
-            Owner::Nobody
-        };
+        let owner = if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody };
         if reply_wanted {
             self.open_op(id, number, Awaiting::Shard);
         }
         match shard {
             Ok(shard) => {
                 let protocol_index = usize::from(protocol == Protocol::Resp3);
-                let target = Target {
-                    pool,
-                    shard,
-                    protocol_index,
-                };
+                let target = Target { pool, shard, protocol_index };
                 self.forward(target, Piece::borrowed(&request), owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
@@ -217,15 +176,7 @@ impl Core {
         match self.encode_transaction(pool, batch, target, commands) {
             Ok((shard, requests)) => {
                 let protocol_index = usize::from(protocol == Protocol::Resp3);
-                self.forward_group(
-                    Target {
-                        pool,
-                        shard,
-                        protocol_index,
-                    },
-                    &requests,
-                    owner,
-                );
+                self.forward_group(Target { pool, shard, protocol_index }, &requests, owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
         }
@@ -265,10 +216,7 @@ impl Core {
         for arg in args {
             match arg {
                 Arg::Plain(bytes) => write::bulk(&mut request, bytes),
-                Arg::Beside {
-                    owner,
-                    name: suffix,
-                } => {
+                Arg::Beside { owner, name: suffix } => {
                     name.clear();
                     let hashed = topology.map_or(owner, |topology| topology.hashed_part(owner));
                     beside::write_name(owner, hashed, suffix, &mut name);
@@ -310,54 +258,26 @@ impl Core {
         (pool, binding): (u16, u16),
         batch: &Batch,
     ) {
-        for numbered in batch
-            .ops
-            .iter()
-            .filter(|numbered| numbered.denied.is_none())
-        {
+        for numbered in batch.ops.iter().filter(|numbered| numbered.denied.is_none()) {
             match numbered.op {
                 Op::Notify { key, bytes } => {
                     let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                    self.notify(Notice {
-                        pool,
-                        binding,
-                        key,
-                        bytes,
-                    });
+                    self.notify(Notice { pool, binding, key, bytes });
                 }
                 Op::Spawn { handler, args } => {
                     let request = self.encode(pool, batch, args);
                     let taken = Taken { binding, handler };
-                    let about = About {
-                        kind: Kind::Spawned,
-                        session: Some(session),
-                        closed_session: None,
-                    };
+                    let about =
+                        About { kind: Kind::Spawned, session: Some(session), closed_session: None };
                     self.start_plain_task(pool, taken, about, &request);
                 }
                 Op::UnwatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
-                    self.unwatch_session(
-                        Some(session),
-                        &Watched {
-                            binding,
-                            handler,
-                            key,
-                        },
-                    );
+                    self.unwatch_session(Some(session), &Watched { binding, handler, key });
                 }
                 Op::WatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
-                    self.watch(
-                        session,
-                        number,
-                        pool,
-                        Watched {
-                            binding,
-                            handler,
-                            key,
-                        },
-                    );
+                    self.watch(session, number, pool, Watched { binding, handler, key });
                 }
                 // The contract allows no others here.
                 Op::Command { .. }
@@ -379,11 +299,7 @@ impl Core {
             return;
         };
         let (pool, number) = (task.pool, task.head.session);
-        let watched = Watched {
-            binding: task.binding,
-            handler,
-            key: key.to_vec(),
-        };
+        let watched = Watched { binding: task.binding, handler, key: key.to_vec() };
         let Some(session) = task.session else { return };
         self.watch(session, number, pool, watched);
     }
@@ -404,15 +320,9 @@ impl Core {
     pub(crate) fn session_closed_task(&mut self, pool: u16, number: u64, watched: Watched) {
         let mut request = Vec::new();
         write::request(&mut request, [watched.key.as_slice()].into_iter());
-        let taken = Taken {
-            binding: watched.binding,
-            handler: watched.handler,
-        };
-        let about = About {
-            kind: Kind::SessionClosed,
-            session: None,
-            closed_session: Some(number),
-        };
+        let taken = Taken { binding: watched.binding, handler: watched.handler };
+        let about =
+            About { kind: Kind::SessionClosed, session: None, closed_session: Some(number) };
         self.start_plain_task(pool, taken, about, &request);
     }
 

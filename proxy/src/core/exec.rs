@@ -48,12 +48,7 @@ enum Element {
     /// The command went as it came.
     Passed,
     /// A plugin's call waits for the replies to its list of commands.
-    Call {
-        binding: u16,
-        call: CallId,
-        number: u32,
-        replies: usize,
-    },
+    Call { binding: u16, call: CallId, number: u32, replies: usize },
 }
 
 impl Core {
@@ -78,13 +73,7 @@ impl Core {
             }
             elements.push(element);
         }
-        let active = ActiveExec {
-            session: id,
-            session_number,
-            place,
-            pool: target.pool,
-            elements,
-        };
+        let active = ActiveExec { session: id, session_number, place, pool: target.pool, elements };
         let exec = self.execs.insert(active);
         if requests.is_empty() {
             return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
@@ -153,10 +142,7 @@ impl Core {
             db: 0,
             handler: taken.handler,
             binding: taken.binding,
-            session: self
-                .sessions
-                .get(id)
-                .map_or(0, |session| session.identity.id),
+            session: self.sessions.get(id).map_or(0, |session| session.identity.id),
         };
         match cells_of(&mut self.pools, target.pool, taken.binding) {
             Some(cells) => cells.start(clock, &head, args.from(0)),
@@ -176,14 +162,9 @@ impl Core {
     ) -> Element {
         let binding = taken.binding;
         let refused = match batch.ops.first().map(|numbered| (numbered, numbered.op)) {
-            Some((
-                numbered,
-                Op::Transaction {
-                    target: to,
-                    commands,
-                    ..
-                },
-            )) if numbered.denied.is_none() => {
+            Some((numbered, Op::Transaction { target: to, commands, .. }))
+                if numbered.denied.is_none() =>
+            {
                 match self.encode_transaction(target.pool, batch, to, commands) {
                     Ok((shard, list)) if shard == target.shard => {
                         let replies = list.len();
@@ -196,9 +177,7 @@ impl Core {
                 }
             }
             Some((numbered, _)) => {
-                let why = numbered
-                    .denied
-                    .map_or("not allowed inside MULTI", |d| d.text());
+                let why = numbered.denied.map_or("not allowed inside MULTI", |d| d.text());
                 format!("-PLUGINERR {why}\r\n").into_bytes()
             }
             None => b"-PLUGINERR nothing to do inside MULTI\r\n".to_vec(),
@@ -237,12 +216,7 @@ impl Core {
             match element {
                 Element::Said(said) => out.extend_from_slice(&said),
                 Element::Passed => out.extend_from_slice(shares.next().unwrap_or_default()),
-                Element::Call {
-                    binding,
-                    call,
-                    number,
-                    replies,
-                } => {
+                Element::Call { binding, call, number, replies } => {
                     let mut list = Vec::new();
                     write::array_header(&mut list, replies);
                     for share in shares.by_ref().take(replies) {
@@ -272,11 +246,7 @@ impl Core {
         let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
             return b"-PLUGINERR the plugin is gone\r\n".to_vec();
         };
-        let result = OpResult {
-            number,
-            status: Status::Reply,
-            bytes: list,
-        };
+        let result = OpResult { number, status: Status::Reply, bytes: list };
         match cells.resume(clock, call, &[result]) {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::DoneBackground { reply, batch }) => {
@@ -307,8 +277,7 @@ impl Core {
 
     fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes
-            .push(format!("{}: {}", fault.client_text(), fault.detail));
+        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
     }
 }

@@ -44,11 +44,7 @@ impl Core {
             .get(usize::from(target.pool))
             .map_or(u64::MAX, |pool| timeout_ms(&pool.config));
         let name = self.shard_name(target);
-        while let Some(owner) = self
-            .lanes
-            .get_mut(id)
-            .and_then(|lane| lane.expire_one(now_ms))
-        {
+        while let Some(owner) = self.lanes.get_mut(id).and_then(|lane| lane.expire_one(now_ms)) {
             self.stats.timeouts += 1;
             let text =
                 format!("ERR shard {name} did not answer within {timeout} ms; outcome unknown");
@@ -75,8 +71,7 @@ impl Core {
         };
         if next_ms != u64::MAX {
             lane.timer_set = true;
-            self.timers
-                .set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
+            self.timers.set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
         }
     }
 
@@ -96,8 +91,7 @@ impl Core {
                 self.wake.lanes.push(id);
             }
         } else {
-            self.timers
-                .set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
+            self.timers.set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
         }
     }
 
@@ -114,8 +108,7 @@ impl Core {
         if session.is_done() && idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {
-            self.timers
-                .set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
+            self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
         }
     }
 }

@@ -101,17 +101,12 @@ impl Core {
     /// The lane for `target`, made if there is none.
     fn lane_of(&mut self, target: Target) -> Option<LaneId> {
         let pool = self.pools.get_mut(usize::from(target.pool))?;
-        let slot = pool
-            .lanes
-            .get_mut(target.protocol_index)?
-            .get_mut(usize::from(target.shard))?;
+        let slot = pool.lanes.get_mut(target.protocol_index)?.get_mut(usize::from(target.shard))?;
         if let Some(id) = slot {
             return Some(*id);
         }
         let protocol = if target.protocol_index == 1 { 3 } else { 2 };
-        let id = self
-            .lanes
-            .insert(Lane::new(target.pool, target.shard, protocol));
+        let id = self.lanes.insert(Lane::new(target.pool, target.shard, protocol));
         *slot = Some(id);
         Some(id)
     }
@@ -124,11 +119,7 @@ impl Core {
                 let (Ok(pool), Ok(shard)) = (u16::try_from(pool), u16::try_from(shard)) else {
                     return;
                 };
-                let target = Target {
-                    pool,
-                    shard,
-                    protocol_index: 0,
-                };
+                let target = Target { pool, shard, protocol_index: 0 };
                 if let Some(id) = self.lane_of(target) {
                     self.usable_lane(id, target);
                 }
@@ -180,8 +171,7 @@ impl Core {
         };
         let setup = setup_request(&pool.config, lane.protocol);
         lane.begin_setup(setup);
-        self.timers
-            .set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
+        self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
         self.stats.lanes_opened += 1;
     }
 
@@ -199,23 +189,21 @@ impl Core {
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
         };
+        let first_failure = !was_ready && lane.attempts == 1;
         lane.last_fault.clear();
         let _infallible = write!(lane.last_fault, "{fault}");
         // A connection that worked is tried again at once; one that never did, after a wait.
-        let wait_ms = if was_ready {
-            0
-        } else {
-            retry_wait_ms(lane.attempts, jitter)
-        };
+        let wait_ms = if was_ready { 0 } else { retry_wait_ms(lane.attempts, jitter) };
         let owners = lane.close(now_ms + wait_ms, &mut self.spare);
         self.stats.lanes_failed += 1;
         let name = self.shard_name(target);
+        if first_failure {
+            self.notes.push(format!(
+                "shard {name} {fault}; its requests are answered with an error until it is back"
+            ));
+        }
         for (owner, MayHaveRun(may_have_run)) in owners {
-            let outcome = if may_have_run {
-                "outcome unknown"
-            } else {
-                "not sent"
-            };
+            let outcome = if may_have_run { "outcome unknown" } else { "not sent" };
             self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
         }
         self.drop_private_lane(id);
@@ -329,6 +317,7 @@ impl Core {
         if lane.setup_done() {
             lane.state = LaneState::Ready;
             lane.attempts = 0;
+            lane.last_fault.clear();
             if !lane.to_wake {
                 lane.to_wake = true;
                 self.wake.lanes.push(id);
@@ -358,14 +347,10 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
     if let Some(password) = &config.shard_password {
         steps.push(SetupStep::Auth);
         match &config.shard_user {
-            Some(user) => write::request(
-                &mut bytes,
-                [b"AUTH", user.as_bytes(), password.bytes()].into_iter(),
-            ),
-            None => write::request(
-                &mut bytes,
-                [b"AUTH".as_slice(), password.bytes()].into_iter(),
-            ),
+            Some(user) => {
+                write::request(&mut bytes, [b"AUTH", user.as_bytes(), password.bytes()].into_iter())
+            }
+            None => write::request(&mut bytes, [b"AUTH".as_slice(), password.bytes()].into_iter()),
         }
     }
     if protocol == 3 {
@@ -379,9 +364,7 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
 }
 
 pub(crate) fn timeout_ms(config: &PoolConfig) -> u64 {
-    config.timeout.map_or(u64::MAX, |t| {
-        u64::try_from(t.as_millis()).unwrap_or(u64::MAX)
-    })
+    config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn retry_wait_ms(attempts: u32, jitter: u64) -> u64 {

@@ -68,10 +68,7 @@ impl Core {
             return false;
         };
         let pool = session.pool;
-        let Some(plugins) = self
-            .pools
-            .get(usize::from(pool))
-            .and_then(|p| p.plugins.as_ref())
+        let Some(plugins) = self.pools.get(usize::from(pool)).and_then(|p| p.plugins.as_ref())
         else {
             return false;
         };
@@ -92,10 +89,7 @@ impl Core {
         let count = request.args.len();
         let wanted = usize::from(arity.unsigned_abs());
         if (arity >= 0 && count != wanted) || count < wanted {
-            self.refuse_next(
-                id,
-                &format!("ERR wrong number of arguments for '{name}' command"),
-            );
+            self.refuse_next(id, &format!("ERR wrong number of arguments for '{name}' command"));
             return true;
         }
         let key = usize::try_from(first)
@@ -168,11 +162,7 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let awaiting = task
-            .open
-            .iter()
-            .find(|(open, _)| *open == number)
-            .map(|(_, what)| what);
+        let awaiting = task.open.iter().find(|(open, _)| *open == number).map(|(_, what)| what);
         let status = match awaiting {
             Some(Awaiting::Timer | Awaiting::Key { .. }) => Status::Timeout,
             Some(Awaiting::Shard) | None => return,

@@ -149,25 +149,15 @@ impl Lane {
         self.pushed += request.bytes().len() as u64;
         self.out.push(request, spare);
         for _ in 0..skipped {
-            let nobody = Awaited {
-                owner: Owner::Nobody,
-                end: self.pushed,
-                deadline_ms,
-            };
+            let nobody = Awaited { owner: Owner::Nobody, end: self.pushed, deadline_ms };
             self.queue.push_back(nobody);
         }
-        self.queue.push_back(Awaited {
-            owner,
-            end: self.pushed,
-            deadline_ms,
-        });
+        self.queue.push_back(Awaited { owner, end: self.pushed, deadline_ms });
     }
 
     /// Whether a MULTI..EXEC is among the requests.
     pub fn has_groups(&self) -> bool {
-        self.queue
-            .iter()
-            .any(|awaited| awaited.owner == Owner::Nobody)
+        self.queue.iter().any(|awaited| awaited.owner == Owner::Nobody)
     }
 
     /// Number of replies awaited.
@@ -240,9 +230,7 @@ impl Lane {
 
     /// When the oldest request that has not timed out will do so.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.queue
-            .get(self.expired)
-            .map(|awaited| awaited.deadline_ms)
+        self.queue.get(self.expired).map(|awaited| awaited.deadline_ms)
     }
 
     /// Takes the owner of the oldest request if its time is over; its reply will be skipped.
@@ -310,10 +298,7 @@ mod tests {
     }
 
     fn ready_lane() -> Lane {
-        Lane {
-            state: LaneState::Ready,
-            ..Lane::new(0, 0, 2)
-        }
+        Lane { state: LaneState::Ready, ..Lane::new(0, 0, 2) }
     }
 
     #[test]
@@ -321,20 +306,10 @@ mod tests {
         let mut spare = Spare::default();
         let mut lane = ready_lane();
         for place in 0..3 {
-            lane.push(
-                Piece::borrowed(b"12345"),
-                0,
-                owner(place),
-                u64::MAX,
-                &mut spare,
-            );
+            lane.push(Piece::borrowed(b"12345"), 0, owner(place), u64::MAX, &mut spare);
         }
         lane.wrote(9, &mut spare);
-        let ran: Vec<_> = lane
-            .close(0, &mut spare)
-            .into_iter()
-            .map(|(_, ran)| ran.0)
-            .collect();
+        let ran: Vec<_> = lane.close(0, &mut spare).into_iter().map(|(_, ran)| ran.0).collect();
         assert_eq!(ran, [true, false, false]);
         assert_eq!(lane.awaited(), 0);
         assert_eq!(lane.bytes_held(), 0);

@@ -102,16 +102,8 @@ pub struct Pool {
 impl Pool {
     /// A pool without lanes; they are made on first use. `seed` feeds what is drawn by chance.
     pub fn new(setup: PoolSetup, seed: u64) -> Self {
-        let PoolSetup {
-            config,
-            topology,
-            bindings,
-        } = setup;
-        let shard_names = config
-            .shards
-            .iter()
-            .map(|shard| shard.name.clone())
-            .collect();
+        let PoolSetup { config, topology, bindings } = setup;
+        let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         let plugins = PoolPlugins::new(bindings, seed);
         Self {
@@ -211,23 +203,16 @@ impl Core {
         self.next_client += 1;
         // The worker's number stands in the low bits, so an id tells whose session it is.
         let id = self.next_client << 8 | (self.worker & 0xff);
-        let open = self
-            .pools
-            .get(usize::from(pool))
-            .is_none_or(|p| p.config.client_password.is_none());
+        let open =
+            self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
         let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
-        let session = self
-            .sessions
-            .insert(Session::new(pool, identity, self.clock.now_ms));
+        let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
         self.stats.sessions_opened += 1;
         self.sessions_counted += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
             pool.sessions += 1;
             if let Some(limit_ms) = idle_limit_ms(&pool.config) {
-                self.timers.set(
-                    self.clock.now_ms + limit_ms,
-                    timer::Timer::SessionIdle(session),
-                );
+                self.timers.set(self.clock.now_ms + limit_ms, timer::Timer::SessionIdle(session));
             }
         }
         session
@@ -341,7 +326,5 @@ pub(crate) fn wake_session(session: &mut Session, id: SessionId, wake: &mut Wake
 
 /// How long a client of this pool may be idle; `None` = for ever.
 pub(crate) fn idle_limit_ms(config: &PoolConfig) -> Option<u64> {
-    config
-        .idle_timeout
-        .map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
+    config.idle_timeout.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX))
 }

@@ -58,26 +58,17 @@ impl PoolPlugins {
                 last_fault: None,
             })
             .collect();
-        Some(Self {
-            bindings: table(&slots),
-            slots,
-        })
+        Some(Self { bindings: table(&slots), slots })
     }
 
     /// The cells of a binding.
     pub(crate) fn cells(&mut self, binding: u16) -> Option<&mut Cells> {
-        self.slots
-            .get_mut(usize::from(binding))
-            .map(|slot| &mut slot.cells)
+        self.slots.get_mut(usize::from(binding)).map(|slot| &mut slot.cells)
     }
 
     /// New calls of this plugin run `generation` from now on.
     fn swap(&mut self, plugin: usize, generation: &Arc<Generation>) {
-        for slot in self
-            .slots
-            .iter_mut()
-            .filter(|slot| slot.binding.plugin == plugin)
-        {
+        for slot in self.slots.iter_mut().filter(|slot| slot.binding.plugin == plugin) {
             slot.binding.generation = Arc::clone(generation);
             slot.cells.swap(Arc::clone(generation), slot.binding.number);
             slot.last_fault = None;
@@ -90,12 +81,8 @@ impl PoolPlugins {
         for (number, slot) in self.slots.iter().enumerate() {
             let generation = slot.cells.generation();
             let stats = slot.cells.stats();
-            let keys: Vec<_> = slot
-                .binding
-                .keys
-                .iter()
-                .map(|key| String::from_utf8_lossy(key))
-                .collect();
+            let keys: Vec<_> =
+                slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
             let _infallible = write!(
                 out,
                 "plugin_{pool}_{number}:name={},version={},generation={},sha256={},keys={},calls={},crashes={},live={},cells={}",
@@ -119,10 +106,7 @@ impl PoolPlugins {
 
 impl std::fmt::Debug for PoolPlugins {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("PoolPlugins")
-            .field("slots", &self.slots.len())
-            .finish()
+        formatter.debug_struct("PoolPlugins").field("slots", &self.slots.len()).finish()
     }
 }
 
@@ -134,18 +118,12 @@ fn table(slots: &[Slot]) -> Bindings {
             keys: &slot.binding.keys,
         })
         .collect();
-    Bindings::new(&specs, |name| {
-        command::find(name.as_bytes()).map(|spec| spec.index)
-    })
+    Bindings::new(&specs, |name| command::find(name.as_bytes()).map(|spec| spec.index))
 }
 
 /// The cells of a binding of a pool.
 pub(crate) fn cells_of(pools: &mut [Pool], pool: u16, binding: u16) -> Option<&mut Cells> {
-    pools
-        .get_mut(usize::from(pool))?
-        .plugins
-        .as_mut()?
-        .cells(binding)
+    pools.get_mut(usize::from(pool))?.plugins.as_mut()?.cells(binding)
 }
 
 impl Core {
@@ -161,10 +139,7 @@ impl Core {
     /// Notes why a new file of a plugin was not taken; INFO shows it.
     pub fn plugin_load_failed(&mut self, plugin: usize, fault: &str) {
         for pool in &mut self.pools {
-            let slots = pool
-                .plugins
-                .iter_mut()
-                .flat_map(|plugins| &mut plugins.slots);
+            let slots = pool.plugins.iter_mut().flat_map(|plugins| &mut plugins.slots);
             for slot in slots.filter(|slot| slot.binding.plugin == plugin) {
                 slot.last_fault = Some(fault.replace(['\r', '\n'], " "));
             }
@@ -184,9 +159,6 @@ impl Core {
 
     /// The time as plugins see it.
     pub(crate) fn plugin_clock(&self) -> Clock {
-        Clock {
-            now_ms: self.clock.unix_ms,
-            mono_ms: self.clock.now_ms,
-        }
+        Clock { now_ms: self.clock.unix_ms, mono_ms: self.clock.now_ms }
     }
 }

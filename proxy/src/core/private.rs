@@ -26,9 +26,7 @@ impl Core {
 
     /// Whether a large request may go out: nothing that was asked before is still to be answered.
     pub(crate) fn large_may_run(&self, id: SessionId) -> bool {
-        self.sessions
-            .get(id)
-            .is_some_and(|session| session.pending.is_empty())
+        self.sessions.get(id).is_some_and(|session| session.pending.is_empty())
     }
 
     /// Sends a large request over a private lane; the session's next request waits for its reply.
@@ -59,10 +57,7 @@ impl Core {
                 && lane.awaited() == 0
         };
         let lanes = &self.lanes;
-        let idle = pool
-            .private_lanes
-            .iter()
-            .find(|id| lanes.get(**id).is_some_and(fits));
+        let idle = pool.private_lanes.iter().find(|id| lanes.get(**id).is_some_and(fits));
         if let Some(id) = idle {
             return Some(*id);
         }

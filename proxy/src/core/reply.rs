@@ -50,20 +50,33 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
+        let held = session.out.len() + session.pending.kept_bytes();
+        if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && self.is_over_hard_bound(id, held) {
+            self.stats.clients_cut += 1;
+            return self.end_session(id, Closing::Now);
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
         self.stats.output_bytes += reply.bytes().len() as u64;
-        if session
-            .pending
-            .fill(place, reply, &mut session.out, &mut self.spare)
-        {
+        if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
             wake_session(session, id, &mut self.wake);
         }
         let held = session.out.len() + session.pending.kept_bytes();
         if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
             session.stall_watched = true;
             let timer = Timer::SessionStalled(id, session.written);
-            self.timers
-                .set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
+            self.timers.set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
         }
+    }
+
+    /// Whether a client holds so much output already that it is cut instead of given more: twice its bound, since what
+    /// it has asked for by the time it is read no more still comes.
+    fn is_over_hard_bound(&self, id: SessionId, held: usize) -> bool {
+        self.sessions
+            .get(id)
+            .and_then(|session| self.pools.get(usize::from(session.pool)))
+            .is_some_and(|pool| held > pool.config.client_output_bytes.saturating_mul(2))
     }
 
     /// Answers the next place of a session with the gateway's own words.

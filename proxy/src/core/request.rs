@@ -98,13 +98,7 @@ impl Core {
             }
             let shared: Bytes = input.split_to(len.min(input.len())).freeze();
             let args = Args::new(&shared, scan.spans());
-            self.request(
-                id,
-                Request {
-                    args,
-                    piece: Piece::shared(&shared),
-                },
-            );
+            self.request(id, Request { args, piece: Piece::shared(&shared) });
             scan.reset();
             return true;
         }
@@ -153,13 +147,7 @@ impl Core {
                         scan.reset();
                         return Progress::More(used);
                     }
-                    self.request(
-                        id,
-                        Request {
-                            args,
-                            piece: Piece::borrowed(raw),
-                        },
-                    );
+                    self.request(id, Request { args, piece: Piece::borrowed(raw) });
                     scan.reset();
                     used += len;
                 }
@@ -239,13 +227,7 @@ impl Core {
                 let mut scan = RequestScan::default();
                 if let Scanned::Complete { .. } = scan.scan(&raw, &RequestLimits::OPEN) {
                     let args = Args::new(&raw, scan.spans());
-                    self.request(
-                        id,
-                        Request {
-                            args,
-                            piece: Piece::borrowed(&raw),
-                        },
-                    );
+                    self.request(id, Request { args, piece: Piece::borrowed(&raw) });
                 }
             }
             Err(error) => self.protocol_error(id, &error),
@@ -286,11 +268,7 @@ impl Core {
         if self.bytes_held <= self.bytes_max {
             return true;
         }
-        if self
-            .sessions
-            .get(id)
-            .is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES)
-        {
+        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
             // Waiting could not help: what fills the budget are unfinished requests such as this one.
             self.refuse_next(
                 id,
@@ -389,11 +367,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let target = Target {
-            pool: session.pool,
-            shard,
-            protocol_index: session.protocol_index(),
-        };
+        let target = Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
         if self.is_large(id, piece.bytes().len()) {
             return self.forward_large(id, target, piece);
         }

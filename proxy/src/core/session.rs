@@ -109,10 +109,7 @@ impl Session {
 
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
-        let queued = self
-            .transaction
-            .as_ref()
-            .map_or(0, |transaction| transaction.bytes());
+        let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
         self.input.capacity() + queued + self.out.len() + self.pending.kept_bytes()
     }
 

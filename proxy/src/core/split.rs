@@ -36,23 +36,10 @@ impl Core {
             positions.push(part.positions);
             requests.push((part.shard, part.request));
         }
-        let join = Join::new(
-            split.rule,
-            split.is_write,
-            split.keys,
-            positions.into_iter(),
-        );
-        let join = self.joins.insert(ActiveJoin {
-            join,
-            session: id,
-            place,
-        });
+        let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
+        let join = self.joins.insert(ActiveJoin { join, session: id, place });
         for (part, (shard, request)) in (0..).zip(requests) {
-            let target = Target {
-                pool,
-                shard,
-                protocol_index,
-            };
+            let target = Target { pool, shard, protocol_index };
             self.forward(target, Piece::borrowed(&request), Owner::Part(join, part));
         }
     }

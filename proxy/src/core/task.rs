@@ -45,12 +45,7 @@ pub(crate) enum Awaiting {
     /// A timer.
     Timer,
     /// A NOTIFY of this key. `behind_ms`: how long it may wait once commands stand behind it, and since when it waits.
-    Key {
-        key: Vec<u8>,
-        behind_ms: Option<u32>,
-        since_ms: u64,
-        hurried: bool,
-    },
+    Key { key: Vec<u8>, behind_ms: Option<u32>, since_ms: u64, hurried: bool },
 }
 
 /// One plugin call in flight.
@@ -84,10 +79,7 @@ impl Task {
     pub(crate) fn only_waits(&self) -> bool {
         !self.open.is_empty()
             && self.results.is_empty()
-            && self
-                .open
-                .iter()
-                .all(|(_, awaiting)| *awaiting != Awaiting::Shard)
+            && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
     }
 
     /// Whether the call has what it wants to go on with.
@@ -166,8 +158,7 @@ impl Core {
         let limit_ms = cells.generation().limits.call_ms;
         let args = Args::new(&task.request, &task.spans);
         let started = cells.start(clock, &task.head, args.from(0));
-        self.timers
-            .set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
+        self.timers.set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
         match started {
             Ok((call, step)) => {
                 task.call = Some(call);
@@ -234,11 +225,7 @@ impl Core {
         let (_, awaiting) = task.open.swap_remove(at);
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
-        task.results.push(HeldResult {
-            number,
-            status,
-            bytes: held,
-        });
+        task.results.push(HeldResult { number, status, bytes: held });
         let (pool, binding) = (task.pool, task.binding);
         if let Awaiting::Key { key, .. } = awaiting {
             self.waiters.forget(pool, binding, &key, id, number);
@@ -281,8 +268,7 @@ impl Core {
         };
         for (number, awaiting) in &task.open {
             if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters
-                    .forget(task.pool, task.binding, key, id, *number);
+                self.waiters.forget(task.pool, task.binding, key, id, *number);
             }
         }
     }
@@ -301,9 +287,7 @@ impl Core {
         let args = Args::new(&task.request, &task.spans);
         let next = task.spec.and_then(|spec| {
             let plugins = self.pools.get(usize::from(task.pool))?.plugins.as_ref()?;
-            plugins
-                .bindings
-                .take(spec.index, Some(&task.key), task.binding + 1)
+            plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
             return self.start_task(NewTask {
@@ -323,23 +307,14 @@ impl Core {
         };
         let shard = pool.topology.shard_of(&task.key);
         let protocol_index = usize::from(task.protocol == Protocol::Resp3);
-        let target = Target {
-            pool: task.pool,
-            shard,
-            protocol_index,
-        };
-        self.forward(
-            target,
-            Piece::borrowed(&task.request),
-            Owner::Session(session, place),
-        );
+        let target = Target { pool: task.pool, shard, protocol_index };
+        self.forward(target, Piece::borrowed(&task.request), Owner::Session(session, place));
         self.wake_if_held(session);
     }
 
     fn task_failed(&mut self, id: TaskId, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes
-            .push(format!("{}: {}", fault.client_text(), fault.detail));
+        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
         let (pool, binding) = match self.tasks.get(id) {
             Some(task) => (task.pool, task.binding),
             None => return,
@@ -368,10 +343,7 @@ impl Core {
     fn task_of_call(&self, pool: u16, binding: u16, call: CallId) -> Option<TaskId> {
         let is_it =
             |task: &Task| task.pool == pool && task.binding == binding && task.call == Some(call);
-        self.tasks
-            .iter()
-            .find(|(_, task)| is_it(task))
-            .map(|(id, _)| id)
+        self.tasks.iter().find(|(_, task)| is_it(task)).map(|(id, _)| id)
     }
 
     /// Starts a task again under a new id, so that replies to its old operations find nobody.
@@ -381,8 +353,7 @@ impl Core {
         };
         for (number, awaiting) in task.open.drain(..) {
             if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters
-                    .forget(task.pool, task.binding, &key, id, number);
+                self.waiters.forget(task.pool, task.binding, &key, id, number);
             }
         }
         task.results.clear();
@@ -445,8 +416,7 @@ impl Core {
         };
         let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            self.notes
-                .push(format!("{}: {}", fault.client_text(), fault.detail));
+            self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
     }

@@ -63,14 +63,8 @@ mod tests {
         timers.set(10, Timer::SessionIdle(SessionId::default()));
         assert_eq!(timers.next_ms(), Some(10));
         assert_eq!(timers.take_due(9), None);
-        assert_eq!(
-            timers.take_due(30),
-            Some(Timer::SessionIdle(SessionId::default()))
-        );
-        assert_eq!(
-            timers.take_due(30),
-            Some(Timer::LaneHead(LaneId::default()))
-        );
+        assert_eq!(timers.take_due(30), Some(Timer::SessionIdle(SessionId::default())));
+        assert_eq!(timers.take_due(30), Some(Timer::LaneHead(LaneId::default())));
         assert_eq!(timers.take_due(30), None);
     }
 }

@@ -49,10 +49,7 @@ impl Transaction {
 
     fn add(&mut self, spec: &'static CommandSpec, request: &[u8], shard: Option<ShardIndex>) {
         self.bytes += request.len();
-        self.commands.push(QueuedCommand {
-            spec,
-            request: request.to_vec(),
-        });
+        self.commands.push(QueuedCommand { spec, request: request.to_vec() });
         match (self.shard, shard) {
             (_, None) => {}
             (None, some) => self.shard = some,
@@ -160,10 +157,8 @@ impl Core {
             protocol_index: session.protocol_index(),
         };
         if transaction.failed {
-            return self.refuse_next(
-                id,
-                "EXECABORT Transaction discarded because of previous errors.",
-            );
+            return self
+                .refuse_next(id, "EXECABORT Transaction discarded because of previous errors.");
         }
         if transaction.crosses_shards {
             return self.refuse_next(id, CROSS_SHARD);
@@ -178,23 +173,15 @@ impl Core {
             return;
         };
         let place = session.pending.push();
-        let requests: Vec<Vec<u8>> = transaction
-            .commands
-            .into_iter()
-            .map(|queued| queued.request)
-            .collect();
+        let requests: Vec<Vec<u8>> =
+            transaction.commands.into_iter().map(|queued| queued.request).collect();
         self.forward_group(target, &requests, Owner::Session(id, place));
     }
 
     fn has_hooked(&self, pool: u16, commands: &[QueuedCommand]) -> bool {
-        let plugins = self
-            .pools
-            .get(usize::from(pool))
-            .and_then(|pool| pool.plugins.as_ref());
+        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
         plugins.is_some_and(|plugins| {
-            commands
-                .iter()
-                .any(|queued| plugins.bindings.hooked(queued.spec.index))
+            commands.iter().any(|queued| plugins.bindings.hooked(queued.spec.index))
         })
     }
 

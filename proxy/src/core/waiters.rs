@@ -41,10 +41,7 @@ impl Waiters {
     }
 
     fn add(&mut self, pool: u16, binding: u16, key: Vec<u8>, task: TaskId, number: u32) {
-        self.by_key
-            .entry((pool, binding, key))
-            .or_default()
-            .push((task, number));
+        self.by_key.entry((pool, binding, key)).or_default().push((task, number));
     }
 
     /// Takes one waiter out, if it is there.
@@ -128,12 +125,7 @@ impl Core {
             return;
         };
         for (number, awaiting) in &mut task.open {
-            if let Awaiting::Key {
-                behind_ms: Some(behind_ms),
-                since_ms,
-                hurried,
-                ..
-            } = awaiting
+            if let Awaiting::Key { behind_ms: Some(behind_ms), since_ms, hurried, .. } = awaiting
                 && !*hurried
             {
                 *hurried = true;

@@ -23,35 +23,18 @@ const COMPUTE_TIME: Duration = Duration::from_millis(150);
 /// A stale value: the first to ask is told to recompute, the others are served.
 pub(super) fn stale_value(tour: &mut Tour<'_>) -> Result<(), TourError> {
     let key = "cache:report";
-    tour.screen
-        .text("The key lives for a second, and the plugin keeps it 20 s longer (grace).");
+    tour.screen.text("The key lives for a second, and the plugin keeps it 20 s longer (grace).");
     tour.ask(&["SETEX", key, "1", "version 1"])?;
     let fresh = tour.ask(&["GET", key])?;
-    tour.check(
-        "within its TTL the value is fresh",
-        "\"version 1\"",
-        fresh.line(),
-    );
+    tour.check("within its TTL the value is fresh", "\"version 1\"", fresh.line());
     become_stale(tour, key)?;
     let ttl = tour.ask(&["PTTL", key])?;
-    tour.check(
-        "its time is over, and clients see that: PTTL says 0",
-        "(integer) 0",
-        ttl.line(),
-    );
+    tour.check("its time is over, and clients see that: PTTL says 0", "(integer) 0", ttl.line());
     let (mut first, mut second) = (tour.connect()?, tour.connect()?);
     let told = tour.ask_as("client 1", &mut first, &["GET", key])?;
-    tour.check(
-        "the first to ask gets nil: recompute it",
-        "(nil)",
-        told.line(),
-    );
+    tour.check("the first to ask gets nil: recompute it", "(nil)", told.line());
     let stale = tour.ask_as("client 2", &mut second, &["GET", key])?;
-    tour.check(
-        "meanwhile the others get the stale value",
-        "\"version 1\"",
-        stale.line(),
-    );
+    tour.check("meanwhile the others get the stale value", "\"version 1\"", stale.line());
     tour.ask_as("client 1", &mut first, &["SETEX", key, "60", "version 2"])?;
     let new = tour.ask_as("client 2", &mut second, &["GET", key])?;
     tour.check("and then the new one", "\"version 2\"", new.line());
@@ -64,41 +47,21 @@ pub(super) fn expired_key(tour: &mut Tour<'_>) -> Result<(), TourError> {
     tour.ask(&["SETEX", key, "1", "old page"])?;
     become_stale(tour, key)?;
     let clients = crowd::connect(tour.stage.address, CROWD)?;
-    tour.screen
-        .command(&format!("{CROWD} clients"), &["GET", key]);
+    tour.screen.command(&format!("{CROWD} clients"), &["GET", key]);
     let mut answers: Vec<_> = crowd::ask(clients, &["GET", key])?.iter().collect();
     show_answers(tour, &answers);
-    tour.check(
-        "exactly one client is told to recompute",
-        1,
-        crowd::count(&answers, "(nil)"),
-    );
+    tour.check("exactly one client is told to recompute", 1, crowd::count(&answers, "(nil)"));
     let stale = crowd::count(&answers, "\"old page\"");
-    tour.check(
-        "199 get the stale value, all before anybody has recomputed it",
-        CROWD - 1,
-        stale,
-    );
-    let leader = answers
-        .iter_mut()
-        .find(|answer| matches!(answer.reply, Ok(Reply::Nil)));
+    tour.check("199 get the stale value, all before anybody has recomputed it", CROWD - 1, stale);
+    let leader = answers.iter_mut().find(|answer| matches!(answer.reply, Ok(Reply::Nil)));
     let leader =
         leader.ok_or_else(|| TourError::Unmet("no client was told to recompute".to_owned()))?;
-    tour.ask_as(
-        "that one",
-        &mut leader.client,
-        &["SETEX", key, "60", "new page"],
-    )?;
+    tour.ask_as("that one", &mut leader.client, &["SETEX", key, "60", "new page"])?;
     let clients = answers.into_iter().map(|answer| answer.client).collect();
-    tour.screen
-        .command(&format!("{CROWD} clients"), &["GET", key]);
+    tour.screen.command(&format!("{CROWD} clients"), &["GET", key]);
     let answers: Vec<_> = crowd::ask(clients, &["GET", key])?.iter().collect();
     show_answers(tour, &answers);
-    tour.check(
-        "now all get the new value",
-        CROWD,
-        crowd::count(&answers, "\"new page\""),
-    );
+    tour.check("now all get the new value", CROWD, crowd::count(&answers, "\"new page\""));
     Ok(())
 }
 
@@ -109,8 +72,7 @@ pub(super) fn missing_key(tour: &mut Tour<'_>) -> Result<(), TourError> {
     tour.screen.text(
         "There is no old value to give: one client computes, the others wait for it (at most 1 s).",
     );
-    tour.screen
-        .command(&format!("{CROWD} clients"), &["GET", key]);
+    tour.screen.command(&format!("{CROWD} clients"), &["GET", key]);
     let answers = crowd::ask(clients, &["GET", key])?;
     let first = answers.recv_timeout(ANSWER_TIMEOUT);
     let mut first = first.map_err(|_| TourError::Unmet("no client was answered".to_owned()))?;
@@ -120,19 +82,12 @@ pub(super) fn missing_key(tour: &mut Tour<'_>) -> Result<(), TourError> {
         "(nil)",
         crowd::shown(&first),
     );
-    tour.screen.text(&format!(
-        "that client computes for {} ms ...",
-        COMPUTE_TIME.as_millis()
-    ));
+    tour.screen.text(&format!("that client computes for {} ms ...", COMPUTE_TIME.as_millis()));
     tour.stop.pause(COMPUTE_TIME)?;
     let early: Vec<_> = answers.try_iter().collect();
     show_answers(tour, &early);
     tour.check("meanwhile nobody else is answered", 0, early.len());
-    tour.ask_as(
-        "that one",
-        &mut first.client,
-        &["SETEX", key, "60", "sunny"],
-    )?;
+    tour.ask_as("that one", &mut first.client, &["SETEX", key, "60", "sunny"])?;
     let mut others = early;
     others.extend(answers.iter());
     show_answers(tour, &others);
@@ -145,11 +100,9 @@ pub(super) fn missing_key(tour: &mut Tour<'_>) -> Result<(), TourError> {
 fn become_stale(tour: &mut Tour<'_>, key: &str) -> Result<(), TourError> {
     let mut client: Client = tour.connect()?;
     tour.screen.text("... until its time is over ...");
-    tour.until("PTTL says 0", STALE_TIMEOUT, || {
-        match client.command(&["PTTL", key]) {
-            Ok(Reply::Integer(1..)) => None,
-            other => Some(other),
-        }
+    tour.until("PTTL says 0", STALE_TIMEOUT, || match client.command(&["PTTL", key]) {
+        Ok(Reply::Integer(1..)) => None,
+        other => Some(other),
     })??;
     Ok(())
 }
@@ -164,7 +117,6 @@ fn show_answers(tour: &mut Tour<'_>, answers: &[Answer]) {
         tour.screen.row(&format!("{} x {line}", group.len()));
     }
     if !answers.is_empty() {
-        tour.screen
-            .row(&format!("the slowest after {} ms", slowest.as_millis()));
+        tour.screen.row(&format!("the slowest after {} ms", slowest.as_millis()));
     }
 }

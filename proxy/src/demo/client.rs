@@ -30,10 +30,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
         stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
-        Ok(Self {
-            stream,
-            received: Vec::new(),
-        })
+        Ok(Self { stream, received: Vec::new() })
     }
 
     /// Sends one command and waits for its reply.
@@ -71,21 +68,14 @@ impl Client {
 
     fn read_more(&mut self) -> Result<()> {
         let mut bytes = [0; READ_BYTES];
-        let count = self
-            .stream
-            .read(&mut bytes)
-            .map_err(|error| match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::new(
-                    ErrorKind::TimedOut,
-                    format!("no reply within {REPLY_TIMEOUT:?}"),
-                ),
-                _ => error,
-            })?;
+        let count = self.stream.read(&mut bytes).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+                Error::new(ErrorKind::TimedOut, format!("no reply within {REPLY_TIMEOUT:?}"))
+            }
+            _ => error,
+        })?;
         if count == 0 {
-            return Err(Error::new(
-                ErrorKind::UnexpectedEof,
-                "the connection was closed",
-            ));
+            return Err(Error::new(ErrorKind::UnexpectedEof, "the connection was closed"));
         }
         self.received.extend(bytes.iter().take(count));
         Ok(())

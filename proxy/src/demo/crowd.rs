@@ -35,19 +35,14 @@ pub(super) fn ask(clients: Vec<Client>, words: &[&str]) -> io::Result<Receiver<A
     let closed = gate.write().unwrap_or_else(PoisonError::into_inner);
     for mut client in clients {
         let (words, sender, gate) = (Arc::clone(&words), sender.clone(), Arc::clone(&gate));
-        std::thread::Builder::new()
-            .name("crowd".into())
-            .spawn(move || {
-                drop(gate.read());
-                let words: Vec<_> = words.iter().map(String::as_str).collect();
-                let start = Instant::now();
-                let reply = client.command(&words);
-                let _nobody_counts_any_more = sender.send(Answer {
-                    client,
-                    reply,
-                    took: start.elapsed(),
-                });
-            })?;
+        std::thread::Builder::new().name("crowd".into()).spawn(move || {
+            drop(gate.read());
+            let words: Vec<_> = words.iter().map(String::as_str).collect();
+            let start = Instant::now();
+            let reply = client.command(&words);
+            let _nobody_counts_any_more =
+                sender.send(Answer { client, reply, took: start.elapsed() });
+        })?;
     }
     drop(closed);
     Ok(answers)
@@ -55,10 +50,7 @@ pub(super) fn ask(clients: Vec<Client>, words: &[&str]) -> io::Result<Receiver<A
 
 /// How many of `answers` read `line`; an error reads as itself.
 pub(super) fn count(answers: &[Answer], line: &str) -> usize {
-    answers
-        .iter()
-        .filter(|answer| shown(answer) == line)
-        .count()
+    answers.iter().filter(|answer| shown(answer) == line).count()
 }
 
 /// An answer in one line.
@@ -71,9 +63,5 @@ pub(super) fn shown(answer: &Answer) -> String {
 
 /// The slowest answer.
 pub(super) fn slowest(answers: &[Answer]) -> Duration {
-    answers
-        .iter()
-        .map(|answer| answer.took)
-        .max()
-        .unwrap_or_default()
+    answers.iter().map(|answer| answer.took).max().unwrap_or_default()
 }

@@ -33,10 +33,7 @@ SLUICEGATE_PLUGINS. Looked in:{}", listed(.0)
 }
 
 fn listed(folders: &[PathBuf]) -> String {
-    folders
-        .iter()
-        .map(|folder| format!("\n  {}", folder.display()))
-        .collect()
+    folders.iter().map(|folder| format!("\n  {}", folder.display())).collect()
 }
 
 /// What decides where to look.
@@ -65,42 +62,28 @@ impl Surroundings {
     pub(super) fn server(&self) -> Result<PathBuf, Missing> {
         if let Some(given) = &self.redis_server {
             let given = PathBuf::from(given);
-            return if given.is_file() {
-                Ok(given)
-            } else {
-                Err(Missing::GivenServer(given))
-            };
+            return if given.is_file() { Ok(given) } else { Err(Missing::GivenServer(given)) };
         }
         let path = self.path.clone().unwrap_or_default();
         let on_path = std::env::split_paths(&path)
             .flat_map(|folder| SERVERS.iter().map(move |name| folder.join(name)));
-        let ours = self
-            .target_folders()
-            .map(|folder| folder.join("tools/redis-server"));
-        on_path
-            .chain(ours)
-            .find(|file| file.is_file())
-            .ok_or(Missing::Server)
+        let ours = self.target_folders().map(|folder| folder.join("tools/redis-server"));
+        on_path.chain(ours).find(|file| file.is_file()).ok_or(Missing::Server)
     }
 
     /// The folder that holds cache.wasm.
     pub(super) fn plugins(&self) -> Result<PathBuf, Missing> {
         let given = self.plugins.iter().map(PathBuf::from);
-        let folders: Vec<_> = given
-            .chain(self.target_folders().map(|folder| folder.join("plugins")))
-            .collect();
-        let found = folders
-            .iter()
-            .find(|folder| folder.join("cache.wasm").is_file());
+        let folders: Vec<_> =
+            given.chain(self.target_folders().map(|folder| folder.join("plugins"))).collect();
+        let found = folders.iter().find(|folder| folder.join("cache.wasm").is_file());
         found.cloned().ok_or(Missing::Plugins(folders))
     }
 
     /// Where a build of ours may lie: beside the executable's folder, and below the current one.
     fn target_folders(&self) -> impl Iterator<Item = PathBuf> {
         let own = self.executable_folder.as_deref().and_then(Path::parent);
-        own.map(Path::to_path_buf)
-            .into_iter()
-            .chain([PathBuf::from("target")])
+        own.map(Path::to_path_buf).into_iter().chain([PathBuf::from("target")])
     }
 }
 
@@ -123,10 +106,7 @@ mod tests {
 
     #[test]
     fn server_is_taken_from_the_variable_then_path_then_the_build() {
-        let top = folder(
-            "server",
-            &["mine", "bin/valkey-server", "build/tools/redis-server"],
-        );
+        let top = folder("server", &["mine", "bin/valkey-server", "build/tools/redis-server"]);
         let mut around = Surroundings {
             redis_server: Some(top.join("mine").into()),
             path: Some(top.join("bin").into()),
@@ -161,10 +141,7 @@ mod tests {
         around.executable_folder = None;
         let text = around.plugins().unwrap_err().to_string();
         assert!(text.contains("scripts/build-plugins"), "{text}");
-        assert!(
-            text.contains(&top.join("none").display().to_string()),
-            "{text}"
-        );
+        assert!(text.contains(&top.join("none").display().to_string()), "{text}");
         fs::remove_dir_all(top).unwrap();
     }
 }

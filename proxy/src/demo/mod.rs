@@ -147,13 +147,8 @@ fn invite(screen: &Screen, stage: &Stage) {
     screen.row(&format!(
         "redis-cli -p {port}                          any command; INFO plugins; CACHE.STATS"
     ));
-    screen.row(&format!(
-        "redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"
-    ));
-    screen.row(&format!(
-        "sluicegate explain -c {} GET user:1",
-        stage.config_file().display()
-    ));
+    screen.row(&format!("redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"));
+    screen.row(&format!("sluicegate explain -c {} GET user:1", stage.config_file().display()));
     for shard in &stage.shards {
         screen.row(&format!(
             "redis-cli -p {:<5}                         shard {} itself",

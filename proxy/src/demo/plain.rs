@@ -25,31 +25,18 @@ const PIPELINE_KEYS: usize = 250;
 /// `explain`, and the same from the shards.
 pub(super) fn where_a_key_lives(tour: &mut Tour<'_>) -> Result<(), TourError> {
     let key = "order:17";
-    tour.screen
-        .text("The gateway hashes the key; the shard is the next point on the ring.");
-    tour.screen.command(
-        "",
-        &["sluicegate", "explain", "-c", "gateway.yaml", "SET", key],
-    );
+    tour.screen.text("The gateway hashes the key; the shard is the next point on the ring.");
+    tour.screen.command("", &["sluicegate", "explain", "-c", "gateway.yaml", "SET", key]);
     let words: [&[u8]; 2] = [b"SET", key.as_bytes()];
     let keys = [key.as_bytes()];
     let explained = explain::explain(&tour.stage.config, None, &words, &keys, key_matches);
-    for line in explained
-        .text
-        .lines()
-        .skip(1)
-        .filter(|line| !line.is_empty())
-    {
+    for line in explained.text.lines().skip(1).filter(|line| !line.is_empty()) {
         tour.screen.row(line);
     }
     tour.ask(&["SET", key, "paid"])?;
     let holders = tour.holders(key)?;
     let owner = tour.owner(key);
-    tour.check(
-        &format!("asked directly, shard {owner} has {key}, and no other"),
-        &owner,
-        holders,
-    );
+    tour.check(&format!("asked directly, shard {owner} has {key}, and no other"), &owner, holders);
     Ok(())
 }
 
@@ -70,30 +57,14 @@ pub(super) fn three_shards(tour: &mut Tour<'_>) -> Result<(), TourError> {
     for (key, value) in USERS {
         let reply = tour.quiet(&["GET", key])?;
         let holders = tour.holders(key)?;
-        tour.screen.row(&format!(
-            "GET {key}   {:<12} on shard {holders}",
-            reply.line()
-        ));
+        tour.screen.row(&format!("GET {key}   {:<12} on shard {holders}", reply.line()));
         right += usize::from(reply.text() == value);
         placed += usize::from(holders == tour.owner(key));
         used.insert(holders);
     }
-    tour.check(
-        "every value is read back through the one address",
-        USERS.len(),
-        right,
-    );
-    tour.check(
-        "every key is on the shard that owns it, and only there",
-        USERS.len(),
-        placed,
-    );
-    let all: Vec<_> = tour
-        .stage
-        .shards
-        .iter()
-        .map(|shard| shard.name.to_owned())
-        .collect();
+    tour.check("every value is read back through the one address", USERS.len(), right);
+    tour.check("every key is on the shard that owns it, and only there", USERS.len(), placed);
+    let all: Vec<_> = tour.stage.shards.iter().map(|shard| shard.name.to_owned()).collect();
     let used: Vec<_> = used.into_iter().collect();
     tour.check("all three shards are in use", all.join(" "), used.join(" "));
     Ok(())
@@ -103,45 +74,26 @@ pub(super) fn three_shards(tour: &mut Tour<'_>) -> Result<(), TourError> {
 pub(super) fn many_keys(tour: &mut Tour<'_>) -> Result<(), TourError> {
     let keys = ["city:1", "city:2", "city:3", "city:4"];
     let places: BTreeSet<_> = keys.iter().map(|key| tour.owner(key)).collect();
-    let set = tour.ask(&[
-        "MSET", "city:1", "Oslo", "city:2", "Lima", "city:3", "Accra", "city:4", "Perth",
-    ])?;
+    let set = tour
+        .ask(&["MSET", "city:1", "Oslo", "city:2", "Lima", "city:3", "Accra", "city:4", "Perth"])?;
     tour.check("MSET answers once", "OK", set.line());
     let got = tour.ask(&["MGET", "city:3", "city:1", "city:none", "city:4", "city:2"])?;
     let expected = "[\"Accra\", \"Oslo\", (nil), \"Perth\", \"Lima\"]";
-    tour.check(
-        "MGET's values come in the order of its keys",
-        expected,
-        got.line(),
-    );
+    tour.check("MGET's values come in the order of its keys", expected, got.line());
     let count = tour.ask(&["DEL", "city:1", "city:2", "city:3", "city:4", "city:none"])?;
     tour.check("DEL counts over all shards", "(integer) 4", count.line());
-    tour.check(
-        "these keys lay on more than one shard",
-        true,
-        places.len() > 1,
-    );
+    tour.check("these keys lay on more than one shard", true, places.len() > 1);
     Ok(())
 }
 
 /// Many commands in one write.
 pub(super) fn pipeline(tour: &mut Tour<'_>) -> Result<(), TourError> {
-    let keys: Vec<_> = (0..PIPELINE_KEYS)
-        .map(|number| format!("step:{number}"))
-        .collect();
-    let values: Vec<_> = (0..PIPELINE_KEYS)
-        .map(|number| number.to_string())
-        .collect();
-    let sets = keys
-        .iter()
-        .zip(&values)
-        .map(|(key, value)| ["SET", key.as_str(), value.as_str()]);
+    let keys: Vec<_> = (0..PIPELINE_KEYS).map(|number| format!("step:{number}")).collect();
+    let values: Vec<_> = (0..PIPELINE_KEYS).map(|number| number.to_string()).collect();
+    let sets = keys.iter().zip(&values).map(|(key, value)| ["SET", key.as_str(), value.as_str()]);
     let sets: Vec<_> = sets.collect();
     let gets: Vec<_> = keys.iter().map(|key| ["GET", key.as_str()]).collect();
-    let both = sets
-        .iter()
-        .zip(&gets)
-        .flat_map(|(set, get)| [set.as_slice(), get.as_slice()]);
+    let both = sets.iter().zip(&gets).flat_map(|(set, get)| [set.as_slice(), get.as_slice()]);
     let commands: Vec<_> = both.collect();
     let client = tour.client()?;
     client.send(&commands)?;
@@ -154,10 +106,7 @@ pub(super) fn pipeline(tour: &mut Tour<'_>) -> Result<(), TourError> {
         "SET step:0 0, GET step:0, SET step:1 1, GET step:1 ... in one write, over one connection",
     );
     tour.check(
-        &format!(
-            "{} commands over three shards, every reply in its place",
-            commands.len()
-        ),
+        &format!("{} commands over three shards, every reply in its place", commands.len()),
         commands.len(),
         right,
     );
@@ -174,27 +123,16 @@ pub(super) fn transaction(tour: &mut Tour<'_>) -> Result<(), TourError> {
     tour.check("commands are queued until EXEC", "QUEUED", queued.line());
     let done = tour.ask(&["EXEC"])?;
     tour.check("EXEC answers both", "[OK, (integer) 1]", done.line());
-    let other = USERS
-        .iter()
-        .map(|(key, _)| *key)
-        .find(|key| tour.owner(key) != tour.owner("user:1"));
+    let other =
+        USERS.iter().map(|(key, _)| *key).find(|key| tour.owner(key) != tour.owner("user:1"));
     let other = other.ok_or_else(|| TourError::Unmet("all users are on one shard".to_owned()))?;
     tour.screen.text(&format!("user:1 and {other} are on two shards: nothing is carried out, and the error says what to do."));
     tour.ask(&["MULTI"])?;
     tour.ask(&["SET", "user:1", "nobody"])?;
     tour.ask(&["SET", other, "nobody"])?;
     let refused = tour.ask(&["EXEC"])?;
-    let code = refused
-        .line()
-        .split(' ')
-        .take(2)
-        .collect::<Vec<_>>()
-        .join(" ");
-    tour.check(
-        "EXEC over two shards is refused",
-        "(error) CROSSSHARD",
-        code,
-    );
+    let code = refused.line().split(' ').take(2).collect::<Vec<_>>().join(" ");
+    tour.check("EXEC over two shards is refused", "(error) CROSSSHARD", code);
     let hint = refused.line().contains("hash tag");
     tour.check("the error tells of hash tags", true, hint);
     let kept = tour.quiet(&["GET", "user:1"])?;

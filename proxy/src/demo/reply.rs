@@ -78,10 +78,9 @@ impl Reply {
                     behind(&format!("{number}# {} => ", name.line()), value)
                 })
                 .collect(),
-            Reply::Bulk(bytes) if bytes.contains(&b'\n') => String::from_utf8_lossy(bytes)
-                .lines()
-                .map(str::to_owned)
-                .collect(),
+            Reply::Bulk(bytes) if bytes.contains(&b'\n') => {
+                String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+            }
             Reply::Simple(_)
             | Reply::Error(_)
             | Reply::Integer(_)
@@ -97,10 +96,7 @@ impl Reply {
 fn behind(mark: &str, reply: &Reply) -> Vec<String> {
     let room = " ".repeat(mark.chars().count());
     let marks = std::iter::once(mark).chain(std::iter::repeat(room.as_str()));
-    marks
-        .zip(reply.lines())
-        .map(|(mark, line)| format!("{mark}{line}"))
-        .collect()
+    marks.zip(reply.lines()).map(|(mark, line)| format!("{mark}{line}")).collect()
 }
 
 /// Bytes in quotes: text as it is, all else escaped.
@@ -207,14 +203,7 @@ mod tests {
     #[test]
     fn what_is_no_whole_reply_reads_as_none() {
         let deep = [b"*1\r\n".repeat(DEPTH_MAX + 1), b":1\r\n".to_vec()].concat();
-        for bytes in [
-            b"".as_slice(),
-            b"$3\r\nab",
-            b"+OK\r\n+",
-            b"?\r\n",
-            b"*2\r\n:1\r\n",
-            &deep,
-        ] {
+        for bytes in [b"".as_slice(), b"$3\r\nab", b"+OK\r\n+", b"?\r\n", b"*2\r\n:1\r\n", &deep] {
             assert_eq!(Reply::read(bytes), None, "{}", bytes.escape_ascii());
         }
     }
@@ -222,12 +211,7 @@ mod tests {
     #[test]
     fn nested_replies_are_numbered_and_indented() {
         let reply = Reply::read(b"*2\r\n*2\r\n:1\r\n:2\r\n%1\r\n+a\r\n$3\r\nb\nc\r\n").unwrap();
-        let expected = [
-            "1) 1) (integer) 1",
-            "   2) (integer) 2",
-            "2) 1# a => b",
-            "           c",
-        ];
+        let expected = ["1) 1) (integer) 1", "   2) (integer) 2", "2) 1# a => b", "           c"];
         assert_eq!(reply.lines(), expected);
         assert_eq!(Reply::Array(Vec::new()).lines(), ["[]"]);
     }

@@ -27,11 +27,7 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new() -> Self {
-        Self {
-            colour: std::io::stdout().is_terminal(),
-            held: 0,
-            failed: 0,
-        }
+        Self { colour: std::io::stdout().is_terminal(), held: 0, failed: 0 }
     }
 
     /// A line without indent.
@@ -117,11 +113,7 @@ fn put(text: &str) {
 fn shown_word(word: &str) -> String {
     let plain = !word.is_empty()
         && !word.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-    if plain {
-        word.to_owned()
-    } else {
-        quoted(word.as_bytes())
-    }
+    if plain { word.to_owned() } else { quoted(word.as_bytes()) }
 }
 
 /// `text` in lines of at most `width` characters, broken behind a space or comma where there is one.
@@ -141,10 +133,7 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
         }
     }
     lines.push(line);
-    lines
-        .iter()
-        .map(|line| line.trim_end().to_owned())
-        .collect()
+    lines.iter().map(|line| line.trim_end().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -170,23 +159,14 @@ mod tests {
 
     #[test]
     fn words_that_a_shell_of_redis_would_split_are_quoted() {
-        for (word, expected) in [
-            ("a:1", "a:1"),
-            ("", "\"\""),
-            ("a b", "\"a b\""),
-            ("{x}", "{x}"),
-        ] {
+        for (word, expected) in [("a:1", "a:1"), ("", "\"\""), ("a b", "\"a b\""), ("{x}", "{x}")] {
             assert_eq!(shown_word(word), expected);
         }
     }
 
     #[test]
     fn checks_are_counted() {
-        let mut screen = Screen {
-            colour: false,
-            held: 0,
-            failed: 0,
-        };
+        let mut screen = Screen { colour: false, held: 0, failed: 0 };
         screen.check("sums", "2", "2");
         screen.check("sums", "2", "3");
         assert_eq!(screen.counts(), (1, 1));

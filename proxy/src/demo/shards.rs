@@ -35,10 +35,7 @@ pub(super) fn start_all(
     folder: &Path,
     stop: &Stop,
 ) -> Result<Vec<Shard>, DemoError> {
-    NAMES
-        .iter()
-        .map(|name| start(program, folder, name, stop))
-        .collect()
+    NAMES.iter().map(|name| start(program, folder, name, stop)).collect()
 }
 
 fn start(
@@ -50,38 +47,19 @@ fn start(
     let log = folder.join(format!("shard-{name}.log"));
     for _ in 0..START_ATTEMPTS {
         let address = free_address().map_err(DemoError::Port)?;
-        let child =
-            spawn(program, folder, &log, address.port()).map_err(|error| DemoError::Spawn {
-                program: program.to_path_buf(),
-                error,
-            })?;
-        let mut shard = Shard {
-            name,
-            address,
-            child,
-        };
+        let child = spawn(program, folder, &log, address.port())
+            .map_err(|error| DemoError::Spawn { program: program.to_path_buf(), error })?;
+        let mut shard = Shard { name, address, child };
         if shard.wait_until_ready(stop)? {
             return Ok(shard);
         }
     }
-    Err(DemoError::NoAnswer {
-        program: program.to_path_buf(),
-        log: last_lines(&log),
-    })
+    Err(DemoError::NoAnswer { program: program.to_path_buf(), log: last_lines(&log) })
 }
 
 fn spawn(program: &Path, folder: &Path, log: &Path, port: u16) -> std::io::Result<Child> {
     Command::new(program)
-        .args([
-            "--port",
-            &port.to_string(),
-            "--bind",
-            LOCAL,
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ])
+        .args(["--port", &port.to_string(), "--bind", LOCAL, "--save", "", "--appendonly", "no"])
         .args(["--daemonize", "no"])
         .arg("--dir")
         .arg(folder)

@@ -73,14 +73,7 @@ impl Stage {
             gateway.shutdown();
             return Err(DemoError::NoAddress);
         };
-        Ok(Self {
-            gateway: Some(gateway),
-            shards,
-            config,
-            address,
-            plugins,
-            folder,
-        })
+        Ok(Self { gateway: Some(gateway), shards, config, address, plugins, folder })
     }
 
     /// A plugin's file, which the gateway watches.
@@ -95,17 +88,12 @@ impl Stage {
 }
 
 fn new_folder() -> Result<PathBuf, DemoError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let name = format!("sluicegate-demo-{}-{}", std::process::id(), now.as_millis());
     let folder = std::env::temp_dir().join(name);
     match std::fs::create_dir(&folder) {
         Ok(()) => Ok(folder),
-        Err(error) => Err(DemoError::File {
-            file: folder,
-            error,
-        }),
+        Err(error) => Err(DemoError::File { file: folder, error }),
     }
 }
 
@@ -129,10 +117,8 @@ fn start_gateway(
     shards: &[SocketAddr],
     plugins: &[&str],
 ) -> Result<(Gateway, Config), DemoError> {
-    std::fs::write(file, yaml(port, shards, plugins)).map_err(|error| DemoError::File {
-        file: file.to_path_buf(),
-        error,
-    })?;
+    std::fs::write(file, yaml(port, shards, plugins))
+        .map_err(|error| DemoError::File { file: file.to_path_buf(), error })?;
     let loaded = config::load(file).map_err(|faults| {
         DemoError::Config(faults.iter().map(|fault| format!("\n  {fault}")).collect())
     })?;
@@ -145,16 +131,12 @@ fn yaml(port: u16, shards: &[SocketAddr], plugins: &[&str]) -> String {
     let mut files = String::new();
     let mut bindings = String::new();
     for name in plugins {
-        files.push_str(&format!(
-            "  {name}: {{file: {name}.wasm, limits: {{call_timeout: 3s}}}}\n"
-        ));
+        files.push_str(&format!("  {name}: {{file: {name}.wasm, limits: {{call_timeout: 3s}}}}\n"));
         let config = match *name {
             "cache" => ", config: {grace: 20s, lease: 2s, wait: 1s}",
             _ => "",
         };
-        bindings.push_str(&format!(
-            "      - {{use: {name}, keys: [\"{name}:*\"]{config}}}\n"
-        ));
+        bindings.push_str(&format!("      - {{use: {name}, keys: [\"{name}:*\"]{config}}}\n"));
     }
     let lines = shards::NAMES.iter().zip(shards);
     let shards: String = lines
@@ -187,19 +169,11 @@ mod tests {
             let loaded = config::parse(&text, Path::new("gateway.yaml")).unwrap();
             assert_eq!(loaded.warnings, []);
             let pool = &loaded.config.pools[0];
-            let names: Vec<_> = pool
-                .shards
-                .iter()
-                .map(|shard| shard.name.as_str())
-                .collect();
+            let names: Vec<_> = pool.shards.iter().map(|shard| shard.name.as_str()).collect();
             assert_eq!(names, shards::NAMES);
             assert_eq!(pool.shards[1].address.to_string(), "127.0.0.1:7002");
-            let found: Vec<_> = loaded
-                .config
-                .plugins
-                .iter()
-                .map(|plugin| plugin.name.as_str())
-                .collect();
+            let found: Vec<_> =
+                loaded.config.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
             assert_eq!(found, plugins);
             assert_eq!(pool.bindings.len(), plugins.len());
         }

@@ -28,9 +28,7 @@ impl Stop {
     /// From now on the three signals no longer end the process: they are told here.
     pub(super) fn listen() -> io::Result<Self> {
         let (sender, signals) = sync_channel(1);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let registered = {
             let _context = runtime.enter();
             (
@@ -115,10 +113,7 @@ mod tests {
         assert_eq!(stop.pause(Duration::from_millis(1)), Ok(()));
         tell(&sender);
         tell(&sender);
-        assert_eq!(
-            stop.until(Duration::from_secs(60), || None::<()>),
-            Err(Interrupted)
-        );
+        assert_eq!(stop.until(Duration::from_secs(60), || None::<()>), Err(Interrupted));
         assert_eq!(stop.check(), Ok(()));
         drop(sender);
         assert_eq!(stop.check(), Err(Interrupted));

@@ -39,30 +39,18 @@ pub(super) fn hot_swap(tour: &mut Tour<'_>) -> Result<(), TourError> {
     );
     replace(&tour.stage.plugin_file("cache"))?;
     let mut client = tour.connect()?;
-    let after = tour.until(
-        "INFO plugins shows another generation",
-        SWAP_TIMEOUT,
-        || {
-            let info = client.command(&["INFO", "plugins"]).ok()?.text();
-            find(&info, "cache").filter(|now| now.generation != before.generation)
-        },
-    )?;
+    let after = tour.until("INFO plugins shows another generation", SWAP_TIMEOUT, || {
+        let info = client.command(&["INFO", "plugins"]).ok()?.text();
+        find(&info, "cache").filter(|now| now.generation != before.generation)
+    })?;
     tour.screen.row(&format!(
         "cache runs as generation {}, SHA-256 {} ...",
         after.generation, after.sha256
     ));
     load.wait_for(tour, load.answered() + REQUESTS_MIN)?;
     let (requests, failure) = load.end();
-    tour.check(
-        "the generation number went up",
-        true,
-        after.generation > before.generation,
-    );
-    tour.check(
-        "the file's SHA-256 is another",
-        true,
-        after.sha256 != before.sha256,
-    );
+    tour.check("the generation number went up", true, after.generation > before.generation);
+    tour.check("the file's SHA-256 is another", true, after.sha256 != before.sha256);
     let found = failure.unwrap_or_else(|| "none".to_owned());
     tour.check(
         &format!("of {requests} requests before, during and after the swap none failed"),
@@ -89,17 +77,12 @@ fn running(tour: &mut Tour<'_>) -> Result<Running, TourError> {
 fn find(info: &str, name: &str) -> Option<Running> {
     let wanted = format!("name={name}");
     let field = |line: &str, name: &str| {
-        line.split(',').find_map(|field| {
-            field
-                .strip_prefix(name)?
-                .strip_prefix('=')
-                .map(str::to_owned)
-        })
+        line.split(',')
+            .find_map(|field| field.strip_prefix(name)?.strip_prefix('=').map(str::to_owned))
     };
     let lines = info.lines().filter_map(|line| line.split_once(':'));
-    let (_, line) = lines
-        .into_iter()
-        .find(|(_, line)| line.split(',').any(|field| field == wanted))?;
+    let (_, line) =
+        lines.into_iter().find(|(_, line)| line.split(',').any(|field| field == wanted))?;
     Some(Running {
         generation: field(line, "generation")?.parse().ok()?,
         sha256: field(line, "sha256")?.chars().take(12).collect(),
@@ -131,30 +114,21 @@ struct Load {
 impl Load {
     fn start(address: SocketAddr, key: &str) -> io::Result<Self> {
         let mut client = Client::connect(address)?;
-        let (ended, answered) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (ended, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (end, count, key) = (Arc::clone(&ended), Arc::clone(&answered), key.to_owned());
-        let thread = std::thread::Builder::new()
-            .name("load".into())
-            .spawn(move || {
-                let mut failure = None;
-                while failure.is_none() && !end.load(Ordering::Relaxed) {
-                    failure = match client.command(&["GET", &key]) {
-                        Ok(Reply::Bulk(value)) if value == b"steady" => None,
-                        Ok(other) => Some(other.line()),
-                        Err(error) => Some(error.to_string()),
-                    };
-                    count.fetch_add(1, Ordering::Relaxed);
-                }
-                failure
-            })?;
-        Ok(Self {
-            ended,
-            answered,
-            thread,
-        })
+        let thread = std::thread::Builder::new().name("load".into()).spawn(move || {
+            let mut failure = None;
+            while failure.is_none() && !end.load(Ordering::Relaxed) {
+                failure = match client.command(&["GET", &key]) {
+                    Ok(Reply::Bulk(value)) if value == b"steady" => None,
+                    Ok(other) => Some(other.line()),
+                    Err(error) => Some(error.to_string()),
+                };
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+            failure
+        })?;
+        Ok(Self { ended, answered, thread })
     }
 
     fn answered(&self) -> usize {
@@ -170,10 +144,7 @@ impl Load {
     /// Ends it; how many requests it sent, and what was wrong with the last.
     fn end(self) -> (usize, Option<String>) {
         self.ended.store(true, Ordering::Relaxed);
-        let failure = self
-            .thread
-            .join()
-            .unwrap_or_else(|_| Some("the load panicked".to_owned()));
+        let failure = self.thread.join().unwrap_or_else(|_| Some("the load panicked".to_owned()));
         (self.answered.load(Ordering::Relaxed), failure)
     }
 }
@@ -186,10 +157,7 @@ mod tests {
     fn generation_and_hash_are_found_in_the_line_of_their_plugin() {
         let info = "# Plugins\r\nplugin_main_0:name=pass,version=1.0.0,generation=1,sha256=ff,keys=x\r\n\
                     plugin_main_1:name=cache,version=1.0.0,generation=12,sha256=0123456789abcdef,keys=cache:* a=b\r\n";
-        let expected = Running {
-            generation: 12,
-            sha256: "0123456789ab".to_owned(),
-        };
+        let expected = Running { generation: 12, sha256: "0123456789ab".to_owned() };
         assert_eq!(find(info, "cache"), Some(expected));
         assert_eq!(find(info, "cach"), None);
         assert_eq!(find("# Plugins\r\n", "cache"), None);

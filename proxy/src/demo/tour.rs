@@ -41,29 +41,14 @@ type Chapter = fn(&mut Tour<'_>) -> Result<(), TourError>;
 const CHAPTERS: &[(&str, Chapter)] = &[
     ("Where a key lives", plain::where_a_key_lives),
     ("One address, three shards", plain::three_shards),
-    (
-        "Commands with many keys are split and joined",
-        plain::many_keys,
-    ),
+    ("Commands with many keys are split and joined", plain::many_keys),
     ("A pipeline keeps its order", plain::pipeline),
     ("A transaction lives on one shard", plain::transaction),
-    (
-        "What clients say first, and what is refused",
-        plain::greetings,
-    ),
+    ("What clients say first, and what is refused", plain::greetings),
     ("Plugins: commands of their own, and INFO", plain::plugins),
-    (
-        "cache: one client recomputes, the others get the stale value",
-        cache::stale_value,
-    ),
-    (
-        "cache: 200 clients ask for one expired key at once",
-        cache::expired_key,
-    ),
-    (
-        "cache: 200 clients ask for one missing key at once",
-        cache::missing_key,
-    ),
+    ("cache: one client recomputes, the others get the stale value", cache::stale_value),
+    ("cache: 200 clients ask for one expired key at once", cache::expired_key),
+    ("cache: 200 clients ask for one missing key at once", cache::missing_key),
     ("A plugin is replaced while clients work", swap::hot_swap),
 ];
 
@@ -80,13 +65,7 @@ pub(super) struct Tour<'a> {
 impl<'a> Tour<'a> {
     pub(super) fn new(stage: &'a Stage, stop: &'a Stop, screen: &'a mut Screen) -> Self {
         let topology = stage.config.pools.first().map(Topology::from_pool);
-        Self {
-            stage,
-            stop,
-            screen,
-            topology,
-            client: None,
-        }
+        Self { stage, stop, screen, topology, client: None }
     }
 
     /// Shows every chapter.
@@ -99,8 +78,7 @@ impl<'a> Tour<'a> {
                 Err(TourError::Interrupted) => return Err(Interrupted),
                 Err(error) => {
                     self.client = None;
-                    self.screen
-                        .fail(&format!("this chapter ended early: {error}"));
+                    self.screen.fail(&format!("this chapter ended early: {error}"));
                 }
             }
         }
@@ -151,8 +129,7 @@ impl<'a> Tour<'a> {
 
     /// A tick if `found` is `expected`, else a cross with both.
     pub(super) fn check(&mut self, claim: &str, expected: impl Display, found: impl Display) {
-        self.screen
-            .check(claim, &expected.to_string(), &found.to_string());
+        self.screen.check(claim, &expected.to_string(), &found.to_string());
     }
 
     /// Asks `look` until it finds something.
@@ -168,10 +145,7 @@ impl<'a> Tour<'a> {
 
     /// The name of the shard that owns `key` by the configuration.
     pub(super) fn owner(&self, key: &str) -> String {
-        let shard = self
-            .topology
-            .as_ref()
-            .map(|topology| topology.shard_of(key.as_bytes()));
+        let shard = self.topology.as_ref().map(|topology| topology.shard_of(key.as_bytes()));
         let shard = shard.and_then(|shard| self.stage.shards.get(usize::from(shard)));
         shard.map_or(String::new(), |shard| shard.name.to_owned())
     }

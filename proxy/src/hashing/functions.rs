@@ -15,10 +15,7 @@ fn signed(byte: u8) -> u32 {
 }
 
 /// The low half of a 64-bit number.
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the low half is what is asked for"
-)]
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
 fn low_half(value: u64) -> u32 {
     value as u32
 }
@@ -62,11 +59,7 @@ const fn crc16_entry(index: u32) -> u32 {
     let mut crc = index << 8;
     let mut bit = 0;
     while bit < 8 {
-        crc = if crc & 0x8000 == 0 {
-            crc << 1
-        } else {
-            (crc << 1) ^ 0x1021
-        };
+        crc = if crc & 0x8000 == 0 { crc << 1 } else { (crc << 1) ^ 0x1021 };
         bit += 1;
     }
     crc & 0xffff
@@ -77,11 +70,7 @@ const fn crc32_entry(index: u32) -> u32 {
     let mut crc = index;
     let mut bit = 0;
     while bit < 8 {
-        crc = if crc & 1 == 0 {
-            crc >> 1
-        } else {
-            (crc >> 1) ^ 0xedb8_8320
-        };
+        crc = if crc & 1 == 0 { crc >> 1 } else { (crc >> 1) ^ 0xedb8_8320 };
         bit += 1;
     }
     crc
@@ -227,9 +216,7 @@ pub fn murmur(key: &[u8]) -> u32 {
 
 /// lookup3's `hashlittle` with 13 as its start value; without input the start comes back unmixed.
 pub fn jenkins(key: &[u8]) -> u32 {
-    let start = 0xdead_beef_u32
-        .wrapping_add(low_half(key.len() as u64))
-        .wrapping_add(13);
+    let start = 0xdead_beef_u32.wrapping_add(low_half(key.len() as u64)).wrapping_add(13);
     let mut state = [start; 3];
     let mut rest = key;
     while rest.len() > 12 {

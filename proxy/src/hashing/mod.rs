@@ -59,10 +59,7 @@ pub const HASH_NAMES: [(&str, HashKind); 13] = [
 impl HashKind {
     /// The function's name in YAML.
     pub fn name(self) -> &'static str {
-        HASH_NAMES
-            .iter()
-            .find(|(_, kind)| *kind == self)
-            .map_or("", |(name, _)| *name)
+        HASH_NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| *name)
     }
 
     /// Whether twemproxy has this function; its results fit 32 bits.

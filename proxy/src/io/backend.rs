@@ -27,12 +27,17 @@ use crate::limits;
 pub struct Peer {
     /// The shard's address.
     pub address: Address,
+    /// How long to wait first: the gateway's workers together connect to a shard no faster than it can take.
+    pub wait: Duration,
     /// Longest time that connecting may take.
     pub connect_timeout: Duration,
 }
 
 /// Runs one connection of a lane from its opening to its end.
 pub async fn run(turn: Rc<RefCell<Turn>>, id: LaneId, peer: Peer) {
+    if !peer.wait.is_zero() {
+        tokio::time::sleep(peer.wait).await;
+    }
     let limit = peer.connect_timeout;
     let fault = match &peer.address {
         Address::Unix { path } => match timeout(limit, UnixStream::connect(path)).await {
@@ -66,10 +71,7 @@ fn unreachable_fault(error: &std::io::Error) -> String {
 }
 
 fn connect_timed_out(limit: Duration) -> String {
-    format!(
-        "is unreachable: no connection within {} ms",
-        limit.as_millis()
-    )
+    format!("is unreachable: no connection within {} ms", limit.as_millis())
 }
 
 /// The system's words without its number.
@@ -110,9 +112,7 @@ where
     }
     let mut fault = read(turn, id, stream, cx).err();
     if fault.is_none() {
-        fault = write(turn, id, stream, cx)
-            .err()
-            .map(|error| error_fault(&error));
+        fault = write(turn, id, stream, cx).err().map(|error| error_fault(&error));
     }
     if fault.is_none() {
         fault = turn.core.lane(id).and_then(|lane| lane.to_close.take());

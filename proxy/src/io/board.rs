@@ -1,18 +1,22 @@
 //! What the workers of a gateway know of each other.
 //!
 //! Numbers of clients (the acceptor gives a new one to the least loaded), counters for INFO (published once a second),
-//! who waits for keys, and everybody's inbox. None of it is touched on the request path: clients coming and going,
+//! who waits for keys, when which shard may be
+//! connected to again, and everybody's inbox. None of it is touched on the request path: clients coming and going,
 //! INFO and NOTIFY are rare, and a NOTIFY leaves its worker only while another one waits for something.
 
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
 use crate::core::stats::Stats;
 use crate::core::waiters::Notice;
 use crate::io::worker::Message;
+use crate::limits;
 
 #[derive(Debug)]
 struct Seat {
@@ -26,6 +30,9 @@ struct Seat {
 #[derive(Debug)]
 pub struct Board {
     seats: Vec<Seat>,
+    started: Instant,
+    /// By pool and shard: when the next connection to it may be opened.
+    next_connect: Mutex<HashMap<(u16, u16), Instant>>,
 }
 
 impl Board {
@@ -40,27 +47,18 @@ impl Board {
                 stats: Mutex::default(),
             })
             .collect();
-        Self { seats }
+        Self { seats, started: Instant::now(), next_connect: Mutex::default() }
     }
 
     /// Clients of all workers.
     pub fn clients(&self) -> u64 {
-        self.seats
-            .iter()
-            .map(|seat| seat.clients.load(Ordering::Relaxed) as u64)
-            .sum()
+        self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed) as u64).sum()
     }
 
     /// The worker with the fewest clients.
     pub fn least_loaded(&self) -> usize {
-        let loads = self
-            .seats
-            .iter()
-            .map(|seat| seat.clients.load(Ordering::Relaxed));
-        loads
-            .enumerate()
-            .min_by_key(|(_, load)| *load)
-            .map_or(0, |(worker, _)| worker)
+        let loads = self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(worker, _)| worker)
     }
 
     /// A client was given to a worker.
@@ -97,6 +95,17 @@ impl Board {
         }
     }
 
+    /// How long a worker waits before it connects to a shard: connections of all workers to one shard are spaced, so
+    /// that a shard that comes back is not met by all of them in the same moment.
+    pub fn connect_wait(&self, pool: u16, shard: u16) -> Duration {
+        let now = Instant::now();
+        let mut next = self.next_connect.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = next.entry((pool, shard)).or_insert(self.started);
+        let wait = at.saturating_duration_since(now);
+        *at = now + wait + limits::CONNECT_INTERVAL;
+        wait
+    }
+
     /// Tells the other workers, where somebody waits. A full inbox loses the notice: waiters poll as well.
     pub fn notify_others(&self, from: usize, notice: &Notice) {
         for (worker, seat) in self.seats.iter().enumerate() {
@@ -116,12 +125,7 @@ impl Board {
     /// What the other workers have counted.
     pub fn others(&self, worker: usize) -> Stats {
         let mut sum = Stats::default();
-        for (_, seat) in self
-            .seats
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != worker)
-        {
+        for (_, seat) in self.seats.iter().enumerate().filter(|(other, _)| *other != worker) {
             sum.add(&seat.stats.lock().unwrap_or_else(PoisonError::into_inner));
         }
         sum

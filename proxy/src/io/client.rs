@@ -25,11 +25,7 @@ pub async fn serve<S>(turn: Rc<RefCell<Turn>>, mut stream: S, id: SessionId)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut client = Client {
-        id,
-        held_turns: 0,
-        looked_again: false,
-    };
+    let mut client = Client { id, held_turns: 0, looked_again: false };
     poll_fn(|cx| {
         let ended = client.turn(&mut turn.borrow_mut(), &mut stream, cx);
         start_lanes(&turn);
@@ -67,20 +63,13 @@ impl Client {
         self.end_reading(turn, cx);
         ended |= self.write(turn, stream, cx).is_err();
         turn.core.account_session(self.id);
-        ended |= turn
-            .core
-            .session(self.id)
-            .is_none_or(|session| match session.closing {
-                Closing::No | Closing::AfterRead => false,
-                Closing::AfterReplies => session.is_done(),
-                Closing::Now => true,
-            });
+        ended |= turn.core.session(self.id).is_none_or(|session| match session.closing {
+            Closing::No | Closing::AfterRead => false,
+            Closing::AfterReplies => session.is_done(),
+            Closing::Now => true,
+        });
         turn.finish();
-        if ended {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
+        if ended { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// When the gateway stops: the second turn from then on reads nothing more.

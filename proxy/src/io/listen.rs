@@ -94,10 +94,7 @@ pub async fn accept_all(
     for listener in listeners {
         let board = Arc::clone(&board);
         let mut stop = stop.clone();
-        let bounds = Bounds {
-            pool: listener.pool,
-            clients_max: listener.clients_max,
-        };
+        let bounds = Bounds { pool: listener.pool, clients_max: listener.clients_max };
         let socket = match listener.socket {
             ListenSocket::Tcp(socket) => Socket::Tcp(TcpListener::from_std(socket)?),
             ListenSocket::Unix(socket) => Socket::Unix(UnixListener::from_std(socket)?),
@@ -158,11 +155,7 @@ async fn hand_over(socket: Accepted, address: String, bounds: Bounds, board: &Bo
     }
     let worker = board.least_loaded();
     board.client_comes(worker);
-    let message = Message::Client {
-        pool: bounds.pool,
-        socket,
-        address,
-    };
+    let message = Message::Client { pool: bounds.pool, socket, address };
     if !board.send(worker, message).await {
         board.client_left(worker);
     }

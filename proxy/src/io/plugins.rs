@@ -44,10 +44,7 @@ pub struct Plugins {
 
 impl std::fmt::Debug for Plugins {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Plugins")
-            .field("loaded", &self.generations)
-            .finish()
+        formatter.debug_struct("Plugins").field("loaded", &self.generations).finish()
     }
 }
 
@@ -58,12 +55,7 @@ impl Plugins {
             return Ok(None);
         }
         let bindings: usize = config.pools.iter().map(|pool| pool.bindings.len()).sum();
-        let cells = config
-            .plugins
-            .iter()
-            .map(|plugin| plugin.limits.cells)
-            .max()
-            .unwrap_or(0);
+        let cells = config.plugins.iter().map(|plugin| plugin.limits.cells).max().unwrap_or(0);
         let instances =
             (bindings.max(1) * usize::from(workers) * cells).min(limits::PLUGIN_INSTANCES_MAX);
         let setup = EngineSetup {
@@ -72,20 +64,12 @@ impl Plugins {
             facts: command_facts,
         };
         let engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
-        let mut plugins = Self {
-            engine,
-            watched: Vec::new(),
-            generations: Vec::new(),
-        };
+        let mut plugins = Self { engine, watched: Vec::new(), generations: Vec::new() };
         let mut faults = Vec::new();
         for (number, plugin) in config.plugins.iter().enumerate() {
             plugins.load_first(config, number, plugin, &mut faults);
         }
-        if faults.is_empty() {
-            Ok(Some(plugins))
-        } else {
-            Err(faults)
-        }
+        if faults.is_empty() { Ok(Some(plugins)) } else { Err(faults) }
     }
 
     fn load_first(
@@ -95,7 +79,7 @@ impl Plugins {
         plugin: &PluginConfig,
         faults: &mut Vec<String>,
     ) {
-        if !plugin.present {
+        if !plugin.present || (plugin.optional && !plugin.file.exists()) {
             tracing::warn!(plugin = plugin.name, file = %plugin.file.display(), "optional plugin file does not exist; its bindings are skipped");
             self.watched.push(None);
             self.generations.push(None);
@@ -262,13 +246,7 @@ fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, Stri
         std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
     let limits = plugin_limits(config);
     let generation = engine
-        .load(
-            &config.name,
-            &wasm,
-            &limits,
-            &grants(&config.grant),
-            &watched.bindings,
-        )
+        .load(&config.name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
         .map_err(|error| format!("{path}: {error}"))?;
     match config.sha256 {
         Some(pinned) if pinned != generation.sha256 => Err(format!(
@@ -312,7 +290,5 @@ fn grants(grant: &Grant) -> Grants {
 fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Option<CommandFacts> {
     let spec = resolve(args).ok()?;
     keys::keys(spec, args, places).ok()?;
-    Some(CommandFacts {
-        readonly: spec.is_readonly(),
-    })
+    Some(CommandFacts { readonly: spec.is_readonly() })
 }

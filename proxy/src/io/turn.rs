@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use slotmap::SecondaryMap;
 
@@ -55,16 +55,14 @@ impl Turn {
     /// Starts a turn: tells the core the time.
     pub fn begin(&mut self) {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
         self.core.set_clock(Clock { now_ms, unix_ms });
     }
 
     /// When the worker's clock reads `at_ms`.
     pub fn instant_of(&self, at_ms: u64) -> Instant {
-        self.started + std::time::Duration::from_millis(at_ms)
+        self.started + Duration::from_millis(at_ms)
     }
 
     /// Remembers how to wake the task of a session.
@@ -133,16 +131,17 @@ impl Turn {
             self.waited_for = waited_for;
             self.board.waits(self.worker, waited_for);
         }
-        if self
-            .core
-            .timers
-            .next_ms()
-            .is_some_and(|at_ms| at_ms < self.timer_armed_ms)
+        if self.core.timers.next_ms().is_some_and(|at_ms| at_ms < self.timer_armed_ms)
             && let Some(waker) = &self.timer_waker
         {
             self.timer_armed_ms = 0;
             waker.wake_by_ref();
         }
+    }
+
+    /// How long to wait before connecting to a shard.
+    pub fn connect_wait(&self, pool: u16, shard: u16) -> Duration {
+        self.board.connect_wait(pool, shard)
     }
 
     /// Whether a lane needs a task of its own.

@@ -87,16 +87,11 @@ pub struct WorkerSetup {
 
 /// Runs a worker on the present thread until it is told to end.
 pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let board = Arc::clone(&setup.board);
-    let preconnect = setup.pools.iter().any(|pool| pool.config.preconnect);
-    let pools = setup
-        .pools
-        .into_iter()
-        .map(|pool| Pool::new(pool, setup.seed))
-        .collect();
+    // The first worker looks at once, so that a shard that is down is told at the start.
+    let preconnect = setup.number == 0 || setup.pools.iter().any(|pool| pool.config.preconnect);
+    let pools = setup.pools.into_iter().map(|pool| Pool::new(pool, setup.seed)).collect();
     let mut core = Core::new(pools, setup.number, setup.seed, setup.bytes_max);
     core.set_facts(setup.facts);
     let number = usize::try_from(setup.number).unwrap_or(0);
@@ -121,11 +116,7 @@ async fn serve(
 ) {
     while let Some(message) = inbox.recv().await {
         match message {
-            Message::Client {
-                pool,
-                socket,
-                address,
-            } => {
+            Message::Client { pool, socket, address } => {
                 start_client(&turn, (&board, number), pool, socket, address);
             }
             Message::Plugin(news) => with_turn(&turn, |turn| match news {
@@ -162,9 +153,7 @@ fn start_client(
     let board = Arc::clone(board);
     tokio::task::spawn_local(async move {
         let local_address = socket.local_address();
-        let opened = with_turn(&turn, |turn| {
-            turn.core.open_session(pool, address, local_address)
-        });
+        let opened = with_turn(&turn, |turn| turn.core.open_session(pool, address, local_address));
         let unusable = match socket {
             Accepted::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(stream) => {
@@ -222,14 +211,16 @@ pub(crate) fn start_lanes(turn: &Rc<RefCell<Turn>>) {
         let Some(lane) = shared.core.lane(id) else {
             continue;
         };
-        let (pool, shard) = (lane.pool, lane.shard);
+        let (pool, index) = (lane.pool, lane.shard);
         let Some(config) = shared.core.pool(pool).map(|pool| &pool.config) else {
             continue;
         };
-        let Some(shard) = config.shards.get(usize::from(shard)) else {
+        let Some(shard) = config.shards.get(usize::from(index)) else {
             continue;
         };
+        let wait = shared.connect_wait(pool, index);
         let peer = backend::Peer {
+            wait,
             address: shard.address.clone(),
             connect_timeout: config.connect_timeout,
         };
@@ -248,9 +239,7 @@ async fn timers(turn: Rc<RefCell<Turn>>) {
                 shared.begin();
                 shared.core.on_time();
                 shared.finish();
-                shared
-                    .arm_timer(cx.waker())
-                    .map(|at_ms| shared.instant_of(at_ms))
+                shared.arm_timer(cx.waker()).map(|at_ms| shared.instant_of(at_ms))
             };
             start_lanes(&turn);
             let deadline = next.map_or_else(|| tokio::time::Instant::now() + far, Into::into);

@@ -72,10 +72,8 @@ pub(super) fn list(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>, out:
             }
         }
     } else if option.eq_ignore_ascii_case(b"id") && args.len() > 3 {
-        let ids: Option<Vec<u64>> = args
-            .from(3)
-            .map(|id| parse_number(id).and_then(|id| u64::try_from(id).ok()))
-            .collect();
+        let ids: Option<Vec<u64>> =
+            args.from(3).map(|id| parse_number(id).and_then(|id| u64::try_from(id).ok())).collect();
         match ids {
             Some(ids) => ids.contains(&identity.id),
             None => return write::error(out, "ERR Invalid client ID"),
@@ -83,11 +81,7 @@ pub(super) fn list(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>, out:
     } else {
         return write::error(out, SYNTAX);
     };
-    let text = if shown {
-        line(args, identity, facts)
-    } else {
-        Vec::new()
-    };
+    let text = if shown { line(args, identity, facts) } else { Vec::new() };
     write::verbatim(out, identity.protocol, &text);
 }
 

@@ -42,10 +42,8 @@ pub(super) fn info(args: &Args<'_>, protocol: Protocol, out: &mut Vec<u8>) {
 pub(super) fn list(args: &Args<'_>, out: &mut Vec<u8>) {
     let option = args.get(3).unwrap_or_default();
     let value = args.get(4).unwrap_or_default();
-    let filtered = args.len() == 5
-        && args
-            .get(2)
-            .is_some_and(|word| word.eq_ignore_ascii_case(b"filterby"));
+    let filtered =
+        args.len() == 5 && args.get(2).is_some_and(|word| word.eq_ignore_ascii_case(b"filterby"));
     let shown: Vec<&CommandSpec> = if args.len() == 2 {
         listed().collect()
     } else if filtered && option.eq_ignore_ascii_case(b"module") {
@@ -53,9 +51,7 @@ pub(super) fn list(args: &Args<'_>, out: &mut Vec<u8>) {
     } else if filtered && option.eq_ignore_ascii_case(b"aclcat") {
         listed().filter(|spec| has_category(spec, value)).collect()
     } else if filtered && option.eq_ignore_ascii_case(b"pattern") {
-        listed()
-            .filter(|spec| glob::matches(value, spec.name.as_bytes(), true))
-            .collect()
+        listed().filter(|spec| glob::matches(value, spec.name.as_bytes(), true)).collect()
     } else {
         return write::error(out, "ERR syntax error");
     };
@@ -93,9 +89,7 @@ pub(super) fn getkeys(args: &Args<'_>, out: &mut Vec<u8>) {
 }
 
 fn listed() -> impl Iterator<Item = &'static CommandSpec> {
-    command::all()
-        .iter()
-        .filter(|spec| (spec.row.redis || spec.row.valkey) && is_carried_out(spec))
+    command::all().iter().filter(|spec| (spec.row.redis || spec.row.valkey) && is_carried_out(spec))
 }
 
 /// A command by its full name, "client|id" for a subcommand.
@@ -110,8 +104,7 @@ fn find_full(name: &[u8]) -> Option<&'static CommandSpec> {
 
 fn has_category(spec: &CommandSpec, category: &[u8]) -> bool {
     flags::words(spec.row.categories, &flags::CATEGORY_NAMES).any(|name| {
-        name.get(1..)
-            .is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(category))
+        name.get(1..).is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(category))
     })
 }
 
@@ -173,11 +166,7 @@ fn write_key_spec(key_spec: &KeySpec, protocol: Protocol, out: &mut Vec<u8>) {
             write_number(out, "keystep", i64::from(step));
             write_number(out, "limit", i64::from(limit));
         }
-        Find::Count {
-            count_at,
-            first,
-            step,
-        } => {
+        Find::Count { count_at, first, step } => {
             write_search(out, protocol, "keynum", 3);
             write_number(out, "keynumidx", i64::from(count_at));
             write_number(out, "firstkey", i64::from(first));
@@ -216,40 +205,22 @@ mod tests {
             None,
             &[
                 ("command info get", &format!("*1\r\n{GET_2}")),
-                (
-                    "command info nope GET client|nope",
-                    &format!("*3\r\n$-1\r\n{GET_2}$-1\r\n"),
-                ),
+                ("command info nope GET client|nope", &format!("*3\r\n$-1\r\n{GET_2}$-1\r\n")),
                 (
                     "command info CONFIG|get",
                     "*1\r\n*10\r\n$10\r\nconfig|get\r\n:-3\r\n*4\r\n+admin\r\n+noscript\r\n+loading\r\n+stale\r\n:0\r\n:0\r\n:0\r\n*3\r\n+@admin\r\n+@slow\r\n+@dangerous\r\n*0\r\n*0\r\n*0\r\n",
                 ),
-                (
-                    "command getkeys mset a 1 b 2",
-                    "*2\r\n$1\r\na\r\n$1\r\nb\r\n",
-                ),
+                ("command getkeys mset a 1 b 2", "*2\r\n$1\r\na\r\n$1\r\nb\r\n"),
                 ("command getkeys object encoding a", "*1\r\n$1\r\na\r\n"),
                 ("command getkeys eval x 0", "*0\r\n"),
-                (
-                    "command getkeys nope a",
-                    "-ERR Invalid command specified\r\n",
-                ),
-                (
-                    "command getkeys ping a",
-                    "-ERR The command has no key arguments\r\n",
-                ),
+                ("command getkeys nope a", "-ERR Invalid command specified\r\n"),
+                ("command getkeys ping a", "-ERR The command has no key arguments\r\n"),
                 (
                     "command getkeys get a b",
                     "-ERR Invalid number of arguments specified for command\r\n",
                 ),
-                (
-                    "command getkeys zunion x a",
-                    "-ERR Invalid arguments specified for command\r\n",
-                ),
-                (
-                    "command list filterby pattern GETD*",
-                    "*1\r\n$6\r\ngetdel\r\n",
-                ),
+                ("command getkeys zunion x a", "-ERR Invalid arguments specified for command\r\n"),
+                ("command list filterby pattern GETD*", "*1\r\n$6\r\ngetdel\r\n"),
                 ("command list filterby aclcat nope", "*0\r\n"),
                 ("command list filterby module x", "*0\r\n"),
                 ("command list x", "-ERR syntax error\r\n"),
@@ -269,18 +240,10 @@ mod tests {
         };
         let listed = reply("command list");
         for name in ["get", "mget", "client", "multi", "eval", "zunionstore"] {
-            assert!(
-                listed.contains(&format!("\r\n{name}\r\n")),
-                "{name} is missing"
-            );
+            assert!(listed.contains(&format!("\r\n{name}\r\n")), "{name} is missing");
         }
-        for name in [
-            "migrate", "shutdown", "scan", "blpop", "json.get", "cluster", "save",
-        ] {
-            assert!(
-                !listed.contains(&format!("\r\n{name}\r\n")),
-                "{name} is listed"
-            );
+        for name in ["migrate", "shutdown", "scan", "blpop", "json.get", "cluster", "save"] {
+            assert!(!listed.contains(&format!("\r\n{name}\r\n")), "{name} is listed");
         }
         let mut rows = Vec::new();
         all(Protocol::Resp3, &mut rows);

@@ -32,21 +32,13 @@ pub fn matches(pattern: &[u8], text: &[u8], ignore_case: bool) -> bool {
             }
         }
     }
-    pattern
-        .get(p..)
-        .unwrap_or_default()
-        .iter()
-        .all(|byte| *byte == b'*')
+    pattern.get(p..).unwrap_or_default().iter().all(|byte| *byte == b'*')
 }
 
 /// Length of the pattern's first element if it matches `byte`.
 fn one(pattern: &[u8], byte: u8, ignore_case: bool) -> Option<usize> {
     let fold = |byte: u8| {
-        if ignore_case {
-            byte.to_ascii_lowercase()
-        } else {
-            byte
-        }
+        if ignore_case { byte.to_ascii_lowercase() } else { byte }
     };
     match pattern {
         [] => None,

@@ -143,9 +143,7 @@ pub(super) fn select(args: &Args<'_>, out: &mut Vec<u8>) {
 
 /// Whether the credentials open the gateway. Without a configured password any password of `default` does, as in Redis.
 fn is_right(user: &[u8], password: &[u8], facts: &Facts<'_>) -> bool {
-    let right_password = facts
-        .password
-        .is_none_or(|wanted| is_equal(wanted, password));
+    let right_password = facts.password.is_none_or(|wanted| is_equal(wanted, password));
     user == USER && right_password
 }
 

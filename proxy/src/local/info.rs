@@ -36,9 +36,7 @@ pub(super) fn info(args: &Args<'_>, protocol: Protocol, facts: &Facts<'_>, out: 
         });
     let mut text = String::new();
     for (title, lines) in SECTIONS {
-        let asked = args
-            .from(1)
-            .any(|word| word.eq_ignore_ascii_case(title.as_bytes()));
+        let asked = args.from(1).any(|word| word.eq_ignore_ascii_case(title.as_bytes()));
         if every || asked {
             if !text.is_empty() {
                 text.push_str("\r\n");
@@ -83,11 +81,7 @@ fn persistence(_: &Facts<'_>, text: &mut String) {
 
 fn stats(facts: &Facts<'_>, text: &mut String) {
     let stats = &facts.stats;
-    line(
-        text,
-        "total_connections_received",
-        stats.connections_received,
-    );
+    line(text, "total_connections_received", stats.connections_received);
     line(text, "total_commands_processed", stats.commands_processed);
     line(text, "total_net_input_bytes", stats.input_bytes);
     line(text, "total_net_output_bytes", stats.output_bytes);
@@ -113,11 +107,7 @@ fn gateway(facts: &Facts<'_>, text: &mut String) {
     line(text, "workers", facts.workers);
     line(text, "shards", facts.shard_names.len());
     line(text, "shard_names", facts.shard_names.join(","));
-    line(
-        text,
-        "ring_fingerprint",
-        format!("{:016x}", facts.ring_fingerprint),
-    );
+    line(text, "ring_fingerprint", format!("{:016x}", facts.ring_fingerprint));
 }
 
 fn plugins(facts: &Facts<'_>, text: &mut String) {

@@ -156,10 +156,7 @@ fn role(out: &mut Vec<u8>) {
 }
 
 fn lolwut(identity: &Identity, facts: &Facts<'_>, out: &mut Vec<u8>) {
-    let text = format!(
-        "Redis ver. {REDIS_VERSION}\nsluicegate ver. {}\n",
-        facts.version
-    );
+    let text = format!("Redis ver. {REDIS_VERSION}\nsluicegate ver. {}\n", facts.version);
     write::verbatim(out, identity.protocol, text.as_bytes());
 }
 
@@ -174,10 +171,7 @@ fn help(args: &Args<'_>, out: &mut Vec<u8>) {
         .map(|spec| spec.row.name.to_uppercase())
         .collect();
     write::array_header(out, carried_out.len() + 1);
-    write::simple(
-        out,
-        &format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-    );
+    write::simple(out, &format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
     for line in carried_out {
         write::simple(out, &line);
     }

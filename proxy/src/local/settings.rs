@@ -44,9 +44,8 @@ pub(super) fn get(args: &Args<'_>, protocol: Protocol, facts: &Facts<'_>, out: &
         for (name, value) in SETTINGS {
             if glob::matches(pattern, name.as_bytes(), true) {
                 let shown = if wild { name.as_bytes() } else { pattern };
-                let known = found
-                    .iter()
-                    .any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
+                let known =
+                    found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
                 if !known {
                     found.push((shown, text(value, facts)));
                 }

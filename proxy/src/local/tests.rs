@@ -79,34 +79,19 @@ fn connection_commands_are_answered_as_recorded() {
         &[
             ("ping", "+PONG\r\n"),
             ("ping a", "$1\r\na\r\n"),
-            (
-                "ping a b",
-                "-ERR wrong number of arguments for 'ping' command\r\n",
-            ),
+            ("ping a b", "-ERR wrong number of arguments for 'ping' command\r\n"),
             ("echo x", "$1\r\nx\r\n"),
             ("select 0", "+OK\r\n"),
             ("select 1", "-ERR DB index is out of range\r\n"),
             ("select -1", "-ERR DB index is out of range\r\n"),
-            (
-                "select x",
-                "-ERR value is not an integer or out of range\r\n",
-            ),
-            (
-                "select 9999999999",
-                "-ERR value is not an integer or out of range\r\n",
-            ),
+            ("select x", "-ERR value is not an integer or out of range\r\n"),
+            ("select 9999999999", "-ERR value is not an integer or out of range\r\n"),
             ("role", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"),
             ("time", "*2\r\n$2\r\n61\r\n$1\r\n7\r\n"),
             ("module list", "*0\r\n"),
             ("acl whoami", "$7\r\ndefault\r\n"),
-            (
-                "cluster info",
-                "-ERR This instance has cluster support disabled\r\n",
-            ),
-            (
-                "readonly",
-                "-ERR This instance has cluster support disabled\r\n",
-            ),
+            ("cluster info", "-ERR This instance has cluster support disabled\r\n"),
+            ("readonly", "-ERR This instance has cluster support disabled\r\n"),
             ("reset", "+RESET\r\n"),
             ("quit", "+OK\r\n"),
         ],
@@ -115,11 +100,9 @@ fn connection_commands_are_answered_as_recorded() {
 
 #[test]
 fn quit_closes_and_nothing_else_does() {
-    for (words, after) in [
-        ("quit", After::Close),
-        ("quit now", After::Close),
-        ("ping", After::Keep),
-    ] {
+    for (words, after) in
+        [("quit", After::Close), ("quit now", After::Close), ("ping", After::Keep)]
+    {
         let request = Request::words(words);
         let spec = resolve(&request.args()).unwrap();
         let Rule::Local(command) = spec.rule else {
@@ -127,13 +110,7 @@ fn quit_closes_and_nothing_else_does() {
         };
         let mut identity = Identity::new(1, String::new(), String::new(), 0, true);
         let facts = facts(None, &[]);
-        let found = answer(
-            command,
-            &request.args(),
-            &mut identity,
-            &facts,
-            &mut Vec::new(),
-        );
+        let found = answer(command, &request.args(), &mut identity, &facts, &mut Vec::new());
         assert_eq!(found, after, "{words}");
     }
 }
@@ -146,19 +123,10 @@ fn hello_is_answered_as_recorded() {
             ("hello", GREETING_2),
             ("hello 2", GREETING_2),
             ("hello 1", "-NOPROTO unsupported protocol version\r\n"),
-            (
-                "hello x",
-                "-ERR Protocol version is not an integer or out of range\r\n",
-            ),
-            (
-                "hello 2 auth default",
-                "-ERR Syntax error in HELLO option 'auth'\r\n",
-            ),
+            ("hello x", "-ERR Protocol version is not an integer or out of range\r\n"),
+            ("hello 2 auth default", "-ERR Syntax error in HELLO option 'auth'\r\n"),
             ("hello 2 foo", "-ERR Syntax error in HELLO option 'foo'\r\n"),
-            (
-                "hello 2 setname",
-                "-ERR Syntax error in HELLO option 'setname'\r\n",
-            ),
+            ("hello 2 setname", "-ERR Syntax error in HELLO option 'setname'\r\n"),
             ("hello 2 auth nouser x", WRONG),
             ("hello 2 auth default x", GREETING_2),
             ("hello 2 setname n1 setname n2", GREETING_2),
@@ -180,14 +148,8 @@ fn without_authentication_only_the_handshake_passes_as_recorded() {
     check(
         Some(b"pw"),
         &[
-            (
-                "foo",
-                "-ERR unknown command 'foo', with args beginning with: \r\n",
-            ),
-            (
-                "get",
-                "-ERR wrong number of arguments for 'get' command\r\n",
-            ),
+            ("foo", "-ERR unknown command 'foo', with args beginning with: \r\n"),
+            ("get", "-ERR wrong number of arguments for 'get' command\r\n"),
             ("get a", NOAUTH),
             ("ping", NOAUTH),
             ("client id", NOAUTH),
@@ -322,15 +284,9 @@ fn config_get_is_answered_in_the_form_that_was_recorded() {
         None,
         &[
             ("config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
-            (
-                "config get appendonly",
-                "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n",
-            ),
+            ("config get appendonly", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"),
             ("config get nope", "*0\r\n"),
-            (
-                "config get DATABASES databases",
-                "*2\r\n$9\r\nDATABASES\r\n$1\r\n1\r\n",
-            ),
+            ("config get DATABASES databases", "*2\r\n$9\r\nDATABASES\r\n$1\r\n1\r\n"),
             (
                 "config get maxm* maxmemory",
                 "*4\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n",
@@ -354,19 +310,10 @@ fn info_shows_the_sections_that_are_asked_for() {
         None,
         &[
             ("info nope", "$0\r\n\r\n"),
-            (
-                "info REPLICATION",
-                &format!("${}\r\n{replication}\r\n", replication.len()),
-            ),
-            (
-                "info plugins replication",
-                &format!("${}\r\n{both}\r\n", both.len()),
-            ),
+            ("info REPLICATION", &format!("${}\r\n{replication}\r\n", replication.len())),
+            ("info plugins replication", &format!("${}\r\n{both}\r\n", both.len())),
             ("hello 3", GREETING_3),
-            (
-                "info replication",
-                &format!("={}\r\ntxt:{replication}\r\n", replication.len() + 4),
-            ),
+            ("info replication", &format!("={}\r\ntxt:{replication}\r\n", replication.len() + 4)),
         ],
     );
 }
@@ -379,13 +326,7 @@ fn info_holds_what_clients_wait_for() {
         let names = [String::from("a"), String::from("b")];
         let facts = facts(None, &names);
         let mut out = Vec::new();
-        answer(
-            LocalCommand::Info,
-            &request.args(),
-            identity,
-            &facts,
-            &mut out,
-        );
+        answer(LocalCommand::Info, &request.args(), identity, &facts, &mut out);
         let text = String::from_utf8(out).unwrap();
         for line in [
             "redis_version:7.2.4",
@@ -396,10 +337,7 @@ fn info_holds_what_clients_wait_for() {
             "ring_fingerprint:00000000000000ff",
             "cache:generation=1",
         ] {
-            assert!(
-                text.contains(&format!("\r\n{line}\r\n")),
-                "{words} lacks {line}"
-            );
+            assert!(text.contains(&format!("\r\n{line}\r\n")), "{words} lacks {line}");
         }
     }
 }

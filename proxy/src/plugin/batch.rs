@@ -168,9 +168,7 @@ impl Batch {
     /// The bytes of a slice of this batch.
     pub fn slice(&self, slice: Slice) -> &[u8] {
         let start = slice.start as usize;
-        self.bytes
-            .get(start..start + slice.len as usize)
-            .unwrap_or_default()
+        self.bytes.get(start..start + slice.len as usize).unwrap_or_default()
     }
 
     /// The arguments of a command of this batch.
@@ -183,11 +181,7 @@ impl Batch {
 
     /// The commands of a transaction of this batch.
     pub fn commands(&self, list: CommandList) -> CommandIter<'_> {
-        CommandIter {
-            bytes: &self.bytes,
-            at: list.start as usize,
-            left: list.count,
-        }
+        CommandIter { bytes: &self.bytes, at: list.start as usize, left: list.count }
     }
 }
 
@@ -236,14 +230,8 @@ impl Iterator for CommandIter<'_> {
     fn next(&mut self) -> Option<ArgList> {
         self.left = self.left.checked_sub(1)?;
         let (count, rest) = split_u32(self.bytes.get(self.at..)?)?;
-        let list = ArgList {
-            start: u32::try_from(self.at + 4).ok()?,
-            count,
-        };
-        let mut args = ArgIter {
-            bytes: rest,
-            left: count,
-        };
+        let list = ArgList { start: u32::try_from(self.at + 4).ok()?, count };
+        let mut args = ArgIter { bytes: rest, left: count };
         if args.by_ref().count() != count as usize {
             return None;
         }

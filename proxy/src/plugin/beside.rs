@@ -21,11 +21,7 @@ pub fn write_name(owner: &[u8], hashed: &[u8], name: &[u8], out: &mut Vec<u8>) {
 
 /// Bytes that `write_name` appends.
 pub fn name_len(owner: &[u8], hashed: &[u8], name: &[u8]) -> usize {
-    let tail = if hashed.len() == owner.len() {
-        0
-    } else {
-        1 + owner.len()
-    };
+    let tail = if hashed.len() == owner.len() { 0 } else { 1 + owner.len() };
     1 + hashed.len() + MARK.len() + name.len() + tail
 }
 
@@ -49,10 +45,7 @@ mod tests {
             let mut out = Vec::new();
             write_name(owner.as_bytes(), hashed.as_bytes(), b"lease", &mut out);
             assert_eq!(String::from_utf8_lossy(&out), *wanted);
-            assert_eq!(
-                out.len(),
-                name_len(owner.as_bytes(), hashed.as_bytes(), b"lease")
-            );
+            assert_eq!(out.len(), name_len(owner.as_bytes(), hashed.as_bytes(), b"lease"));
             assert!(is_beside(&out));
             assert!(!is_beside(owner.as_bytes()));
         }

@@ -50,9 +50,7 @@ impl Bindings {
     pub fn new(specs: &[BindingSpec<'_>], index_of: impl Fn(&str) -> Option<u16>) -> Self {
         let mut bindings = Self::default();
         for (place, spec) in (0_u16..).zip(specs) {
-            bindings
-                .keys
-                .push(spec.keys.iter().map(|text| Pattern::new(text)).collect());
+            bindings.keys.push(spec.keys.iter().map(|text| Pattern::new(text)).collect());
             for (hook, handler) in spec.manifest.hooks.iter().zip(0_u16..) {
                 let Some(index) = index_of(hook).map(usize::from) else {
                     continue;
@@ -61,20 +59,14 @@ impl Bindings {
                     bindings.hooks.resize(index + 1, Vec::new());
                 }
                 if let Some(list) = bindings.hooks.get_mut(index) {
-                    list.push(Taken {
-                        binding: place,
-                        handler,
-                    });
+                    list.push(Taken { binding: place, handler });
                 }
             }
             let first = u16::try_from(spec.manifest.hooks.len()).unwrap_or(u16::MAX);
             for (command, handler) in spec.manifest.commands.iter().zip(first..) {
                 let name = command.name.as_bytes().to_vec();
                 bindings.own.entry(name).or_insert_with(|| OwnTaken {
-                    taken: Taken {
-                        binding: place,
-                        handler,
-                    },
+                    taken: Taken { binding: place, handler },
                     command: command.clone(),
                 });
             }
@@ -84,18 +76,14 @@ impl Bindings {
 
     /// Whether any binding hooks this command.
     pub fn hooked(&self, command: u16) -> bool {
-        self.hooks
-            .get(usize::from(command))
-            .is_some_and(|list| !list.is_empty())
+        self.hooks.get(usize::from(command)).is_some_and(|list| !list.is_empty())
     }
 
     /// The first binding from place `from` on that hooks `command` and has `key` among its keys. A command without a
     /// key (`None`) is taken only by bindings on `*`.
     pub fn take(&self, command: u16, key: Option<&[u8]>, from: u16) -> Option<Taken> {
         let list = self.hooks.get(usize::from(command))?;
-        list.iter()
-            .copied()
-            .find(|taken| taken.binding >= from && self.has_key(taken.binding, key))
+        list.iter().copied().find(|taken| taken.binding >= from && self.has_key(taken.binding, key))
     }
 
     fn has_key(&self, binding: u16, key: Option<&[u8]>) -> bool {
@@ -165,20 +153,11 @@ mod tests {
     fn bindings_are_tried_in_order_and_pass_goes_to_the_next() {
         let cache = manifest(&["GET", "SET", "UNKNOWN"], &["CACHE.STATS"]);
         let guard = manifest(&["PING", "GET"], &["GUARD.X", "CACHE.STATS"]);
-        let keys = [
-            vec![b"cache:*".to_vec(), b"page".to_vec()],
-            vec![b"*".to_vec()],
-        ];
+        let keys = [vec![b"cache:*".to_vec(), b"page".to_vec()], vec![b"*".to_vec()]];
         let bindings = Bindings::new(
             &[
-                BindingSpec {
-                    manifest: &cache,
-                    keys: &keys[0],
-                },
-                BindingSpec {
-                    manifest: &guard,
-                    keys: &keys[1],
-                },
+                BindingSpec { manifest: &cache, keys: &keys[0] },
+                BindingSpec { manifest: &guard, keys: &keys[1] },
             ],
             index_of,
         );
@@ -202,21 +181,9 @@ mod tests {
         }
         assert!(bindings.hooked(0) && !bindings.hooked(3) && !bindings.hooked(99));
         let own = bindings.own_command(b"cache.stats").unwrap();
-        assert_eq!(
-            own.taken,
-            Taken {
-                binding: 0,
-                handler: 3
-            }
-        );
+        assert_eq!(own.taken, Taken { binding: 0, handler: 3 });
         let own = bindings.own_command(b"GUARD.X").unwrap();
-        assert_eq!(
-            own.taken,
-            Taken {
-                binding: 1,
-                handler: 2
-            }
-        );
+        assert_eq!(own.taken, Taken { binding: 1, handler: 2 });
         assert_eq!(bindings.own_command(b"nope"), None);
         assert!(Bindings::default().own_command(b"x").is_none());
     }

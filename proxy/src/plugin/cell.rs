@@ -80,9 +80,7 @@ impl Cell {
                 detail: format!("no export {name}"),
             })
         };
-        let memory = instance
-            .get_memory(&mut store, "memory")
-            .ok_or_else(|| missing("memory"))?;
+        let memory = instance.get_memory(&mut store, "memory").ok_or_else(|| missing("memory"))?;
         let realloc = instance
             .get_typed_func(&mut store, "cabi_realloc")
             .map_err(|_| missing("cabi_realloc"))?;
@@ -90,9 +88,7 @@ impl Cell {
         store.data_mut().realloc = Some(realloc.clone());
         let handler = |name: &str| format!("{HANDLER}{name}");
         let mut entry = |name: &str| {
-            instance
-                .get_typed_func(&mut store, &handler(name))
-                .map_err(|_| missing(name))
+            instance.get_typed_func(&mut store, &handler(name)).map_err(|_| missing(name))
         };
         let (start, resume) = (entry("start")?, entry("resume")?);
         let cancel = instance
@@ -103,19 +99,10 @@ impl Cell {
             instance.get_typed_func(&mut store, &name).ok()
         };
         let (post_start, post_resume) = (post("start"), post("resume"));
-        let init: TypedFunc<(u32, u32), u32> = instance
-            .get_typed_func(&mut store, &handler("init"))
-            .map_err(|_| missing("init"))?;
-        let mut cell = Self {
-            store,
-            memory,
-            realloc,
-            start,
-            resume,
-            cancel,
-            post_start,
-            post_resume,
-        };
+        let init: TypedFunc<(u32, u32), u32> =
+            instance.get_typed_func(&mut store, &handler("init")).map_err(|_| missing("init"))?;
+        let mut cell =
+            Self { store, memory, realloc, start, resume, cancel, post_start, post_resume };
         cell.init(&init, clock, generation.config(binding))?;
         Ok(cell)
     }
@@ -141,9 +128,7 @@ impl Cell {
                     .pair(answer.wrapping_add(4))
                     .and_then(|(ptr, len)| self.bytes(ptr, len.min(4096)))
                     .unwrap_or_default();
-                Err(OpenError::Refused(
-                    String::from_utf8_lossy(words).into_owned(),
-                ))
+                Err(OpenError::Refused(String::from_utf8_lossy(words).into_owned()))
             }
             _ => Err(OpenError::Trapped(bad("init answered no result"))),
         }
@@ -166,13 +151,10 @@ impl Cell {
         let answer = function
             .call(&mut self.store, (call, ptr, len))
             .map_err(|error| entry_error(&self.store, &error))?;
-        let out = self
-            .pair(answer)
-            .and_then(|(ptr, len)| self.bytes(ptr, len));
+        let out = self.pair(answer).and_then(|(ptr, len)| self.bytes(ptr, len));
         let value = read(out.ok_or_else(|| bad("the result lies outside of memory"))?)?;
         if let Some(post) = post {
-            post.call(&mut self.store, answer)
-                .map_err(|error| entry_error(&self.store, &error))?;
+            post.call(&mut self.store, answer).map_err(|error| entry_error(&self.store, &error))?;
         }
         Ok(value)
     }
@@ -180,9 +162,7 @@ impl Cell {
     /// Tells the guest that call `call` has ended without its answer.
     pub(super) fn cancel(&mut self, clock: Clock, call: u32) -> Result<(), EntryError> {
         arm(&mut self.store, clock);
-        self.cancel
-            .call(&mut self.store, call)
-            .map_err(|error| entry_error(&self.store, &error))
+        self.cancel.call(&mut self.store, call).map_err(|error| entry_error(&self.store, &error))
     }
 
     /// Bytes of linear memory that the guest has taken.
@@ -225,9 +205,7 @@ impl Cell {
 
     fn bytes(&self, ptr: u32, len: u32) -> Option<&[u8]> {
         let start = ptr as usize;
-        self.memory
-            .data(&self.store)
-            .get(start..start.saturating_add(len as usize))
+        self.memory.data(&self.store).get(start..start.saturating_add(len as usize))
     }
 
     /// `{u32 ptr, u32 len}` at `at`.
@@ -268,10 +246,7 @@ fn thread_cpu_us() -> u64 {
 }
 
 pub(super) fn bad(detail: &str) -> EntryError {
-    EntryError {
-        kind: FaultKind::BadReply,
-        detail: detail.to_owned(),
-    }
+    EntryError { kind: FaultKind::BadReply, detail: detail.to_owned() }
 }
 
 fn entry_error(store: &Store<HostState>, error: &wasmtime::Error) -> EntryError {

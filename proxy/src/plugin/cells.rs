@@ -73,10 +73,7 @@ impl Cells {
     /// Cells for binding `binding` of `generation`; none is opened yet. `seed` feeds the guests' `random`.
     pub fn new(generation: Arc<Generation>, binding: usize, seed: u64) -> Self {
         let mut cells = Self {
-            kept: Rc::new(RefCell::new(Kept {
-                memory: Shared::default(),
-                metrics: Vec::new(),
-            })),
+            kept: Rc::new(RefCell::new(Kept { memory: Shared::default(), metrics: Vec::new() })),
             generation,
             binding,
             rooms: Vec::new(),
@@ -129,11 +126,8 @@ impl Cells {
         let Some(slot) = seat else {
             return Err(self.refuse(FaultKind::Busy));
         };
-        let id = CallId {
-            room: u32::try_from(room).unwrap_or(u32::MAX),
-            slot,
-            sequence: self.sequence,
-        };
+        let id =
+            CallId { room: u32::try_from(room).unwrap_or(u32::MAX), slot, sequence: self.sequence };
         self.stats.started += 1;
         write_start(&mut self.frame, head, args);
         self.step(clock, id, Entry::Start).map(|step| (id, step))
@@ -274,8 +268,7 @@ impl Cells {
         if cell.shared_changed() {
             call.mark_changed();
         }
-        call.accept(frame, &generation, granted, &mut self.scratch)
-            .map(Some)
+        call.accept(frame, &generation, granted, &mut self.scratch).map(Some)
     }
 
     /// Drops the cell of `id` and names the calls that were in it.
@@ -288,11 +281,7 @@ impl Cells {
             let siblings = room.calls().filter(|(slot, _)| *slot != id.slot);
             fault.lost = siblings
                 .map(|(slot, call)| LostCall {
-                    id: CallId {
-                        room: id.room,
-                        slot,
-                        sequence: call.sequence,
-                    },
+                    id: CallId { room: id.room, slot, sequence: call.sequence },
                     replayable: call.is_replayable(),
                 })
                 .collect();
@@ -334,12 +323,7 @@ impl Cells {
 
     fn open_room(&mut self, clock: Clock) -> Result<usize, Fault> {
         self.drop_rooms(|room| room.is_retiring() && room.live() == 0);
-        let in_use = self
-            .rooms
-            .iter()
-            .flatten()
-            .filter(|room| !room.is_retiring())
-            .count();
+        let in_use = self.rooms.iter().flatten().filter(|room| !room.is_retiring()).count();
         if in_use >= usize::from(self.generation.limits.cells_max) {
             return Err(self.refuse(FaultKind::Busy));
         }
@@ -424,21 +408,13 @@ impl Cells {
     fn fit_kept(&mut self) {
         let granted = self.generation.granted(self.binding);
         let mut kept = self.kept.borrow_mut();
-        kept.memory
-            .set_bytes_max(granted.map_or(0, |granted| granted.shared_bytes));
+        kept.memory.set_bytes_max(granted.map_or(0, |granted| granted.shared_bytes));
         let wanted = &self.generation.manifest.metrics;
         let same = kept.metrics.len() == wanted.len()
-            && kept
-                .metrics
-                .iter()
-                .zip(wanted)
-                .all(|(a, b)| a.kind == b.kind);
+            && kept.metrics.iter().zip(wanted).all(|(a, b)| a.kind == b.kind);
         if !same {
-            let fresh = wanted.iter().map(|metric| MetricValue {
-                kind: metric.kind,
-                sum: 0,
-                count: 0,
-            });
+            let fresh =
+                wanted.iter().map(|metric| MetricValue { kind: metric.kind, sum: 0, count: 0 });
             kept.metrics = fresh.collect();
         }
     }

@@ -96,31 +96,21 @@ impl Engine {
         let plugin = || name.to_owned();
         check_bytes(name, wasm)?;
         let sha256: [u8; 32] = Sha256::digest(wasm).into();
-        let module = self
-            .module(wasm, &sha256)
-            .map_err(|error| LoadError::Compile {
-                plugin: plugin(),
-                detail: error.root_cause().to_string(),
-            })?;
+        let module = self.module(wasm, &sha256).map_err(|error| LoadError::Compile {
+            plugin: plugin(),
+            detail: error.root_cause().to_string(),
+        })?;
         check_imports(name, &module, &self.linker, &self.engine)?;
         check_exports(name, &module)?;
-        let manifest = Manifest::read(wasm).map_err(|detail| LoadError::Manifest {
-            plugin: plugin(),
-            detail,
-        })?;
+        let manifest = Manifest::read(wasm)
+            .map_err(|detail| LoadError::Manifest { plugin: plugin(), detail })?;
         if manifest.abi != ABI {
-            return Err(LoadError::Abi {
-                plugin: plugin(),
-                found: manifest.abi,
-            });
+            return Err(LoadError::Abi { plugin: plugin(), found: manifest.abi });
         }
-        let pre = self
-            .linker
-            .instantiate_pre(&module)
-            .map_err(|error| LoadError::Compile {
-                plugin: plugin(),
-                detail: error.root_cause().to_string(),
-            })?;
+        let pre = self.linker.instantiate_pre(&module).map_err(|error| LoadError::Compile {
+            plugin: plugin(),
+            detail: error.root_cause().to_string(),
+        })?;
         let agreed = bindings
             .iter()
             .map(|binding| Granted::agree(&manifest.capabilities, grants, &binding.keys));
@@ -133,10 +123,7 @@ impl Engine {
             limits: *limits,
             refused: refused.into_iter().next().unwrap_or_default(),
             granted,
-            configs: bindings
-                .iter()
-                .map(|binding| binding.config_json.clone())
-                .collect(),
+            configs: bindings.iter().map(|binding| binding.config_json.clone()).collect(),
             facts: self.facts,
             engine: self.engine.clone(),
             pre,
@@ -157,11 +144,7 @@ impl Engine {
 fn check_bytes(plugin: &str, wasm: &[u8]) -> Result<(), LoadError> {
     let plugin = plugin.to_owned();
     if wasm.len() > MODULE_BYTES_MAX {
-        return Err(LoadError::TooLarge {
-            plugin,
-            found: wasm.len(),
-            allowed: MODULE_BYTES_MAX,
-        });
+        return Err(LoadError::TooLarge { plugin, found: wasm.len(), allowed: MODULE_BYTES_MAX });
     }
     // Only WebAssembly: compiled code of wasmtime begins otherwise and is never taken from a user.
     if !wasm.starts_with(b"\0asm") {
@@ -226,19 +209,12 @@ fn check_imports(
         let owned = || (plugin.to_owned(), from.to_owned(), name.to_owned());
         if wasi {
             let (plugin, module, name) = owned();
-            return Err(LoadError::Wasi {
-                plugin,
-                module,
-                name,
-            });
+            return Err(LoadError::Wasi { plugin, module, name });
         }
         if from != HOST_MODULE
             && let Some(found) = other_abi
         {
-            return Err(LoadError::Abi {
-                plugin: plugin.to_owned(),
-                found: found.to_owned(),
-            });
+            return Err(LoadError::Abi { plugin: plugin.to_owned(), found: found.to_owned() });
         }
         let same_type = match (import.ty(), offered(linker, engine, from, name)) {
             (ExternType::Func(wanted), Some(ExternType::Func(offered))) => wanted.matches(&offered),
@@ -246,11 +222,7 @@ fn check_imports(
         };
         if !same_type {
             let (plugin, module, name) = owned();
-            return Err(LoadError::Import {
-                plugin,
-                module,
-                name,
-            });
+            return Err(LoadError::Import { plugin, module, name });
         }
     }
     Ok(())
@@ -274,13 +246,8 @@ fn check_exports(plugin: &str, module: &Module) -> Result<(), LoadError> {
         let (version, _) = rest.split_once('#')?;
         (version != ABI).then(|| version.to_owned())
     });
-    let wanted: [(&str, usize, usize); 5] = [
-        ("describe", 0, 1),
-        ("init", 2, 1),
-        ("start", 3, 1),
-        ("resume", 3, 1),
-        ("cancel", 1, 0),
-    ];
+    let wanted: [(&str, usize, usize); 5] =
+        [("describe", 0, 1), ("init", 2, 1), ("start", 3, 1), ("resume", 3, 1), ("cancel", 1, 0)];
     let functions = wanted
         .iter()
         .map(|(name, params, results)| (format!("{HANDLER}{name}"), *params, *results))
@@ -303,10 +270,7 @@ fn check_exports(plugin: &str, module: &Module) -> Result<(), LoadError> {
     }
     match module.get_export("memory") {
         Some(ExternType::Memory(_)) => Ok(()),
-        _ => Err(LoadError::Export {
-            plugin: plugin.to_owned(),
-            name: "memory".to_owned(),
-        }),
+        _ => Err(LoadError::Export { plugin: plugin.to_owned(), name: "memory".to_owned() }),
     }
 }
 
@@ -321,11 +285,7 @@ fn try_out(generation: &Generation) -> Result<(), LoadError> {
         match Cell::open(generation, binding, Clock::default(), kept, 1) {
             Ok(_) => {}
             Err(OpenError::Refused(detail)) => {
-                return Err(LoadError::Config {
-                    plugin: plugin(),
-                    binding,
-                    detail,
-                });
+                return Err(LoadError::Config { plugin: plugin(), binding, detail });
             }
             Err(OpenError::Full) => {
                 return Err(LoadError::Start {
@@ -334,10 +294,7 @@ fn try_out(generation: &Generation) -> Result<(), LoadError> {
                 });
             }
             Err(OpenError::Trapped(error)) => {
-                return Err(LoadError::Start {
-                    plugin: plugin(),
-                    detail: error.detail,
-                });
+                return Err(LoadError::Start { plugin: plugin(), detail: error.detail });
             }
         }
     }
@@ -363,10 +320,7 @@ impl Ticker {
                 }
             })
             .map_err(|error| EngineError::Ticker(error.to_string()))?;
-        Ok(Self {
-            stop,
-            thread: Some(thread),
-        })
+        Ok(Self { stop, thread: Some(thread) })
     }
 
     fn is_running(&self) -> bool {

@@ -213,31 +213,16 @@ mod tests {
     #[test]
     fn client_texts_are_stable() {
         let cases = [
-            (
-                FaultKind::Trap("unreachable"),
-                "PLUGINERR cache: trap unreachable (id 0000beef)",
-            ),
+            (FaultKind::Trap("unreachable"), "PLUGINERR cache: trap unreachable (id 0000beef)"),
             (FaultKind::CpuLimit, "PLUGINERR cache: cpu limit"),
             (FaultKind::MemoryLimit, "PLUGINERR cache: memory limit"),
             (FaultKind::BadReply, "PLUGINERR cache: bad reply"),
             (FaultKind::StepLimit, "PLUGINERR cache: step limit"),
-            (
-                FaultKind::Aborted,
-                "PLUGINERR cache: aborted, outcome unknown",
-            ),
-            (
-                FaultKind::TooLarge,
-                "PLUGINERR cache: request larger than bytes_in_flight",
-            ),
+            (FaultKind::Aborted, "PLUGINERR cache: aborted, outcome unknown"),
+            (FaultKind::TooLarge, "PLUGINERR cache: request larger than bytes_in_flight"),
             (FaultKind::Busy, "PLUGINBUSY cache: all cells are full"),
-            (
-                FaultKind::Down,
-                "PLUGINDOWN cache: stopped after repeated traps",
-            ),
-            (
-                FaultKind::Timeout,
-                "PLUGINTIMEOUT cache: the call took too long",
-            ),
+            (FaultKind::Down, "PLUGINDOWN cache: stopped after repeated traps"),
+            (FaultKind::Timeout, "PLUGINTIMEOUT cache: the call took too long"),
         ];
         for (kind, wanted) in cases {
             assert_eq!(client_text(kind, "cache", 0xbeef), wanted);

@@ -216,10 +216,7 @@ pub(super) fn read_out(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFr
             let (len, rest) = super::batch::split_u32(rest).ok_or(BadFrame::Short)?;
             let (reply, body) = rest.split_at_checked(len as usize).ok_or(BadFrame::Short)?;
             check_reply(reply, rules)?;
-            Ok(OutFrame::Background {
-                reply: reply.to_vec(),
-                batch: read_body(body, rules)?,
-            })
+            Ok(OutFrame::Background { reply: reply.to_vec(), batch: read_body(body, rules)? })
         }
         other => Err(BadFrame::Unknown(*other)),
     }
@@ -229,11 +226,7 @@ fn check_reply(reply: &[u8], rules: &OutRules) -> Result<(), BadFrame> {
     if reply.len() > rules.reply_max {
         return Err(BadFrame::LongReply);
     }
-    let good = if rules.silent {
-        reply.is_empty()
-    } else {
-        is_one_reply(reply, rules.resp)
-    };
+    let good = if rules.silent { reply.is_empty() } else { is_one_reply(reply, rules.resp) };
     if good { Ok(()) } else { Err(BadFrame::Reply) }
 }
 
@@ -261,12 +254,7 @@ fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
     if reader.at != body.len() {
         return Err(BadFrame::Long);
     }
-    Ok(Batch {
-        first: flags & 1 != 0,
-        last: flags & 2 != 0,
-        ops,
-        bytes: body.to_vec(),
-    })
+    Ok(Batch { first: flags & 1 != 0, last: flags & 2 != 0, ops, bytes: body.to_vec() })
 }
 
 fn read_op(reader: &mut Reader<'_>, rules: &OutRules) -> Result<Op, BadFrame> {
@@ -290,22 +278,10 @@ fn read_op(reader: &mut Reader<'_>, rules: &OutRules) -> Result<Op, BadFrame> {
             behind_ms: Some(reader.u32()?).filter(|ms| *ms != u32::MAX),
             key: reader.slice()?,
         }),
-        5 => Ok(Op::Notify {
-            key: reader.slice()?,
-            bytes: reader.slice()?,
-        }),
-        6 => Ok(Op::WatchSession {
-            handler: read_task(reader, rules)?,
-            key: reader.slice()?,
-        }),
-        7 => Ok(Op::UnwatchSession {
-            handler: read_task(reader, rules)?,
-            key: reader.slice()?,
-        }),
-        8 => Ok(Op::Spawn {
-            handler: read_task(reader, rules)?,
-            args: reader.plain_args()?,
-        }),
+        5 => Ok(Op::Notify { key: reader.slice()?, bytes: reader.slice()? }),
+        6 => Ok(Op::WatchSession { handler: read_task(reader, rules)?, key: reader.slice()? }),
+        7 => Ok(Op::UnwatchSession { handler: read_task(reader, rules)?, key: reader.slice()? }),
+        8 => Ok(Op::Spawn { handler: read_task(reader, rules)?, args: reader.plain_args()? }),
         other => Err(BadFrame::Unknown(other)),
     }
 }
@@ -314,10 +290,7 @@ fn read_transaction(reader: &mut Reader<'_>) -> Result<Op, BadFrame> {
     let target = read_target(reader)?;
     let guard = match reader.u8()? {
         0 => None,
-        1 => Some(Guard {
-            args: reader.command()?,
-            expected: reader.slice()?,
-        }),
+        1 => Some(Guard { args: reader.command()?, expected: reader.slice()? }),
         other => return Err(BadFrame::Unknown(other)),
     };
     let count = reader.u16()?;
@@ -331,11 +304,7 @@ fn read_transaction(reader: &mut Reader<'_>) -> Result<Op, BadFrame> {
     for _ in 0..count {
         reader.command()?;
     }
-    Ok(Op::Transaction {
-        target,
-        guard,
-        commands: CommandList { start, count },
-    })
+    Ok(Op::Transaction { target, guard, commands: CommandList { start, count } })
 }
 
 fn read_target(reader: &mut Reader<'_>) -> Result<Target, BadFrame> {
@@ -349,11 +318,7 @@ fn read_target(reader: &mut Reader<'_>) -> Result<Target, BadFrame> {
 
 fn read_task(reader: &mut Reader<'_>, rules: &OutRules) -> Result<u16, BadFrame> {
     let handler = reader.u16()?;
-    if rules.tasks.contains(&handler) {
-        Ok(handler)
-    } else {
-        Err(BadFrame::Handler)
-    }
+    if rules.tasks.contains(&handler) { Ok(handler) } else { Err(BadFrame::Handler) }
 }
 
 /// A cursor over the body of an out-frame.
@@ -494,50 +459,30 @@ mod tests {
         assert!(batch.first && !batch.last);
         let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
         assert_eq!(numbers, (7..15).collect::<Vec<u32>>());
-        let Op::Command {
-            reply_wanted: true,
-            hooked: true,
-            target: Target::Key(key),
-            args,
-        } = batch.ops[0].op
+        let Op::Command { reply_wanted: true, hooked: true, target: Target::Key(key), args } =
+            batch.ops[0].op
         else {
             panic!("{:?}", batch.ops[0]);
         };
         assert_eq!(batch.slice(key), b"owner");
         let args: Vec<Arg<'_>> = batch.args(args).collect();
-        let beside = Arg::Beside {
-            owner: b"ab",
-            name: b"name",
-        };
+        let beside = Arg::Beside { owner: b"ab", name: b"name" };
         assert_eq!(args, [Arg::Plain(b"GET"), beside]);
-        let Op::Transaction {
-            target: Target::Shard(9),
-            guard: Some(guard),
-            commands,
-        } = batch.ops[1].op
+        let Op::Transaction { target: Target::Shard(9), guard: Some(guard), commands } =
+            batch.ops[1].op
         else {
             panic!("{:?}", batch.ops[1]);
         };
         assert_eq!(batch.slice(guard.expected), b"$-1\r\n");
-        let names: Vec<Vec<Arg<'_>>> = batch
-            .commands(commands)
-            .map(|list| batch.args(list).collect())
-            .collect();
+        let names: Vec<Vec<Arg<'_>>> =
+            batch.commands(commands).map(|list| batch.args(list).collect()).collect();
         assert_eq!(names, [[Arg::Plain(b"SET")], [Arg::Plain(b"DEL")]]);
-        let Op::WaitKey {
-            timeout_ms: 50,
-            behind_ms: None,
-            key,
-        } = batch.ops[3].op
-        else {
+        let Op::WaitKey { timeout_ms: 50, behind_ms: None, key } = batch.ops[3].op else {
             panic!("{:?}", batch.ops[3]);
         };
         assert_eq!(batch.slice(key), b"k");
         let results: Vec<bool> = batch.ops.iter().map(|op| op.op.gives_result()).collect();
-        assert_eq!(
-            results,
-            [true, true, true, true, false, false, false, false]
-        );
+        assert_eq!(results, [true, true, true, true, false, false, false, false]);
     }
 
     #[test]
@@ -546,10 +491,7 @@ mod tests {
         for end in 0..whole.len() {
             assert!(read_out(&whole[..end], &rules()).is_err(), "cut at {end}");
         }
-        assert_eq!(
-            read_out(&[whole, vec![0]].concat(), &rules()),
-            Err(BadFrame::Long)
-        );
+        assert_eq!(read_out(&[whole, vec![0]].concat(), &rules()), Err(BadFrame::Long));
         assert_eq!(read_out(&[2, 0], &rules()), Err(BadFrame::Long));
     }
 
@@ -588,27 +530,15 @@ mod tests {
 
     #[test]
     fn frame_over_a_limit_or_out_of_rule_is_bad() {
-        let few = OutRules {
-            ops_max: 7,
-            ..rules()
-        };
+        let few = OutRules { ops_max: 7, ..rules() };
         assert_eq!(read_out(&every_op(), &few), Err(BadFrame::Operations));
-        let short = OutRules {
-            bytes_max: 20,
-            ..rules()
-        };
+        let short = OutRules { bytes_max: 20, ..rules() };
         assert_eq!(read_out(&every_op(), &short), Err(BadFrame::Bytes));
-        let other_tasks = OutRules {
-            tasks: 4..5,
-            ..rules()
-        };
+        let other_tasks = OutRules { tasks: 4..5, ..rules() };
         assert_eq!(read_out(&every_op(), &other_tasks), Err(BadFrame::Handler));
         let long = [&[1][..], b"+", &[b'x'; 98], b"\r\n"].concat();
         assert_eq!(read_out(&long, &rules()), Err(BadFrame::LongReply));
-        let silent = OutRules {
-            silent: true,
-            ..rules()
-        };
+        let silent = OutRules { silent: true, ..rules() };
         assert_eq!(read_out(b"\x01+OK\r\n", &silent), Err(BadFrame::Reply));
         assert_eq!(read_out(b"\x01", &silent), Ok(OutFrame::Done(vec![])));
         assert_eq!(read_out(b"\x01", &rules()), Err(BadFrame::Reply));
@@ -617,27 +547,16 @@ mod tests {
 
     #[test]
     fn frames_for_the_guest_are_laid_out_as_the_contract_says() {
-        let head = StartHead {
-            kind: Kind::InMulti,
-            resp: 3,
-            db: 2,
-            handler: 4,
-            binding: 5,
-            session: 6,
-        };
+        let head =
+            StartHead { kind: Kind::InMulti, resp: 3, db: 2, handler: 4, binding: 5, session: 6 };
         let mut out = Vec::new();
         write_start(&mut out, &head, [&b"GET"[..], b"k"].into_iter());
-        let mut wanted = vec![
-            1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0,
-        ];
+        let mut wanted =
+            vec![1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
         word(&mut wanted, b"GET");
         word(&mut wanted, b"k");
         assert_eq!(out, wanted);
-        let result = |bytes| OpResult {
-            number: 9,
-            status: Status::Event,
-            bytes,
-        };
+        let result = |bytes| OpResult { number: 9, status: Status::Event, bytes };
         write_resume(&mut out, &[result(b"ab"), result(&[0; 64])], 70);
         let mut wanted = vec![2, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0];
         wanted.extend_from_slice(b"ab");

@@ -29,10 +29,7 @@ impl Pattern {
             Some(place) if text.get(place..) == Some(b"*") => Kind::Prefix,
             Some(_) => Kind::General,
         };
-        Self {
-            text: text.to_vec(),
-            kind,
-        }
+        Self { text: text.to_vec(), kind }
     }
 
     /// The pattern as it was written.
@@ -50,10 +47,9 @@ impl Pattern {
         match self.kind {
             Kind::All => true,
             Kind::Exact => self.text == key,
-            Kind::Prefix => self
-                .text
-                .split_last()
-                .is_some_and(|(_, prefix)| key.starts_with(prefix)),
+            Kind::Prefix => {
+                self.text.split_last().is_some_and(|(_, prefix)| key.starts_with(prefix))
+            }
             Kind::General => matches_general(&self.text, key),
         }
     }
@@ -168,11 +164,7 @@ mod tests {
         ];
         for (pattern, key, wanted) in cases {
             let compiled = Pattern::new(pattern.as_bytes());
-            assert_eq!(
-                compiled.matches(key.as_bytes()),
-                *wanted,
-                "{pattern} against {key}"
-            );
+            assert_eq!(compiled.matches(key.as_bytes()), *wanted, "{pattern} against {key}");
             assert_eq!(
                 matches_general(pattern.as_bytes(), key.as_bytes()),
                 *wanted,

@@ -103,9 +103,7 @@ impl Granted {
         };
         let wait = agree(asked.wait, grants.wait, "wait");
         let background = agree(asked.background, grants.background, "background");
-        let shared = asked
-            .shared_bytes
-            .min(grants.shared_bytes.unwrap_or(u32::MAX));
+        let shared = asked.shared_bytes.min(grants.shared_bytes.unwrap_or(u32::MAX));
         let patterns = grants.keys.as_deref().unwrap_or(keys);
         let granted = Self {
             commands,
@@ -133,9 +131,7 @@ impl Granted {
         };
         upper.copy_from_slice(name);
         upper.make_ascii_uppercase();
-        self.commands
-            .binary_search_by(|known| known.as_slice().cmp(upper))
-            .is_ok()
+        self.commands.binary_search_by(|known| known.as_slice().cmp(upper)).is_ok()
     }
 }
 
@@ -163,20 +159,13 @@ pub(super) fn check(
     op: &Op,
     has_session: bool,
 ) -> Verdict {
-    let verdict = |denied: Option<Denied>| Verdict {
-        denied,
-        readonly: denied.is_some(),
-    };
+    let verdict = |denied: Option<Denied>| Verdict { denied, readonly: denied.is_some() };
     match op {
         Op::Command { target, args, .. } => {
             let target_key = target_key(batch, *target);
             check_command(granted, facts, scratch, batch, *args, target_key)
         }
-        Op::Transaction {
-            target,
-            guard,
-            commands,
-        } => {
+        Op::Transaction { target, guard, commands } => {
             let key = target_key(batch, *target);
             let read = guard.as_ref().map(|guard| guard.args);
             let denied = batch
@@ -185,10 +174,9 @@ pub(super) fn check(
                 .find_map(|args| check_command(granted, facts, scratch, batch, args, key).denied);
             verdict(denied)
         }
-        Op::Sleep { .. } | Op::WaitKey { .. } => Verdict {
-            denied: (!granted.wait).then_some(Denied::Wait),
-            readonly: true,
-        },
+        Op::Sleep { .. } | Op::WaitKey { .. } => {
+            Verdict { denied: (!granted.wait).then_some(Denied::Wait), readonly: true }
+        }
         Op::Notify { .. } => verdict(None),
         Op::UnwatchSession { .. } => verdict((!granted.background).then_some(Denied::Background)),
         Op::WatchSession { .. } if !has_session => verdict(Some(Denied::NoSession)),
@@ -213,10 +201,7 @@ fn check_command(
     list: ArgList,
     target_key: Option<&[u8]>,
 ) -> Verdict {
-    let denied = |why: Denied| Verdict {
-        denied: Some(why),
-        readonly: true,
-    };
+    let denied = |why: Denied| Verdict { denied: Some(why), readonly: true };
     // A key beside another counts as its owner: whoever may touch the owner may touch it.
     scratch.spans.clear();
     for arg in batch.args(list) {
@@ -237,17 +222,14 @@ fn check_command(
     let Some(facts) = facts(&args, &mut scratch.keys) else {
         return denied(Denied::UnknownKeys);
     };
-    let allowed = scratch.keys.iter().all(|place| {
-        args.get(*place as usize)
-            .is_some_and(|key| granted.key_allowed(key))
-    });
+    let allowed = scratch
+        .keys
+        .iter()
+        .all(|place| args.get(*place as usize).is_some_and(|key| granted.key_allowed(key)));
     if !allowed {
         return denied(Denied::Key);
     }
-    Verdict {
-        denied: None,
-        readonly: facts.readonly,
-    }
+    Verdict { denied: None, readonly: facts.readonly }
 }
 
 /// Where `part`, which lies in `whole`, lies there.
@@ -320,14 +302,7 @@ mod tests {
             panic!("no batch: {frame:?}");
         };
         let mut scratch = Scratch::default();
-        let found = check(
-            granted,
-            facts,
-            &mut scratch,
-            &batch,
-            &batch.ops[0].op,
-            false,
-        );
+        let found = check(granted, facts, &mut scratch, &batch, &batch.ops[0].op, false);
         (found.denied, found.readonly)
     }
 
@@ -335,50 +310,20 @@ mod tests {
     fn command_is_granted_by_name_and_keys() {
         let (granted, refused) = Granted::agree(&asked(), &Grants::default(), &keys());
         assert!(refused.is_empty());
-        type Case = (
-            Option<&'static str>,
-            &'static [&'static str],
-            bool,
-            Option<Denied>,
-            bool,
-        );
-        let cases: &[Case] = &[
+        type Case<'a> = (Option<&'a str>, &'a [&'a str], bool, Option<Denied>, bool);
+        let cases: &[Case<'_>] = &[
             (None, &["GET", "cache:1"], false, None, true),
             (None, &["get", "cache:1"], false, None, true),
             (None, &["SET", "cache:1", "v"], false, None, false),
             (None, &["DEL", "cache:1"], true, None, false),
             (None, &["GET", "user:1"], false, Some(Denied::Key), true),
             (None, &["DEL", "user:1"], true, Some(Denied::Key), true),
-            (
-                Some("user:1"),
-                &["GET", "cache:1"],
-                false,
-                Some(Denied::Key),
-                true,
-            ),
+            (Some("user:1"), &["GET", "cache:1"], false, Some(Denied::Key), true),
             (Some("cache:2"), &["GET", "cache:1"], false, None, true),
             (None, &["FLUSHALL"], false, Some(Denied::Command), true),
-            (
-                None,
-                &["INCR", "cache:1"],
-                false,
-                Some(Denied::Command),
-                true,
-            ),
-            (
-                None,
-                &["ODD", "cache:1"],
-                false,
-                Some(Denied::UnknownKeys),
-                true,
-            ),
-            (
-                None,
-                &["AVERYLONGCOMMANDNAMETHATISNONEATALL"],
-                false,
-                Some(Denied::Command),
-                true,
-            ),
+            (None, &["INCR", "cache:1"], false, Some(Denied::Command), true),
+            (None, &["ODD", "cache:1"], false, Some(Denied::UnknownKeys), true),
+            (None, &["AVERYLONGCOMMANDNAMETHATISNONEATALL"], false, Some(Denied::Command), true),
         ];
         for (target, words, beside, denied, readonly) in cases {
             let found = verdict(&granted, &command(*target, words, *beside));
@@ -396,13 +341,7 @@ mod tests {
             shared_bytes: Some(10),
         };
         let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
-        let wanted = [
-            "command SET",
-            "command DEL",
-            "command ODD",
-            "wait",
-            "background",
-        ];
+        let wanted = ["command SET", "command DEL", "command ODD", "wait", "background"];
         assert_eq!(refused, wanted);
         assert_eq!(granted.shared_bytes, 10);
         let sleep = [0, 0, 1, 0, 3, 1, 0, 0, 0];
@@ -412,11 +351,7 @@ mod tests {
         let spawn = [0, 0, 1, 0, 8, 0, 0, 0, 0, 0, 0];
         assert_eq!(verdict(&granted, &spawn).0, Some(Denied::Background));
         let flushall = command(None, &["FLUSHALL"], false);
-        assert_eq!(
-            verdict(&granted, &flushall).0,
-            Some(Denied::Command),
-            "nobody asked for it"
-        );
+        assert_eq!(verdict(&granted, &flushall).0, Some(Denied::Command), "nobody asked for it");
         let get = command(None, &["GET", "anything"], false);
         assert_eq!(verdict(&granted, &get).0, None);
     }

@@ -32,23 +32,14 @@ fn pass_guest_passes_hooks_and_sends_a_command_of_its_own() {
     let [only] = batch.ops.as_slice() else {
         panic!("not one operation: {batch:?}");
     };
-    let Op::Command {
-        reply_wanted: true,
-        hooked: false,
-        target: Target::OwnKeys,
-        args,
-    } = only.op
+    let Op::Command { reply_wanted: true, hooked: false, target: Target::OwnKeys, args } = only.op
     else {
         panic!("not a command: {only:?}");
     };
     assert_eq!((only.number, only.denied), (0, None));
     let args: Vec<Arg<'_>> = batch.args(args).collect();
     assert_eq!(args, [Arg::Plain(b"GET"), Arg::Plain(b"k")]);
-    let result = OpResult {
-        number: 0,
-        status: Status::Reply,
-        bytes: b"$3\r\nabc\r\n",
-    };
+    let result = OpResult { number: 0, status: Status::Reply, bytes: b"$3\r\nabc\r\n" };
     let step = cells.resume(CLOCK, id, &[result]).unwrap();
     assert_eq!(step, Step::Done(b"$3\r\nabc\r\n".to_vec()));
     assert_eq!(cells.stats().live, 0);
@@ -58,15 +49,8 @@ fn pass_guest_passes_hooks_and_sends_a_command_of_its_own() {
 fn pass_guest_outside_its_grant_is_denied_visibly() {
     let limits = PluginLimits::default();
     let bindings = setup("cache:*", "");
-    let generation = engine()
-        .load(
-            "t",
-            &guest("pass.wasm"),
-            &limits,
-            &Grants::default(),
-            &bindings,
-        )
-        .unwrap();
+    let generation =
+        engine().load("t", &guest("pass.wasm"), &limits, &Grants::default(), &bindings).unwrap();
     let mut cells = Cells::new(generation, 0, 1);
     let own = head(Kind::OwnCommand, 4);
     let mut denied_of = |key: &str| {
@@ -79,11 +63,8 @@ fn pass_guest_outside_its_grant_is_denied_visibly() {
     assert_eq!(denied_of("cache:1").1, None);
     let (id, denied) = denied_of("user:1");
     assert_eq!(denied, Some(Denied::Key));
-    let result = OpResult {
-        number: 0,
-        status: Status::Denied,
-        bytes: Denied::Key.text().as_bytes(),
-    };
+    let result =
+        OpResult { number: 0, status: Status::Denied, bytes: Denied::Key.text().as_bytes() };
     let step = cells.resume(CLOCK, id, &[result]).unwrap();
     let text = b"-ERR denied: a key is outside the granted patterns\r\n";
     assert_eq!(step, Step::Done(text.to_vec()));
@@ -112,10 +93,7 @@ fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
         ("no-ops", FaultKind::BadReply),
     ];
     // Much CPU time, so that on a busy machine no other fault ends as this one.
-    let limits = PluginLimits {
-        step_cpu_us: 100_000,
-        ..PluginLimits::default()
-    };
+    let limits = PluginLimits { step_cpu_us: 100_000, ..PluginLimits::default() };
     let generation = load("misbehaving/misbehaving.wasm", &limits, "").unwrap();
     for (fault, wanted) in cases {
         for later in [false, true] {
@@ -140,11 +118,7 @@ fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
 fn panic_text_is_in_the_fault_under_the_id_that_the_client_sees() {
     let mut cells = misbehaving();
     let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
-    assert!(
-        fault.detail.contains("the plugin said 0"),
-        "{}",
-        fault.detail
-    );
+    assert!(fault.detail.contains("the plugin said 0"), "{}", fault.detail);
     let text = fault.client_text();
     let wanted = format!("PLUGINERR t: trap unreachable (id {:08x})", fault.id);
     assert_eq!(text, wanted);
@@ -154,11 +128,7 @@ fn panic_text_is_in_the_fault_under_the_id_that_the_client_sees() {
 fn endless_loop_is_stopped_soon_in_every_entry() {
     for entry in ["start", "resume", "cancel"] {
         let mut cells = misbehaving();
-        let word = if entry == "cancel" {
-            "loop-cancel"
-        } else {
-            "loop"
-        };
+        let word = if entry == "cancel" { "loop-cancel" } else { "loop" };
         let id = (entry != "start").then(|| misbehave(&mut cells, &[word, "later"]).unwrap().0);
         let begun = Instant::now();
         let fault = match (entry, id) {
@@ -175,10 +145,7 @@ fn endless_loop_is_stopped_soon_in_every_entry() {
 
 #[test]
 fn endless_pending_ends_at_the_step_limit_and_takes_nobody_with_it() {
-    let limits = PluginLimits {
-        steps_per_call: 50,
-        ..PluginLimits::default()
-    };
+    let limits = PluginLimits { steps_per_call: 50, ..PluginLimits::default() };
     let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
     let (sibling, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
     let (id, _) = misbehave(&mut cells, &["endless-pending"]).unwrap();
@@ -191,10 +158,7 @@ fn endless_pending_ends_at_the_step_limit_and_takes_nobody_with_it() {
     };
     assert_eq!((steps, fault.kind), (50, FaultKind::StepLimit));
     assert!(fault.lost.is_empty());
-    assert_eq!(
-        wake(&mut cells, sibling).unwrap(),
-        Step::Done(b"+OK\r\n".to_vec())
-    );
+    assert_eq!(wake(&mut cells, sibling).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
 }
 
 #[test]
@@ -220,32 +184,24 @@ fn log_flood_is_cut_in_lines_and_length() {
 #[test]
 fn trap_names_the_siblings_in_its_cell_and_quarantine_ends_that() {
     let mut cells = misbehaving();
-    let waiting: Vec<_> = (0..3)
-        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
-        .collect();
+    let waiting: Vec<_> =
+        (0..3).map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0).collect();
     assert_eq!(cells.stats().cells, 1, "calls share a cell");
     let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
     let lost: Vec<_> = fault.lost.iter().map(|lost| lost.id).collect();
     assert_eq!(lost, waiting);
-    assert!(
-        fault.lost.iter().all(|lost| lost.replayable),
-        "they only slept"
-    );
+    assert!(fault.lost.iter().all(|lost| lost.replayable), "they only slept");
     for id in waiting {
         assert_eq!(wake(&mut cells, id).unwrap_err().kind, FaultKind::Aborted);
         assert!(cells.cancel(CLOCK, id).is_ok(), "a stale id is nothing");
     }
-    let waiting: Vec<_> = (0..3)
-        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
-        .collect();
+    let waiting: Vec<_> =
+        (0..3).map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0).collect();
     assert_eq!(cells.stats().cells, 3, "quarantine: one call per cell");
     let fault = misbehave(&mut cells, &["panic"]).unwrap_err();
     assert!(fault.lost.is_empty());
     for id in waiting {
-        assert_eq!(
-            wake(&mut cells, id).unwrap(),
-            Step::Done(b"+OK\r\n".to_vec())
-        );
+        assert_eq!(wake(&mut cells, id).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
     }
 }
 
@@ -257,14 +213,8 @@ fn breaker_after_five_traps_refuses_then_lets_one_call_try() {
     }
     let fault = misbehave(&mut cells, &["fine"]).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Down);
-    assert_eq!(
-        fault.client_text(),
-        "PLUGINDOWN t: stopped after repeated traps"
-    );
-    let later = Clock {
-        mono_ms: CLOCK.mono_ms + 10_000,
-        ..CLOCK
-    };
+    assert_eq!(fault.client_text(), "PLUGINDOWN t: stopped after repeated traps");
+    let later = Clock { mono_ms: CLOCK.mono_ms + 10_000, ..CLOCK };
     let own = head(Kind::OwnCommand, 1);
     let args = ["MISBEHAVE", "fine"];
     assert!(start_at(&mut cells, later, &own, &args).is_ok());
@@ -273,37 +223,23 @@ fn breaker_after_five_traps_refuses_then_lets_one_call_try() {
 
 #[test]
 fn full_cells_refuse_the_next_call_and_take_it_after_one_ends() {
-    let limits = PluginLimits {
-        calls_per_cell: 2,
-        cells_max: 2,
-        ..PluginLimits::default()
-    };
+    let limits = PluginLimits { calls_per_cell: 2, cells_max: 2, ..PluginLimits::default() };
     let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
-    let ids: Vec<_> = (0..4)
-        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
-        .collect();
+    let ids: Vec<_> =
+        (0..4).map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0).collect();
     assert_eq!(cells.stats().cells, 2);
     let fault = misbehave(&mut cells, &["fine"]).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Busy);
     cells.cancel(CLOCK, ids[1]).unwrap();
     let (id, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
     assert_ne!(id, ids[1], "the slot is the same, the call is not");
-    assert_eq!(
-        wake(&mut cells, ids[1]).unwrap_err().kind,
-        FaultKind::Aborted
-    );
-    assert_eq!(
-        wake(&mut cells, id).unwrap(),
-        Step::Done(b"+OK\r\n".to_vec())
-    );
+    assert_eq!(wake(&mut cells, ids[1]).unwrap_err().kind, FaultKind::Aborted);
+    assert_eq!(wake(&mut cells, id).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
 }
 
 #[test]
 fn request_larger_than_the_plugin_may_get_is_refused_before_the_guest() {
-    let limits = PluginLimits {
-        bytes_in_flight: 1_000,
-        ..PluginLimits::default()
-    };
+    let limits = PluginLimits { bytes_in_flight: 1_000, ..PluginLimits::default() };
     let mut cells = cells("pass.wasm", &limits);
     let value = "x".repeat(1_001);
     let args = ["SET", "k", &value];
@@ -312,11 +248,7 @@ fn request_larger_than_the_plugin_may_get_is_refused_before_the_guest() {
     let own = head(Kind::OwnCommand, 4);
     let (id, _) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", "k"]).unwrap();
     let reply = format!("$1001\r\n{value}\r\n");
-    let result = OpResult {
-        number: 0,
-        status: Status::Reply,
-        bytes: reply.as_bytes(),
-    };
+    let result = OpResult { number: 0, status: Status::Reply, bytes: reply.as_bytes() };
     let step = cells.resume(CLOCK, id, &[result]).unwrap();
     let Step::Done(reply) = step else {
         panic!("not done: {step:?}");
@@ -335,28 +267,17 @@ fn swap_sends_new_calls_to_the_new_generation_and_lets_old_ones_finish() {
     cells.swap(next, 0);
     misbehave(&mut cells, &["fine"]).unwrap();
     assert_eq!(cells.stats().cells, 2);
-    assert_eq!(
-        wake(&mut cells, waiting).unwrap(),
-        Step::Done(b"+OK\r\n".to_vec())
-    );
+    assert_eq!(wake(&mut cells, waiting).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
     cells.tidy(CLOCK);
-    assert_eq!(
-        cells.stats().cells,
-        1,
-        "the old cell went with its last call"
-    );
+    assert_eq!(cells.stats().cells, 1, "the old cell went with its last call");
 }
 
 #[test]
 fn tidy_drops_cells_that_were_idle_for_long_but_one() {
-    let limits = PluginLimits {
-        calls_per_cell: 1,
-        ..PluginLimits::default()
-    };
+    let limits = PluginLimits { calls_per_cell: 1, ..PluginLimits::default() };
     let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
-    let ids: Vec<_> = (0..3)
-        .map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0)
-        .collect();
+    let ids: Vec<_> =
+        (0..3).map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0).collect();
     for id in ids {
         wake(&mut cells, id).unwrap();
     }
@@ -371,14 +292,8 @@ fn tidy_drops_cells_that_were_idle_for_long_but_one() {
 fn load_of_a_file_that_is_no_plugin_says_what_to_do() {
     let limits = PluginLimits::default();
     let cases: &[(&str, &str)] = &[
-        (
-            "misbehaving/wasi_import.wasm",
-            "it imports wasi_snapshot_preview1.fd_write (WASI)",
-        ),
-        (
-            "misbehaving/foreign_import.wasm",
-            "it imports sluicegate:plugin/host@1.0.0.open-socket",
-        ),
+        ("misbehaving/wasi_import.wasm", "it imports wasi_snapshot_preview1.fd_write (WASI)"),
+        ("misbehaving/foreign_import.wasm", "it imports sluicegate:plugin/host@1.0.0.open-socket"),
         ("misbehaving/other_abi.wasm", "it is built for ABI 2.0.0"),
         (
             "misbehaving/no_plugin.wasm",
@@ -387,10 +302,7 @@ fn load_of_a_file_that_is_no_plugin_says_what_to_do() {
     ];
     for (file, wanted) in cases {
         let error = load(file, &limits, "").expect_err(file).to_string();
-        assert!(
-            error.starts_with("plugin 't': ") && error.contains(wanted),
-            "{error}"
-        );
+        assert!(error.starts_with("plugin 't': ") && error.contains(wanted), "{error}");
     }
     let load_bytes = |bytes: &[u8]| {
         engine()
@@ -426,10 +338,7 @@ fn load_tries_the_real_config_and_gives_the_plugins_own_words() {
     }
     let error = load("pass.wasm", &limits, "{\"grace\": 1}").expect_err("unknown key");
     assert!(error.to_string().contains("unknown key 'grace'"), "{error}");
-    let small = PluginLimits {
-        memory_bytes: 64 * 1024,
-        ..limits
-    };
+    let small = PluginLimits { memory_bytes: 64 * 1024, ..limits };
     let error = load("pass.wasm", &small, "").expect_err("needs more memory");
     assert!(error.to_string().contains("it does not start"), "{error}");
 }
@@ -451,11 +360,7 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
     let mut cells = cells("cache.wasm", &PluginLimits::default());
     assert!(cells.generation().refused.is_empty());
     let get = head(Kind::Hook, 0);
-    let reply = |number, bytes| OpResult {
-        number,
-        status: Status::Reply,
-        bytes,
-    };
+    let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
     let (id, step) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
     let Step::Pending(batch) = step else {
         panic!("not pending: {step:?}");
@@ -472,10 +377,7 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
     };
     assert!(batch.first, "a notice may come before the reply");
     assert!(
-        batch
-            .ops
-            .iter()
-            .all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
+        batch.ops.iter().all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
     );
     let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
     assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
@@ -494,11 +396,7 @@ fn shared_memory_outlives_a_trap_and_a_swap() {
     let stats = head(Kind::OwnCommand, 16);
     let get = head(Kind::Hook, 0);
     let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
-    let reply = |number, bytes| OpResult {
-        number,
-        status: Status::Reply,
-        bytes,
-    };
+    let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
     let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
     cells.resume(CLOCK, id, &missing).unwrap();
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];

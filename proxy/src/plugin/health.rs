@@ -74,8 +74,7 @@ impl Health {
     /// The plugin trapped.
     pub fn trapped(&mut self, now_ms: u64) {
         self.quarantine_until_ms = now_ms + QUARANTINE_MS;
-        self.traps
-            .retain(|at_ms| now_ms.saturating_sub(*at_ms) < QUARANTINE_MS);
+        self.traps.retain(|at_ms| now_ms.saturating_sub(*at_ms) < QUARANTINE_MS);
         self.traps.push_back(now_ms);
         let failed_trial = self.breaker == Breaker::HalfOpen;
         if failed_trial || self.traps.len() >= BREAKER_TRAPS {
@@ -83,9 +82,7 @@ impl Health {
                 0 => BREAKER_FIRST_MS,
                 last => (last * 2).min(BREAKER_MAX_MS),
             };
-            self.breaker = Breaker::Open {
-                until_ms: now_ms + self.back_off_ms,
-            };
+            self.breaker = Breaker::Open { until_ms: now_ms + self.back_off_ms };
             self.traps.clear();
         }
     }
@@ -126,11 +123,7 @@ mod tests {
         for at in 0..5 {
             assert_eq!(
                 health.admit(at),
-                if at == 0 {
-                    Admission::Shared
-                } else {
-                    Admission::Alone
-                }
+                if at == 0 { Admission::Shared } else { Admission::Alone }
             );
             health.trapped(at);
         }
@@ -142,11 +135,7 @@ mod tests {
         assert_eq!(health.admit(30_003), Admission::Refused, "twice as long");
         assert_eq!(health.admit(30_004), Admission::Alone);
         health.call_ended();
-        assert_eq!(
-            health.admit(30_005),
-            Admission::Alone,
-            "still in quarantine"
-        );
+        assert_eq!(health.admit(30_005), Admission::Alone, "still in quarantine");
         assert_eq!(health.admit(200_000), Admission::Shared);
     }
 

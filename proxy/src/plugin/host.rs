@@ -98,10 +98,7 @@ impl HostState {
             logs: Vec::new(),
             logs_dropped: 0,
             shared_changed: false,
-            limiter: Limiter {
-                memory_max,
-                memory_refused: false,
-            },
+            limiter: Limiter { memory_max, memory_refused: false },
             late_since_cpu_us: None,
             step_cpu_us,
             realloc: None,
@@ -186,11 +183,9 @@ pub(super) fn add_imports(linker: &mut Linker<HostState>) -> wasmtime::Result<()
     linker.func_wrap(HOST_MODULE, "mono-ms", |caller: Caller<'_, HostState>| {
         caller.data().clock.mono_ms
     })?;
-    linker.func_wrap(
-        HOST_MODULE,
-        "random",
-        |mut caller: Caller<'_, HostState>| next_random(&mut caller.data_mut().random),
-    )?;
+    linker.func_wrap(HOST_MODULE, "random", |mut caller: Caller<'_, HostState>| {
+        next_random(&mut caller.data_mut().random)
+    })?;
     linker.func_wrap(
         HOST_MODULE,
         "metric",

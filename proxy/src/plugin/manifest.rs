@@ -121,10 +121,8 @@ impl Manifest {
         }
         let mut sorted = names;
         sorted.sort_unstable();
-        if let Some(name) = sorted
-            .iter()
-            .zip(sorted.iter().skip(1))
-            .find_map(|(a, b)| (a == b).then_some(a))
+        if let Some(name) =
+            sorted.iter().zip(sorted.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(a))
         {
             return Err(format!("'{name}' stands twice in its manifest"));
         }
@@ -230,14 +228,8 @@ mod tests {
     fn manifest_that_is_wrong_is_refused_with_a_reason() {
         let base = r#"{"name":"x","version":"1","abi":"1.0.0""#;
         let cases = [
-            (
-                format!("{base},\"hooks\":[\"get\"]}}"),
-                "'get' in its manifest is no command name",
-            ),
-            (
-                format!("{base},\"hooks\":[\"GET\",\"GET\"]}}"),
-                "'GET' stands twice in its manifest",
-            ),
+            (format!("{base},\"hooks\":[\"get\"]}}"), "'get' in its manifest is no command name"),
+            (format!("{base},\"hooks\":[\"GET\",\"GET\"]}}"), "'GET' stands twice in its manifest"),
             (
                 format!(
                     "{base},\"commands\":[{{\"name\":\"X.A\",\"arity\":2,\"keys\":[1,0,0]}}]}}"

@@ -27,14 +27,9 @@ pub struct CompiledCache {
 impl CompiledCache {
     /// Uses `directory`, made if need be. `None` when it is not ours alone: then nothing is cached.
     pub fn open(directory: &Path) -> Option<Self> {
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(directory);
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory);
         made.ok()?;
-        is_private(directory).then(|| Self {
-            directory: directory.to_path_buf(),
-        })
+        is_private(directory).then(|| Self { directory: directory.to_path_buf() })
     }
 
     /// The module of `wasm`, from the cache or compiled and then kept. The flag tells whether it was there.
@@ -134,26 +129,14 @@ mod tests {
         let from_cache = || cache.module(&engine, &wasm, &key).unwrap().1;
         assert!(!from_cache());
         assert!(from_cache());
-        let file = std::fs::read_dir(&scratch.0)
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
+        let file = std::fs::read_dir(&scratch.0).unwrap().next().unwrap().unwrap().path();
         std::fs::write(&file, b"no code").unwrap();
         assert!(!from_cache(), "damage is compiled over");
         assert!(from_cache());
         let other =
             wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
-        assert!(
-            !cache.module(&other, &wasm, &key).unwrap().1,
-            "another engine, another name"
-        );
-        assert_eq!(
-            std::fs::read_dir(&scratch.0).unwrap().count(),
-            2,
-            "nothing left over"
-        );
+        assert!(!cache.module(&other, &wasm, &key).unwrap().1, "another engine, another name");
+        assert_eq!(std::fs::read_dir(&scratch.0).unwrap().count(), 2, "nothing left over");
     }
 
     #[test]

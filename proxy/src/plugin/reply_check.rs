@@ -103,9 +103,8 @@ fn length(head: &[u8]) -> Option<u64> {
 }
 
 fn skip_bulk(head: &[u8], bytes: &[u8], at: &mut usize) -> bool {
-    let end = length(head)
-        .and_then(|len| usize::try_from(len).ok())
-        .and_then(|len| at.checked_add(len));
+    let end =
+        length(head).and_then(|len| usize::try_from(len).ok()).and_then(|len| at.checked_add(len));
     let Some(end) = end else {
         return false;
     };

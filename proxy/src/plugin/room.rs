@@ -145,9 +145,7 @@ impl Call {
             self.changed |= !verdict.readonly;
             self.outstanding += usize::from(op.gives_result() || verdict.denied.is_some());
         }
-        self.next_op = self
-            .next_op
-            .wrapping_add(u32::try_from(ops.len()).unwrap_or(0));
+        self.next_op = self.next_op.wrapping_add(u32::try_from(ops.len()).unwrap_or(0));
         batch.ops = ops;
         if self.outstanding == 0 && !batch.last {
             return Err(misplaced(BadFrame::NothingOutstanding));
@@ -165,10 +163,7 @@ fn fits_multi(frame: &OutFrame, at_start: bool) -> bool {
             at_start
                 && matches!(
                     batch.ops.as_slice(),
-                    [Numbered {
-                        op: Op::Transaction { guard: None, .. },
-                        ..
-                    }]
+                    [Numbered { op: Op::Transaction { guard: None, .. }, .. }]
                 )
         }
         OutFrame::Background { batch, .. } => {

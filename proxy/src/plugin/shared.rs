@@ -26,10 +26,7 @@ struct Entry {
 impl Shared {
     /// Empty memory with a bound.
     pub fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
-            ..Self::default()
-        }
+        Self { bytes_max, ..Self::default() }
     }
 
     /// Changes the bound, as a new generation may. What is there stays.
@@ -56,18 +53,12 @@ impl Shared {
             }
             return true;
         }
-        let old = self
-            .entries
-            .get(key)
-            .map_or(0, |entry| cost(key, &entry.value));
+        let old = self.entries.get(key).map_or(0, |entry| cost(key, &entry.value));
         let new = cost(key, value);
         if self.bytes - old + new > self.bytes_max {
             self.drop_expired(now_ms);
         }
-        let old = self
-            .entries
-            .get(key)
-            .map_or(0, |entry| cost(key, &entry.value));
+        let old = self.entries.get(key).map_or(0, |entry| cost(key, &entry.value));
         if self.bytes - old + new > self.bytes_max {
             return false;
         }

@@ -18,10 +18,7 @@ use super::limits::PluginLimits;
 use super::room::Step;
 use crate::resp::args::Args;
 
-pub(super) const CLOCK: Clock = Clock {
-    now_ms: 1_700_000_000_000,
-    mono_ms: 1_000,
-};
+pub(super) const CLOCK: Clock = Clock { now_ms: 1_700_000_000_000, mono_ms: 1_000 };
 
 /// The bytes of a built plugin, by its path under `target/plugins`.
 pub(super) fn guest(name: &str) -> Vec<u8> {
@@ -41,11 +38,7 @@ pub(super) fn guest(name: &str) -> Vec<u8> {
 pub(super) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        Engine::new(EngineSetup {
-            instances_max: 600,
-            facts,
-        })
-        .expect("the engine starts")
+        Engine::new(EngineSetup { instances_max: 600, facts }).expect("the engine starts")
     })
 }
 
@@ -91,14 +84,7 @@ pub(super) fn misbehaving() -> Cells {
 
 /// The head of an ordinary call of handler `handler`.
 pub(super) fn head(kind: Kind, handler: u16) -> StartHead {
-    StartHead {
-        kind,
-        resp: 2,
-        db: 0,
-        handler,
-        binding: 0,
-        session: 9,
-    }
+    StartHead { kind, resp: 2, db: 0, handler, binding: 0, session: 9 }
 }
 
 pub(super) fn start_at(
@@ -118,10 +104,6 @@ pub(super) fn misbehave(cells: &mut Cells, words: &[&str]) -> Result<(CallId, St
 
 /// Ends the sleep of a call.
 pub(super) fn wake(cells: &mut Cells, id: CallId) -> Result<Step, Fault> {
-    let result = OpResult {
-        number: 0,
-        status: Status::Timeout,
-        bytes: b"",
-    };
+    let result = OpResult { number: 0, status: Status::Timeout, bytes: b"" };
     cells.resume(CLOCK, id, &[result])
 }

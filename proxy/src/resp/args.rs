@@ -44,11 +44,7 @@ impl<'a> Args<'a> {
     pub fn get(&self, index: usize) -> Option<&'a [u8]> {
         let span = self.spans.get(index)?;
         let start = span.start as usize;
-        Some(
-            self.raw
-                .get(start..start + span.len as usize)
-                .unwrap_or_default(),
-        )
+        Some(self.raw.get(start..start + span.len as usize).unwrap_or_default())
     }
 
     /// The command's name as the client wrote it; empty for an empty request.
@@ -58,10 +54,7 @@ impl<'a> Args<'a> {
 
     /// The same request without its first `count` arguments, as when one command carries another (COMMAND GETKEYS).
     pub fn skip(&self, count: usize) -> Args<'a> {
-        Args {
-            raw: self.raw,
-            spans: self.spans.get(count..).unwrap_or_default(),
-        }
+        Args { raw: self.raw, spans: self.spans.get(count..).unwrap_or_default() }
     }
 
     /// All arguments from `index` on.

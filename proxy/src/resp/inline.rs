@@ -129,10 +129,7 @@ mod tests {
         check(b"SET k \"a b\\n\\x41\\\"\"", &[b"SET", b"k", b"a b\nA\""]);
         check(b"SET k 'a \\' b'", &[b"SET", b"k", b"a ' b"]);
         check(b"SET k \"\"", &[b"SET", b"k", b""]);
-        assert_eq!(
-            encode(b"GET a\r\n").unwrap().unwrap(),
-            b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n"
-        );
+        assert_eq!(encode(b"GET a\r\n").unwrap().unwrap(), b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
         assert_eq!(encode(b"\r\n").unwrap(), None);
     }
 

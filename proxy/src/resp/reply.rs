@@ -31,10 +31,7 @@ pub struct ReplyScan {
 
 impl Default for ReplyScan {
     fn default() -> Self {
-        Self {
-            position: 0,
-            missing: 1,
-        }
+        Self { position: 0, missing: 1 }
     }
 }
 
@@ -87,11 +84,7 @@ fn step(buffer: &[u8], position: usize) -> Step {
     let Some(at) = memchr::memchr(b'\r', rest) else {
         // A size is a few digits: a longer line cannot become one. Other lines may be long error texts.
         let longest = if sized { 24 } else { limits::INLINE_BYTES_MAX };
-        return if rest.len() > longest {
-            Step::Broken
-        } else {
-            Step::Incomplete
-        };
+        return if rest.len() > longest { Step::Broken } else { Step::Incomplete };
     };
     match rest.get(at + 1) {
         None => return Step::Incomplete,
@@ -101,11 +94,7 @@ fn step(buffer: &[u8], position: usize) -> Step {
     let end = position + 1 + at + 2;
     if !sized {
         let line = rest.get(..at).unwrap_or_default();
-        return if is_scalar(*mark, line) {
-            Step::Value { end, more: 0 }
-        } else {
-            Step::Broken
-        };
+        return if is_scalar(*mark, line) { Step::Value { end, more: 0 } } else { Step::Broken };
     }
     let Some(number) = rest.get(..at).and_then(parse_number) else {
         return Step::Broken;
@@ -128,10 +117,7 @@ fn is_scalar(mark: u8, line: &[u8]) -> bool {
 
 fn bulk(buffer: &[u8], start: usize, number: i64) -> Step {
     if number == -1 {
-        return Step::Value {
-            end: start,
-            more: 0,
-        };
+        return Step::Value { end: start, more: 0 };
     }
     let Ok(length) = usize::try_from(number) else {
         return Step::Broken;
@@ -141,10 +127,7 @@ fn bulk(buffer: &[u8], start: usize, number: i64) -> Step {
     }
     let end = start + length;
     match buffer.get(end..end + 2) {
-        Some(b"\r\n") => Step::Value {
-            end: end + 2,
-            more: 0,
-        },
+        Some(b"\r\n") => Step::Value { end: end + 2, more: 0 },
         Some(_) => Step::Broken,
         None => Step::Incomplete,
     }
@@ -201,10 +184,7 @@ mod tests {
                 );
             }
             let followed = [reply, b"+NEXT\r\n"].concat();
-            assert_eq!(
-                scan.scan(&followed),
-                ReplyScanned::Complete { len: reply.len() }
-            );
+            assert_eq!(scan.scan(&followed), ReplyScanned::Complete { len: reply.len() });
         }
     }
 
@@ -224,11 +204,7 @@ mod tests {
             b"_x\r\n",
         ];
         for reply in broken {
-            assert_eq!(
-                ReplyScan::default().scan(reply),
-                ReplyScanned::Broken,
-                "{reply:?}"
-            );
+            assert_eq!(ReplyScan::default().scan(reply), ReplyScanned::Broken, "{reply:?}");
         }
     }
 }

@@ -204,13 +204,11 @@ impl RequestScan {
             _ => return Err(ProtocolError::BulkLength),
         };
         if length > limits.bulk_bytes_max {
-            return Err(
-                if limits.unauthenticated && length <= limits::BULK_BYTES_MAX {
-                    ProtocolError::UnauthenticatedBulk
-                } else {
-                    ProtocolError::BulkLength
-                },
-            );
+            return Err(if limits.unauthenticated && length <= limits::BULK_BYTES_MAX {
+                ProtocolError::UnauthenticatedBulk
+            } else {
+                ProtocolError::BulkLength
+            });
         }
         let end = line.end + length;
         let Some(ending) = buffer.get(end..end + 2) else {
@@ -243,26 +241,15 @@ fn line_at(
 ) -> Result<Option<Line>, ProtocolError> {
     let rest = buffer.get(from..).unwrap_or_default();
     // Almost every header is a few digits: look at those before searching 64 KiB.
-    let Some(at) = rest
-        .iter()
-        .take(limits::INLINE_BYTES_MAX)
-        .position(|byte| *byte == b'\r')
+    let Some(at) = rest.iter().take(limits::INLINE_BYTES_MAX).position(|byte| *byte == b'\r')
     else {
-        return if rest.len() >= limits::INLINE_BYTES_MAX {
-            Err(too_long)
-        } else {
-            Ok(None)
-        };
+        return if rest.len() >= limits::INLINE_BYTES_MAX { Err(too_long) } else { Ok(None) };
     };
     let Some(last) = rest.get(at + 1) else {
         return Ok(None);
     };
     let number = rest.get(1..at).and_then(parse_number);
-    Ok(Some(Line {
-        number,
-        end: from + at + 2,
-        well_ended: *last == b'\n',
-    }))
+    Ok(Some(Line { number, end: from + at + 2, well_ended: *last == b'\n' }))
 }
 
 /// A decimal number exactly as Redis's `string2ll` takes it: no sign but `-`, no leading zero, no blank.
@@ -287,11 +274,7 @@ pub fn parse_number(digits: &[u8]) -> Option<i64> {
         // Counted downwards, so that the smallest number fits.
         value = value.checked_mul(10)?.checked_sub(digit)?;
     }
-    if negative {
-        Some(value)
-    } else {
-        value.checked_neg()
-    }
+    if negative { Some(value) } else { value.checked_neg() }
 }
 
 fn as_i64(value: usize) -> i64 {
@@ -346,14 +329,8 @@ mod tests {
         check(b"*1\r\n$-1\r\n", "invalid bulk length");
         check(b"*1\r\n$536870913\r\n", "invalid bulk length");
         check(b"*1\r\n$1\r\nabc", "invalid bulk length");
-        check(
-            &[b"*1".as_slice(), &[b'1'; 70_000]].concat(),
-            "too big mbulk count string",
-        );
-        check(
-            &[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(),
-            "too big bulk count string",
-        );
+        check(&[b"*1".as_slice(), &[b'1'; 70_000]].concat(), "too big mbulk count string");
+        check(&[b"*1\r\n$".as_slice(), &[b'1'; 70_000]].concat(), "too big bulk count string");
         check(&[b'x'; 70_000], "too big inline request");
     }
 

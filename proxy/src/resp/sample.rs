@@ -23,10 +23,7 @@ impl Request {
             write::bulk(&mut raw, word);
             let len = u32::try_from(word.len()).unwrap();
             let end = u32::try_from(raw.len()).unwrap() - 2;
-            spans.push(Span {
-                start: end - len,
-                len,
-            });
+            spans.push(Span { start: end - len, len });
         }
         Request { raw, spans }
     }

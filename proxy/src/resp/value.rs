@@ -38,11 +38,7 @@ pub fn head(bytes: &[u8]) -> Option<Head<'_>> {
     if rest.get(end + 1) != Some(&b'\n') {
         return None;
     }
-    Some(Head {
-        kind: *kind,
-        line,
-        len: end + 3,
-    })
+    Some(Head { kind: *kind, line, len: end + 3 })
 }
 
 /// Length in bytes of the value at the start of `bytes`, if it is complete and well formed.

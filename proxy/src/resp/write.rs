@@ -204,9 +204,6 @@ mod tests {
     #[test]
     fn a_request_is_an_array_of_bulk_strings() {
         let args: [&[u8]; 2] = [b"GET", b"k"];
-        check(
-            |out| request(out, args.into_iter()),
-            "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n",
-        );
+        check(|out| request(out, args.into_iter()), "*2\r\n$3\r\nGET\r\n$1\r\nk\r\n");
     }
 }

@@ -109,11 +109,9 @@ pub fn queued(
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }
-        Rule::Local(_) | Rule::Transaction(_) => Err(not_supported(
-            spec,
-            " inside MULTI",
-            "send it before MULTI or after EXEC",
-        )),
+        Rule::Local(_) | Rule::Transaction(_) => {
+            Err(not_supported(spec, " inside MULTI", "send it before MULTI or after EXEC"))
+        }
         Rule::Later(hint) => Err(not_supported(spec, " yet", hint)),
         Rule::Refuse(hint) => Err(not_supported(spec, "", hint)),
         Rule::Container => Err(arity_error(spec)),
@@ -160,10 +158,7 @@ fn place(
         reply
     })?;
     scratch.shards.extend(
-        scratch
-            .keys
-            .iter()
-            .map(|at| topology.shard_of(args.get(*at as usize).unwrap_or_default())),
+        scratch.keys.iter().map(|at| topology.shard_of(args.get(*at as usize).unwrap_or_default())),
     );
     Ok(())
 }
@@ -191,12 +186,7 @@ fn split_plan(
     if scratch.shards.iter().all(|shard| *shard == first) {
         return Plan::One(first);
     }
-    Plan::Split(Box::new(Split::new(
-        rule,
-        spec.is_write(),
-        args,
-        &scratch.shards,
-    )))
+    Plan::Split(Box::new(Split::new(rule, spec.is_write(), args, &scratch.shards)))
 }
 
 /// Whether every key that the BY and GET patterns can name is on the shard of the key that is sorted: with one shard,
@@ -218,10 +208,7 @@ fn sort_stays_on_shard(args: &Args<'_>, topology: &Topology, scratch: &mut Scrat
 }
 
 fn not_supported(spec: &CommandSpec, when: &str, hint: &str) -> Vec<u8> {
-    error_reply(&format!(
-        "ERR '{}' is not supported by this gateway{when}: {hint}",
-        spec.name
-    ))
+    error_reply(&format!("ERR '{}' is not supported by this gateway{when}: {hint}", spec.name))
 }
 
 fn error_reply(text: &str) -> Vec<u8> {

@@ -61,11 +61,7 @@ impl Split {
                 .flatten()
                 .filter(|part| open.get(*part).is_some_and(|part| part.has_room(bytes)));
             let part = current.unwrap_or_else(|| {
-                open.push(Open {
-                    shard: *shard,
-                    bytes: 0,
-                    positions: Vec::new(),
-                });
+                open.push(Open { shard: *shard, bytes: 0, positions: Vec::new() });
                 open.len() - 1
             });
             if let Some(last) = last.get_mut(slot) {
@@ -76,16 +72,8 @@ impl Split {
                 part.positions.push(position);
             }
         }
-        let parts = open
-            .into_iter()
-            .map(|part| part.encode(args, width))
-            .collect();
-        Split {
-            rule,
-            is_write,
-            keys: shards.len(),
-            parts,
-        }
+        let parts = open.into_iter().map(|part| part.encode(args, width)).collect();
+        Split { rule, is_write, keys: shards.len(), parts }
     }
 }
 
@@ -106,11 +94,7 @@ impl Open {
                 write::bulk(&mut request, argument);
             }
         }
-        Part {
-            shard: self.shard,
-            request,
-            positions: self.positions,
-        }
+        Part { shard: self.shard, request, positions: self.positions }
     }
 }
 

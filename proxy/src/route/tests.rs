@@ -11,17 +11,10 @@ use crate::limits::{SPLIT_PART_BYTES_MAX, SPLIT_PART_KEYS_MAX};
 use crate::resp::sample::Request;
 
 fn topology(shards: usize) -> Topology {
-    let address = || Address::Tcp {
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-    };
-    let shards = (0..shards)
-        .map(|number| ShardConfig::named(&format!("s{number}"), address()))
-        .collect();
-    let listen = Listen::Tcp {
-        host: "127.0.0.1".to_owned(),
-        port: 1,
-    };
+    let address = || Address::Tcp { host: "127.0.0.1".to_owned(), port: 1 };
+    let shards =
+        (0..shards).map(|number| ShardConfig::named(&format!("s{number}"), address())).collect();
+    let listen = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 1 };
     Topology::from_pool(&PoolConfig::with_defaults("main", listen, shards))
 }
 
@@ -32,11 +25,7 @@ fn plan_of(request: &Request, topology: &Topology) -> Plan {
 }
 
 fn check(request: &str, expected: Plan) {
-    assert_eq!(
-        plan_of(&Request::words(request), &topology(3)),
-        expected,
-        "{request}"
-    );
+    assert_eq!(plan_of(&Request::words(request), &topology(3)), expected, "{request}");
 }
 
 fn check_refused(request: &str, text: &str) {
@@ -60,13 +49,9 @@ fn a_command_with_one_key_goes_to_its_shard() {
     let topology = topology(3);
     for key in keys_by_shard(&topology) {
         let shard = topology.shard_of(key.as_bytes());
-        for request in [
-            "GET @",
-            "SETEX @ 10 v",
-            "OBJECT ENCODING @",
-            "XGROUP CREATE @ g $",
-            "JSON.GET @ $",
-        ] {
+        for request in
+            ["GET @", "SETEX @ 10 v", "OBJECT ENCODING @", "XGROUP CREATE @ g $", "JSON.GET @ $"]
+        {
             check(&request.replace('@', &key), Plan::One(shard));
         }
     }
@@ -118,10 +103,7 @@ fn sort_by_patterns_needs_the_tag_of_its_key_or_a_single_shard() {
         "SORT_RO {x}a GET # GET o:*",
     ] {
         check_refused(request, CROSS_SHARD_SORT);
-        assert_eq!(
-            plan_of(&Request::words(request), &topology(1)),
-            Plan::One(0)
-        );
+        assert_eq!(plan_of(&Request::words(request), &topology(1)), Plan::One(0));
     }
 }
 
@@ -138,11 +120,7 @@ fn a_split_command_has_one_part_per_shard_in_the_order_of_its_keys() {
         let mut request = Vec::new();
         let words = [b"mget".as_slice(), key.as_bytes(), key.as_bytes()];
         write::request(&mut request, words.into_iter());
-        split::Part {
-            shard,
-            request,
-            positions: positions.to_vec(),
-        }
+        split::Part { shard, request, positions: positions.to_vec() }
     };
     assert_eq!(
         *split,
@@ -164,11 +142,8 @@ fn mset_sends_each_value_with_its_key() {
     let Plan::Split(split) = plan_of(&request, &topology) else {
         panic!("not split");
     };
-    let texts: Vec<String> = split
-        .parts
-        .iter()
-        .map(|part| String::from_utf8(part.request.clone()).unwrap())
-        .collect();
+    let texts: Vec<String> =
+        split.parts.iter().map(|part| String::from_utf8(part.request.clone()).unwrap()).collect();
     assert!(split.is_write);
     assert_eq!(
         texts,
@@ -189,9 +164,8 @@ fn a_key_of_mset_without_value_is_refused_before_anything_is_sent() {
 #[test]
 fn large_splits_are_cut_into_bounded_parts_that_hold_every_key_once() {
     let topology = topology(3);
-    let keys: Vec<String> = (0..3 * SPLIT_PART_KEYS_MAX * 2)
-        .map(|number| format!("key:{number}"))
-        .collect();
+    let keys: Vec<String> =
+        (0..3 * SPLIT_PART_KEYS_MAX * 2).map(|number| format!("key:{number}")).collect();
     let value = vec![b'v'; SPLIT_PART_BYTES_MAX / 10];
     let huge = vec![b'v'; SPLIT_PART_BYTES_MAX + 1];
     let mut words: Vec<&[u8]> = vec![b"MSET"];
@@ -266,10 +240,7 @@ fn what_cannot_be_done_says_so_and_what_to_do_instead() {
             "ERR 'acl|setuser' is not supported by this gateway: the gateway keeps no ACL users; change them at each \
              shard",
         ),
-        (
-            "ZUNION 0 a",
-            "ERR at least 1 input key is needed for 'zunion' command",
-        ),
+        ("ZUNION 0 a", "ERR at least 1 input key is needed for 'zunion' command"),
         (
             "XREAD STREAMS a b 0",
             "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
@@ -307,18 +278,12 @@ fn a_transaction_takes_what_one_shard_can_do() {
         ("GET {x}a".to_owned(), Queued::Shard(shard)),
         ("MGET {x}a {x}b".to_owned(), Queued::Shard(shard)),
         ("BLPOP {x}a {x}b 0".to_owned(), Queued::Shard(shard)),
-        (
-            "XREAD BLOCK 0 STREAMS {x}a 0".to_owned(),
-            Queued::Shard(shard),
-        ),
+        ("XREAD BLOCK 0 STREAMS {x}a 0".to_owned(), Queued::Shard(shard)),
         ("PING".to_owned(), Queued::AnyShard),
         ("TIME".to_owned(), Queued::AnyShard),
         ("UNWATCH".to_owned(), Queued::AnyShard),
         ("RESET".to_owned(), Queued::AtOnce(LocalCommand::Reset)),
-        (
-            format!("MGET {} {}", keys[0], keys[1]),
-            Queued::Refuse(error_reply(CROSS_SHARD)),
-        ),
+        (format!("MGET {} {}", keys[0], keys[1]), Queued::Refuse(error_reply(CROSS_SHARD))),
         (
             "CLIENT ID".to_owned(),
             Queued::Refuse(error_reply(&format!(

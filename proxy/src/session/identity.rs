@@ -123,13 +123,7 @@ mod tests {
     use super::*;
 
     fn identity() -> Identity {
-        Identity::new(
-            7,
-            "10.0.0.1:5".to_owned(),
-            "10.0.0.2:6380".to_owned(),
-            1000,
-            false,
-        )
+        Identity::new(7, "10.0.0.1:5".to_owned(), "10.0.0.2:6380".to_owned(), 1000, false)
     }
 
     #[test]
@@ -137,11 +131,7 @@ mod tests {
         let mut identity = identity();
         assert_eq!(identity.set_name(b"worker-1!~"), Ok(()));
         for bad in [b"a b".as_slice(), b"a\n", b"\x7f", b"caf\xc3\xa9", b"\0"] {
-            assert_eq!(
-                identity.set_name(bad),
-                Err(NameError::Characters),
-                "{bad:?}"
-            );
+            assert_eq!(identity.set_name(bad), Err(NameError::Characters), "{bad:?}");
         }
         let long = [b'a'; CLIENT_TEXT_BYTES_MAX + 1];
         assert_eq!(identity.set_library_name(&long), Err(NameError::Length));

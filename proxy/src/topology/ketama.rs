@@ -20,9 +20,7 @@ const POINTS_PER_DIGEST: u32 = 4;
 /// The ring of `shards`.
 pub fn points(shards: &[ShardConfig]) -> Points {
     // twemproxy sums in 32 bits.
-    let weight_total = shards
-        .iter()
-        .fold(0u32, |total, shard| total.wrapping_add(shard.weight));
+    let weight_total = shards.iter().fold(0u32, |total, shard| total.wrapping_add(shard.weight));
     let mut pairs: Vec<(u64, ShardIndex)> = Vec::new();
     for (index, shard) in twemproxy_order(shards) {
         for digest in 0..digest_count(shard.weight, weight_total, shards.len()) {
@@ -59,14 +57,8 @@ mod tests {
     use crate::config::Address;
 
     fn shard(name: &str, weight: u32) -> ShardConfig {
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: 6379,
-        };
-        ShardConfig {
-            weight,
-            ..ShardConfig::named(name, address)
-        }
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 6379 };
+        ShardConfig { weight, ..ShardConfig::named(name, address) }
     }
 
     fn counts(shards: &[ShardConfig]) -> Vec<usize> {
@@ -93,20 +85,14 @@ mod tests {
         let shards: Vec<_> = names.iter().map(|name| shard(name, 1)).collect();
         let ring: Vec<_> = points(&shards).iter().collect();
         assert_eq!(ring.len(), 640);
-        assert_eq!(
-            ring[..3],
-            [(9_796_559, 2), (10_686_546, 1), (26_495_822, 0)]
-        );
+        assert_eq!(ring[..3], [(9_796_559, 2), (10_686_546, 1), (26_495_822, 0)]);
         assert_eq!(ring[639], (4_290_847_573, 3));
     }
 
     #[test]
     fn weighted_unnamed_servers_give_ring_b() {
-        let shards = [
-            shard("127.0.0.1:6379", 1),
-            shard("127.0.0.1:6380", 1),
-            shard("127.0.0.1:6381", 2),
-        ];
+        let shards =
+            [shard("127.0.0.1:6379", 1), shard("127.0.0.1:6380", 1), shard("127.0.0.1:6381", 2)];
         assert_eq!(counts(&shards), [120, 120, 240]);
         let ring: Vec<_> = points(&shards).iter().collect();
         assert_eq!(ring[..2], [(20_075_150, 0), (23_409_604, 1)]);
@@ -118,11 +104,7 @@ mod tests {
         let short = [25, 47, 50, 55, 61, 71, 94, 100, 107, 109, 110, 115, 122];
         for count in 1..=128 {
             let expected = if short.contains(&count) { 156 } else { 160 };
-            assert_eq!(
-                counts(&equal_shards(count)),
-                vec![expected; count],
-                "{count}"
-            );
+            assert_eq!(counts(&equal_shards(count)), vec![expected; count], "{count}");
         }
     }
 

@@ -92,12 +92,7 @@ impl Topology {
     #[inline]
     pub fn locate<'a>(&self, key: &'a [u8]) -> Location<'a> {
         let hashed = self.hashed_part(key);
-        let mut location = Location {
-            hashed,
-            hash: None,
-            point: None,
-            shard: 0,
-        };
+        let mut location = Location { hashed, hash: None, point: None, shard: 0 };
         if self.shards <= 1 {
             return location;
         }
@@ -131,10 +126,8 @@ impl Topology {
         let Some([open, close]) = self.hash_tag else {
             return key;
         };
-        let inside = key
-            .iter()
-            .position(|byte| *byte == open)
-            .and_then(|start| key.get(start + 1..));
+        let inside =
+            key.iter().position(|byte| *byte == open).and_then(|start| key.get(start + 1..));
         let Some(inside) = inside else {
             return key;
         };
@@ -188,30 +181,17 @@ fn modula_slots(shards: &[ShardConfig]) -> Arc<[ShardIndex]> {
 
 /// The owner of one slot; a checked pool has at least one slot.
 fn slot_owner(slots: &[ShardIndex], slot: u64) -> ShardIndex {
-    usize::try_from(slot)
-        .ok()
-        .and_then(|slot| slots.get(slot))
-        .copied()
-        .unwrap_or_default()
+    usize::try_from(slot).ok().and_then(|slot| slots.get(slot)).copied().unwrap_or_default()
 }
 
 /// Hashes everything that placement depends on.
 fn fingerprint_of(pool: &PoolConfig, placement: &Placement) -> u64 {
     let mut text = Vec::new();
     text.extend(
-        format!(
-            "{:?} {} {:?}",
-            pool.distribution,
-            pool.hash.name(),
-            pool.hash_tag
-        )
-        .bytes(),
+        format!("{:?} {} {:?}", pool.distribution, pool.hash.name(), pool.hash_tag).bytes(),
     );
     let mut add = |point: u64, shard: ShardIndex| {
-        let name = pool
-            .shards
-            .get(usize::from(shard))
-            .map_or("", |shard| shard.name.as_str());
+        let name = pool.shards.get(usize::from(shard)).map_or("", |shard| shard.name.as_str());
         text.extend(point.to_le_bytes());
         text.extend((name.len() as u64).to_le_bytes());
         text.extend(name.bytes());
@@ -221,15 +201,10 @@ fn fingerprint_of(pool: &PoolConfig, placement: &Placement) -> u64 {
             points.iter().for_each(|(point, shard)| add(point, shard));
         }
         Placement::Modula(slots) => {
-            (0..)
-                .zip(slots.iter())
-                .for_each(|(slot, shard)| add(slot, *shard));
+            (0..).zip(slots.iter()).for_each(|(slot, shard)| add(slot, *shard));
         }
         Placement::Random(_) => {
-            (0..)
-                .zip(0..)
-                .take(pool.shards.len())
-                .for_each(|(slot, shard)| add(slot, shard));
+            (0..).zip(0..).take(pool.shards.len()).for_each(|(slot, shard)| add(slot, shard));
         }
     }
     xxh3(&text)
@@ -243,9 +218,7 @@ struct Draw {
 
 impl Draw {
     fn new(seed: u64) -> Self {
-        Self {
-            state: Cell::new(seed),
-        }
+        Self { state: Cell::new(seed) }
     }
 
     /// A shard below `count`, all equally likely (weights are ignored, as in twemproxy).

@@ -19,10 +19,7 @@ impl Points {
     pub fn new(mut pairs: Vec<(u64, ShardIndex)>) -> Self {
         pairs.sort_by_key(|(point, _)| *point);
         let (points, owners): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        Self {
-            points: points.into(),
-            owners: owners.into(),
-        }
+        Self { points: points.into(), owners: owners.into() }
     }
 
     /// The point that owns `hash` (`None` without points) and its shard.

@@ -40,20 +40,15 @@ impl Hash for Node {
 /// The ring of `shards`. Neighbouring points of one shard are one here.
 pub fn points(shards: &[ShardConfig]) -> Points {
     let ring = built(shards);
-    let pairs = ring
-        .resident_ranges()
-        .map(|range| (*range.keys().end(), range.node().index))
-        .collect();
+    let pairs =
+        ring.resident_ranges().map(|range| (*range.keys().end(), range.node().index)).collect();
     Points::new(pairs)
 }
 
 /// The crate's ring of `shards`.
 fn built(shards: &[ShardConfig]) -> consistent_hash_ring::Ring<Node> {
     let nodes = (0..).zip(shards).map(|(index, shard)| {
-        let node = Node {
-            name_hash: xxh3(shard.name.as_bytes()),
-            index,
-        };
+        let node = Node { name_hash: xxh3(shard.name.as_bytes()), index };
         let weight = usize::try_from(shard.weight).unwrap_or(usize::MAX);
         (node, weight.saturating_mul(POINTS_PER_WEIGHT))
     });
@@ -63,12 +58,9 @@ fn built(shards: &[ShardConfig]) -> consistent_hash_ring::Ring<Node> {
 /// Where on the ring the crate puts a key that was given to it as the number `key_hash`: FNV-1a of its eight bytes.
 #[inline]
 pub fn position(key_hash: u64) -> u64 {
-    key_hash
-        .to_le_bytes()
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        })
+    key_hash.to_le_bytes().iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 #[cfg(test)]
@@ -77,14 +69,8 @@ mod tests {
     use crate::config::Address;
 
     fn shards(names: &[&str]) -> Vec<ShardConfig> {
-        let address = Address::Tcp {
-            host: "127.0.0.1".to_owned(),
-            port: 6379,
-        };
-        names
-            .iter()
-            .map(|name| ShardConfig::named(name, address.clone()))
-            .collect()
+        let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 6379 };
+        names.iter().map(|name| ShardConfig::named(name, address.clone())).collect()
     }
 
     #[test]

@@ -9,23 +9,13 @@ use crate::config::{Address, Listen, ShardConfig};
 use crate::hashing::HASH_NAMES;
 
 fn pool(distribution: Distribution, hash: HashKind, shards: &[(&str, u32)]) -> PoolConfig {
-    let listen = Listen::Tcp {
-        host: "127.0.0.1".to_owned(),
-        port: 6380,
-    };
-    let address = Address::Tcp {
-        host: "127.0.0.1".to_owned(),
-        port: 6379,
-    };
+    let listen = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 6380 };
+    let address = Address::Tcp { host: "127.0.0.1".to_owned(), port: 6379 };
     let shards = shards.iter().map(|(name, weight)| ShardConfig {
         weight: *weight,
         ..ShardConfig::named(name, address.clone())
     });
-    PoolConfig {
-        distribution,
-        hash,
-        ..PoolConfig::with_defaults("main", listen, shards.collect())
-    }
+    PoolConfig { distribution, hash, ..PoolConfig::with_defaults("main", listen, shards.collect()) }
 }
 
 fn check(pool: &PoolConfig, expected: &[(&str, &str)]) {
@@ -40,12 +30,7 @@ const ABC: [(&str, u32); 3] = [("a", 1), ("b", 1), ("c", 1)];
 
 #[test]
 fn ketama_places_keys_as_twemproxy_on_ring_a() {
-    let names = [
-        ("server1", 1),
-        ("server2", 1),
-        ("server3", 1),
-        ("server4", 1),
-    ];
+    let names = [("server1", 1), ("server2", 1), ("server3", 1), ("server4", 1)];
     let pool = pool(Distribution::Ketama, HashKind::Fnv1a64, &names);
     let expected = [
         ("foo", "server1"),
@@ -60,11 +45,7 @@ fn ketama_places_keys_as_twemproxy_on_ring_a() {
 
 #[test]
 fn ketama_places_keys_as_twemproxy_on_ring_b() {
-    let names = [
-        ("127.0.0.1:6379", 1),
-        ("127.0.0.1:6380", 1),
-        ("127.0.0.1:6381", 2),
-    ];
+    let names = [("127.0.0.1:6379", 1), ("127.0.0.1:6380", 1), ("127.0.0.1:6381", 2)];
     let pool = pool(Distribution::Ketama, HashKind::Fnv1a64, &names);
     let expected = [
         ("foo", "127.0.0.1:6381"),
@@ -83,22 +64,12 @@ fn ring_places_keys_where_every_release_did() {
     check(&pool, &GOLDEN_ABC);
     let weighted = pool_weighted();
     check(&weighted, &GOLDEN_WEIGHTED);
-    assert_eq!(
-        Topology::from_pool(&pool).fingerprint(),
-        GOLDEN_FINGERPRINTS[0]
-    );
-    assert_eq!(
-        Topology::from_pool(&weighted).fingerprint(),
-        GOLDEN_FINGERPRINTS[1]
-    );
+    assert_eq!(Topology::from_pool(&pool).fingerprint(), GOLDEN_FINGERPRINTS[0]);
+    assert_eq!(Topology::from_pool(&weighted).fingerprint(), GOLDEN_FINGERPRINTS[1]);
 }
 
 fn pool_weighted() -> PoolConfig {
-    let names = [
-        ("10.0.0.1:6379", 1),
-        ("10.0.0.2:6379", 2),
-        ("10.0.0.3:6379", 5),
-    ];
+    let names = [("10.0.0.1:6379", 1), ("10.0.0.2:6379", 2), ("10.0.0.3:6379", 5)];
     pool(Distribution::Ring, HashKind::Xxh3, &names)
 }
 
@@ -149,10 +120,7 @@ const GOLDEN_WEIGHTED: [(&str, &str); 22] = [
     ("1", "10.0.0.3:6379"),
     ("2", "10.0.0.3:6379"),
     ("3", "10.0.0.1:6379"),
-    (
-        "long key with spaces and more than sixteen bytes",
-        "10.0.0.3:6379",
-    ),
+    ("long key with spaces and more than sixteen bytes", "10.0.0.3:6379"),
     ("\0\u{1}\u{7f}", "10.0.0.3:6379"),
 ];
 /// Fingerprints of both rings: every point and its owner.
@@ -160,22 +128,9 @@ const GOLDEN_FINGERPRINTS: [u64; 2] = [5858369559557238933, 6914144159008628317]
 
 #[test]
 fn modula_takes_the_hash_modulo_the_weights() {
-    let pool = pool(
-        Distribution::Modula,
-        HashKind::Crc32a,
-        &[("a", 2), ("b", 1)],
-    );
+    let pool = pool(Distribution::Modula, HashKind::Crc32a, &[("a", 2), ("b", 1)]);
     // crc32a modulo 3: foo 2356372769 -> 2, bar 1996459178 -> 2, apple 2838417488 -> 2, a 3904355907 -> 0.
-    check(
-        &pool,
-        &[
-            ("foo", "b"),
-            ("bar", "b"),
-            ("apple", "b"),
-            ("a", "a"),
-            ("", "a"),
-        ],
-    );
+    check(&pool, &[("foo", "b"), ("bar", "b"), ("apple", "b"), ("a", "a"), ("", "a")]);
 }
 
 #[test]
@@ -198,12 +153,9 @@ fn empty_key_has_hash_zero_under_twemproxys_rules() {
 
 #[test]
 fn single_shard_owns_every_key_unhashed() {
-    for distribution in [
-        Distribution::Ketama,
-        Distribution::Ring,
-        Distribution::Modula,
-        Distribution::Random,
-    ] {
+    for distribution in
+        [Distribution::Ketama, Distribution::Ring, Distribution::Modula, Distribution::Random]
+    {
         let topology = Topology::from_pool(&pool(distribution, HashKind::Md5, &[("a", 3)]));
         assert_eq!(topology.locate(b"foo").hash, None);
         assert_eq!(topology.shard_of(b"foo"), 0);
@@ -254,16 +206,8 @@ fn fingerprint_changes_with_everything_that_moves_keys() {
     let base = pool(Distribution::Ring, HashKind::Xxh3, &ABC);
     let same = Topology::from_pool(&base).fingerprint();
     let mut others = vec![
-        pool(
-            Distribution::Ring,
-            HashKind::Xxh3,
-            &[("a", 1), ("b", 1), ("d", 1)],
-        ),
-        pool(
-            Distribution::Ring,
-            HashKind::Xxh3,
-            &[("a", 1), ("b", 1), ("c", 2)],
-        ),
+        pool(Distribution::Ring, HashKind::Xxh3, &[("a", 1), ("b", 1), ("d", 1)]),
+        pool(Distribution::Ring, HashKind::Xxh3, &[("a", 1), ("b", 1), ("c", 2)]),
         pool(Distribution::Modula, HashKind::Xxh3, &ABC),
         pool(Distribution::Random, HashKind::Xxh3, &ABC),
         pool(Distribution::Ketama, HashKind::Murmur, &ABC),
@@ -272,19 +216,13 @@ fn fingerprint_changes_with_everything_that_moves_keys() {
     let mut untagged = base.clone();
     untagged.hash_tag = None;
     others.push(untagged);
-    let mut prints: Vec<_> = others
-        .iter()
-        .map(|pool| Topology::from_pool(pool).fingerprint())
-        .collect();
+    let mut prints: Vec<_> =
+        others.iter().map(|pool| Topology::from_pool(pool).fingerprint()).collect();
     prints.push(same);
     prints.sort_unstable();
     prints.dedup();
     assert_eq!(prints.len(), 8);
-    let reordered = pool(
-        Distribution::Ring,
-        HashKind::Xxh3,
-        &[("c", 1), ("a", 1), ("b", 1)],
-    );
+    let reordered = pool(Distribution::Ring, HashKind::Xxh3, &[("c", 1), ("a", 1), ("b", 1)]);
     assert_eq!(Topology::from_pool(&reordered).fingerprint(), same);
 }
 
@@ -297,9 +235,6 @@ fn modula_table_follows_the_names_and_not_the_order_of_the_file() {
     let Placement::Modula(slots) = &topology.placement else {
         panic!("{topology:?}");
     };
-    let order: Vec<_> = slots
-        .iter()
-        .map(|shard| names[usize::from(*shard)].0)
-        .collect();
+    let order: Vec<_> = slots.iter().map(|shard| names[usize::from(*shard)].0).collect();
     assert_eq!(order, ["B", "b", "b", "zz", "aaa"]);
 }

@@ -1,4 +1,7 @@
 //! Each hooked command, alone: clients see soft times, the shard holds them with grace.
+//!
+//! Comes in: one command at a time on a fake shard. Held against: the reply that a client without the pattern would
+//! expect, and the shard's own TTL, which is longer by the grace. No concurrency here: that is `herd`'s and `edges`'.
 
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::reply::Reply;
@@ -28,11 +31,7 @@ fn command_answers_soft_times_and_stores_hard_ones() {
         ("EXPIRE k 2 GT", Reply::Int(0), 23_000),
         ("PEXPIRE k 4000 GT", Reply::Int(1), 24_000),
         (&format!("EXPIREAT k {}", at + 6), Reply::Int(1), 26_000),
-        (
-            &format!("PEXPIREAT k {}", (at + 7) * 1000),
-            Reply::Int(1),
-            27_000,
-        ),
+        (&format!("PEXPIREAT k {}", (at + 7) * 1000), Reply::Int(1), 27_000),
         ("GETEX k EX 8", Reply::bulk("v"), 28_000),
         ("GETEX k", Reply::bulk("v"), 28_000),
         ("GETEX k PERSIST", Reply::bulk("v"), -1),

@@ -1,4 +1,7 @@
 //! Leaders that vanish or dawdle, shared connections on a cold key, deletions, MULTI, time-outs.
+//!
+//! Each test sets up one awkward moment by hand, in virtual time, and says what every client must have got by then.
+//! A bug that was found end to end gets its smallest form here.
 
 use sluicegate_plugin::harness::world::World;
 use sluicegate_plugin::reply::Reply;
@@ -83,10 +86,7 @@ fn session_that_filled_or_only_waited_takes_nothing_with_it() {
 fn leader_that_is_silent_costs_the_lease_time_and_the_wait_ends_before() {
     for (policy, wanted) in [
         ("miss", Reply::Null),
-        (
-            "error",
-            Reply::Error("ERR cache: the value is still being computed".into()),
-        ),
+        ("error", Reply::Error("ERR cache: the value is still being computed".into())),
     ] {
         let config = CONFIG.replace('}', &format!(",\"on_wait_timeout\":\"{policy}\"}}"));
         let mut world = world_with(&config, 1, 1);
@@ -155,11 +155,7 @@ fn waiter_alone_on_its_connection_gives_way_when_commands_come_behind_it() {
     world.send(0, 2, &["TTL", "x"]);
     world.advance(25);
     assert_eq!(world.reply(waiter), Some(&Reply::Null));
-    assert!(
-        waited_ms(&world, waiter) <= 322,
-        "{}",
-        waited_ms(&world, waiter)
-    );
+    assert!(waited_ms(&world, waiter) <= 322, "{}", waited_ms(&world, waiter));
 }
 
 #[test]
@@ -188,11 +184,7 @@ fn deletion_voids_the_lease_and_wakes_a_new_leader() {
         assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL, "the leader");
         let words: Vec<&str> = command.split(' ').collect();
         world.ask(1, 5, &words);
-        assert_eq!(
-            world.ask(0, 2, &["GET", "k"]),
-            NIL,
-            "another leader after {command}"
-        );
+        assert_eq!(world.ask(0, 2, &["GET", "k"]), NIL, "another leader after {command}");
         let waiter = world.send(1, 3, &["GET", "k"]);
         world.run();
         world.ask(0, 6, &words);
@@ -209,10 +201,7 @@ fn conditional_set_ends_the_lease_only_if_it_stored() {
     assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
     assert_eq!(world.ask(0, 1, &["SET", "k", "new", "NX", "EX", "9"]), NIL);
     assert!(is_leased(&mut world, "k"), "nothing was stored");
-    assert_eq!(
-        world.ask(0, 1, &["SET", "k", "new", "XX", "EX", "9"]),
-        Some(Reply::ok())
-    );
+    assert_eq!(world.ask(0, 1, &["SET", "k", "new", "XX", "EX", "9"]), Some(Reply::ok()));
     assert!(!is_leased(&mut world, "k"));
     assert_eq!(world.ask(0, 2, &["GET", "k"]), value("new"));
 }
@@ -244,19 +233,9 @@ fn multi_shifts_times_takes_the_lease_and_fills() {
             &["PERSIST", "x"],
         ],
     );
-    let wanted = [
-        Reply::ok(),
-        Reply::Int(1_000),
-        Reply::bulk("v"),
-        Reply::Int(1),
-        Reply::Int(0),
-    ];
+    let wanted = [Reply::ok(), Reply::Int(1_000), Reply::bulk("v"), Reply::Int(1), Reply::Int(0)];
     assert_eq!(rows, wanted);
-    assert_eq!(
-        world.reply(waiter),
-        Some(&Reply::bulk("v")),
-        "filled inside MULTI"
-    );
+    assert_eq!(world.reply(waiter), Some(&Reply::bulk("v")), "filled inside MULTI");
     world.advance(2_000);
     let rows = ask(&mut world, 1, &[&["GET", "k"], &["GET", "k"]]);
     assert_eq!(rows, [Reply::Null, Reply::bulk("v")], "leader, then stale");
@@ -265,16 +244,9 @@ fn multi_shifts_times_takes_the_lease_and_fills() {
     assert!(!is_leased(&mut world, "k"), "its session watched the lease");
     let rows = ask(&mut world, 3, &[&["GET", "k"]]);
     assert_eq!(rows, [Reply::Null]);
-    let rows = ask(
-        &mut world,
-        3,
-        &[&["SET", "k", "w", "XX", "PX", "900"], &["DEL", "gone"]],
-    );
+    let rows = ask(&mut world, 3, &[&["SET", "k", "w", "XX", "PX", "900"], &["DEL", "gone"]]);
     assert_eq!(rows, [Reply::ok(), Reply::Int(0)]);
-    assert!(
-        !is_leased(&mut world, "k"),
-        "a conditional fill ends it too"
-    );
+    assert!(!is_leased(&mut world, "k"), "a conditional fill ends it too");
     assert!(world.complaints().is_empty());
 }
 
@@ -314,10 +286,7 @@ fn stats_count_what_happened_on_their_worker() {
         panic!("no rows");
     };
     let row = |name: &str| {
-        let place = rows
-            .iter()
-            .position(|row| *row == Reply::bulk(name))
-            .unwrap();
+        let place = rows.iter().position(|row| *row == Reply::bulk(name)).unwrap();
         rows[place + 1].int().unwrap()
     };
     let found = ["hits", "stale", "leaders", "fills", "waits"].map(row);

@@ -1,4 +1,7 @@
 //! One recompute per expiry: many clients, several gateways, every interleaving that a seed gives.
+//!
+//! Worlds are made from seeds: who asks when, which gateway, which reply is late. What is held against them is the
+//! guarantee of the pattern, counted over the whole run; a failure names its seed.
 
 use std::collections::BTreeMap;
 
@@ -63,8 +66,7 @@ impl Herd {
     fn read(&mut self, client: u64) {
         let (worker, session) = self.place(client);
         let ticket = if self.style == Style::Multi {
-            self.world
-                .multi(worker, session, &[&["GET", "k"], &["TTL", "k"]])
+            self.world.multi(worker, session, &[&["GET", "k"], &["TTL", "k"]])
         } else {
             self.world.send(worker, session, &["GET", "k"])
         };
@@ -155,24 +157,13 @@ fn herd_of_clients_computes_once_per_expiry_and_never_waits_while_a_value_exists
                 herd.tick();
             }
             let what = format!("{style:?}, seed {seed}");
-            assert!(
-                herd.computes <= EXPIRIES + 1,
-                "{what}: {} computes",
-                herd.computes
-            );
-            assert!(
-                herd.computes >= EXPIRIES - 1,
-                "{what}: {} computes",
-                herd.computes
-            );
+            assert!(herd.computes <= EXPIRIES + 1, "{what}: {} computes", herd.computes);
+            assert!(herd.computes >= EXPIRIES - 1, "{what}: {} computes", herd.computes);
             assert_eq!(herd.longest_wait_ms, 0, "{what}");
             assert_eq!(herd.world.live(), 0, "{what}: calls left over");
             assert!(herd.world.complaints().is_empty(), "{what}");
             herd.world.advance(2_000);
-            assert!(
-                !is_leased(&mut herd.world, "k"),
-                "{what}: a lease was left over"
-            );
+            assert!(!is_leased(&mut herd.world, "k"), "{what}: a lease was left over");
         }
     }
 }

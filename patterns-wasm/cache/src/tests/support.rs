@@ -1,6 +1,7 @@
 //! A world for the cache plugin: its two scripts in Rust, and short ways to look at the shard.
 //!
 //! The scripts here must say what the Lua texts in `lease` say; the end-to-end tests run the Lua itself on a real server.
+//! Nothing here is part of the plugin.
 
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::harness::world::World;
@@ -37,10 +38,7 @@ fn release(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
 fn read(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
     let value = redis.execute(&words([b"GET", &keys[0]]));
     let pttl = redis.execute(&words([b"PTTL", &keys[0]])).int().unwrap();
-    let grace = std::str::from_utf8(&argv[0])
-        .unwrap()
-        .parse::<i64>()
-        .unwrap();
+    let grace = std::str::from_utf8(&argv[0]).unwrap().parse::<i64>().unwrap();
     let fresh = !value.is_null() && (pttl == -1 || pttl > grace);
     if fresh {
         return Reply::Array(vec![value, Reply::Int(0)]);

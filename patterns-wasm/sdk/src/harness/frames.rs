@@ -1,6 +1,7 @@
 //! Out-frames read back, for tests: the host's side of the contract in its plainest form.
 //!
 //! Panics on a frame that breaks the contract: a test should fail then. The gateway has its own, hostile reader.
+//! Only the harness uses it; no guest holds it.
 
 use crate::frame::{BESIDE_BIT, Reader};
 
@@ -127,19 +128,13 @@ pub fn read(frame: &[u8]) -> Out {
         2 => Out::Pass,
         3 => {
             let reply = cursor.bytes();
-            Out::Background {
-                reply,
-                body: cursor.body(),
-            }
+            Out::Background { reply, body: cursor.body() }
         }
         other => broken(&format!("kind {other}")),
     }
 }
 
-#[allow(
-    clippy::panic,
-    reason = "only tests come here, and a broken frame must fail them"
-)]
+#[allow(clippy::panic, reason = "only tests come here, and a broken frame must fail them")]
 fn broken(what: &str) -> ! {
     panic!("broken out-frame: {what}")
 }
@@ -178,43 +173,20 @@ impl Cursor<'_> {
             1 => {
                 let flags = self.u8();
                 self.target();
-                Op::Command {
-                    silent: flags & 1 != 0,
-                    hooked: flags & 2 != 0,
-                    words: self.words(),
-                }
+                Op::Command { silent: flags & 1 != 0, hooked: flags & 2 != 0, words: self.words() }
             }
             2 => {
                 self.target();
                 let guard = (self.u8() == 1).then(|| (self.words(), self.bytes()));
                 let count = self.u16();
-                Op::Transaction {
-                    guard,
-                    commands: (0..count).map(|_| self.words()).collect(),
-                }
+                Op::Transaction { guard, commands: (0..count).map(|_| self.words()).collect() }
             }
             3 => Op::Sleep { ms: self.u32() },
-            4 => Op::WaitKey {
-                timeout_ms: self.u32(),
-                behind_ms: self.u32(),
-                key: self.bytes(),
-            },
-            5 => Op::Notify {
-                key: self.bytes(),
-                bytes: self.bytes(),
-            },
-            6 => Op::Watch {
-                handler: self.u16(),
-                key: self.bytes(),
-            },
-            7 => Op::Unwatch {
-                handler: self.u16(),
-                key: self.bytes(),
-            },
-            8 => Op::Spawn {
-                handler: self.u16(),
-                words: self.words(),
-            },
+            4 => Op::WaitKey { timeout_ms: self.u32(), behind_ms: self.u32(), key: self.bytes() },
+            5 => Op::Notify { key: self.bytes(), bytes: self.bytes() },
+            6 => Op::Watch { handler: self.u16(), key: self.bytes() },
+            7 => Op::Unwatch { handler: self.u16(), key: self.bytes() },
+            8 => Op::Spawn { handler: self.u16(), words: self.words() },
             other => broken(&format!("operation {other}")),
         }
     }

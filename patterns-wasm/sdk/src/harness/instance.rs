@@ -45,10 +45,7 @@ impl Instance {
     pub fn new(plugin: &'static Plugin, config: &str, seed: u64) -> Result<Self, String> {
         Ok(Self {
             runner: Runner::new(plugin, config.as_bytes())?,
-            offer: Offer {
-                random: seed,
-                ..Offer::default()
-            },
+            offer: Offer { random: seed, ..Offer::default() },
         })
     }
 

@@ -32,10 +32,7 @@ struct Value {
 impl FakeRedis {
     /// An empty server whose clock shows `now_ms`.
     pub fn at(now_ms: u64) -> Self {
-        Self {
-            now_ms,
-            ..Self::default()
-        }
+        Self { now_ms, ..Self::default() }
     }
 
     /// Makes `EVAL text` run `script`.
@@ -61,20 +58,13 @@ impl FakeRedis {
             b"SETEX" | b"PSETEX" => {
                 let option: &[u8] = if name == b"SETEX" { b"EX" } else { b"PX" };
                 let rest = [word(1), word(3), option, word(2)];
-                let words: Vec<Vec<u8>> = [&b"SET"[..]]
-                    .iter()
-                    .chain(&rest)
-                    .map(|word| word.to_vec())
-                    .collect();
+                let words: Vec<Vec<u8>> =
+                    [&b"SET"[..]].iter().chain(&rest).map(|word| word.to_vec()).collect();
                 self.set(&words)
             }
             b"GETEX" => self.getex(words),
             b"DEL" | b"UNLINK" => {
-                let gone = words
-                    .iter()
-                    .skip(1)
-                    .filter(|key| self.take(key).is_some())
-                    .count();
+                let gone = words.iter().skip(1).filter(|key| self.take(key).is_some()).count();
                 int(gone)
             }
             b"EXISTS" => Reply::Int(i64::from(self.live(key).is_some())),
@@ -88,10 +78,7 @@ impl FakeRedis {
                 _ => Reply::Int(0),
             },
             b"EVAL" => self.eval(words),
-            _ => Reply::Error(format!(
-                "ERR unknown command '{}'",
-                String::from_utf8_lossy(&name)
-            )),
+            _ => Reply::Error(format!("ERR unknown command '{}'", String::from_utf8_lossy(&name))),
         }
     }
 
@@ -110,8 +97,7 @@ impl FakeRedis {
     }
 
     fn get(&mut self, key: &[u8]) -> Reply {
-        self.live(key)
-            .map_or(Reply::Null, |value| Reply::Bulk(value.bytes.clone()))
+        self.live(key).map_or(Reply::Null, |value| Reply::Bulk(value.bytes.clone()))
     }
 
     fn set(&mut self, words: &[Vec<u8>]) -> Reply {
@@ -133,10 +119,7 @@ impl FakeRedis {
             (false, false) => true,
         };
         if stored {
-            let value = Value {
-                bytes: bytes.clone(),
-                expires_ms,
-            };
+            let value = Value { bytes: bytes.clone(), expires_ms };
             self.values.insert(key.clone(), value);
         }
         if has(b"GET") {
@@ -156,9 +139,7 @@ impl FakeRedis {
             Err(error) => return error,
             Ok(expiry) => expiry,
         };
-        let persist = options
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case(b"PERSIST"));
+        let persist = options.iter().any(|word| word.eq_ignore_ascii_case(b"PERSIST"));
         let reply = self.get(key);
         if let Some(value) = self.live(key) {
             match expiry {
@@ -182,9 +163,7 @@ impl FakeRedis {
             };
             let number = parse_int(number).filter(|number| *number > 0);
             let Some(ms) = number.and_then(|number| number.checked_mul(factor)) else {
-                return Err(Reply::Error(
-                    "ERR invalid expire time in 'set' command".into(),
-                ));
+                return Err(Reply::Error("ERR invalid expire time in 'set' command".into()));
             };
             let ms = u64::try_from(ms).unwrap_or(0);
             return Ok(Some(if relative { self.now_ms + ms } else { ms }));
@@ -216,16 +195,8 @@ impl FakeRedis {
         let (Some(key), Some(number)) = (words.get(1), number) else {
             return Reply::Error("ERR value is not an integer or out of range".into());
         };
-        let ms = if name.starts_with(b"P") {
-            number
-        } else {
-            number * 1000
-        };
-        let at = if name.ends_with(b"AT") {
-            ms
-        } else {
-            now_ms + ms
-        };
+        let ms = if name.starts_with(b"P") { number } else { number * 1000 };
+        let at = if name.ends_with(b"AT") { ms } else { now_ms + ms };
         let options = words.get(3..).unwrap_or_default();
         let has = |name: &[u8]| options.iter().any(|word| word.eq_ignore_ascii_case(name));
         let (nx, xx, gt, lt) = (has(b"NX"), has(b"XX"), has(b"GT"), has(b"LT"));

@@ -36,12 +36,7 @@ pub(super) enum Origin {
 pub(super) enum Open {
     Shard,
     Timer(u64),
-    Wait {
-        key: Vec<u8>,
-        since_ms: u64,
-        until_ms: u64,
-        behind_ms: Option<u64>,
-    },
+    Wait { key: Vec<u8>, since_ms: u64, until_ms: u64, behind_ms: Option<u64> },
 }
 
 impl World {
@@ -59,9 +54,7 @@ impl World {
             return;
         };
         state.instance.set_now_ms(self.now_ms);
-        let out = state
-            .instance
-            .start(call_number(id), handler, caller, &words);
+        let out = state.instance.start(call_number(id), handler, caller, &words);
         let task = Task {
             worker,
             caller,
@@ -110,10 +103,7 @@ impl World {
         if let Origin::Multi(number, place) = task.origin
             && let [Op::Transaction { commands, .. }] = body.ops.as_slice()
         {
-            let part = self
-                .multis
-                .get_mut(number)
-                .and_then(|m| m.parts.get_mut(place));
+            let part = self.multis.get_mut(number).and_then(|m| m.parts.get_mut(place));
             if let Some(part) = part {
                 *part = (commands.clone(), Some(id));
             }
@@ -135,10 +125,7 @@ impl World {
     fn begin(&mut self, task: &Task, id: usize, number: u32, op: Op) -> Option<Open> {
         let worker = task.worker;
         let receiver = if op.gives_result() {
-            Receiver::Task {
-                task: id,
-                op: number,
-            }
+            Receiver::Task { task: id, op: number }
         } else {
             Receiver::Nobody
         };
@@ -152,11 +139,7 @@ impl World {
                 Some(Open::Shard)
             }
             Op::Sleep { ms } => Some(Open::Timer(self.now_ms + u64::from(ms))),
-            Op::WaitKey {
-                timeout_ms,
-                behind_ms,
-                key,
-            } => Some(Open::Wait {
+            Op::WaitKey { timeout_ms, behind_ms, key } => Some(Open::Wait {
                 key,
                 since_ms: self.now_ms,
                 until_ms: self.now_ms + u64::from(timeout_ms),
@@ -176,18 +159,11 @@ impl World {
                 None
             }
             Op::Unwatch { handler, key } => {
-                self.watched(worker, task.caller.session, handler)?
-                    .retain(|known| *known != key);
+                self.watched(worker, task.caller.session, handler)?.retain(|known| *known != key);
                 None
             }
             Op::Spawn { handler, words } => {
-                self.start(
-                    worker,
-                    caller(Kind::Spawned, 0),
-                    handler,
-                    words,
-                    Origin::Nobody,
-                );
+                self.start(worker, caller(Kind::Spawned, 0), handler, words, Origin::Nobody);
                 None
             }
         }
@@ -263,9 +239,8 @@ impl World {
                     let reply = mine.into_iter().next().unwrap_or(Reply::Null);
                     // A task that answered at once, an error, has settled its place already.
                     let multi = self.multis.get(number);
-                    let open = multi
-                        .and_then(|m| m.replies.get(place))
-                        .is_some_and(Option::is_none);
+                    let open =
+                        multi.and_then(|m| m.replies.get(place)).is_some_and(Option::is_none);
                     if open {
                         self.part_answer(number, place, reply);
                     }
@@ -275,10 +250,7 @@ impl World {
     }
 
     pub(super) fn hear(&mut self, worker: usize) {
-        let notice = self
-            .workers
-            .get_mut(worker)
-            .and_then(|w| w.notices.pop_front());
+        let notice = self.workers.get_mut(worker).and_then(|w| w.notices.pop_front());
         let Some((key, bytes)) = notice else {
             return;
         };
@@ -286,12 +258,7 @@ impl World {
         let mut woken = Vec::new();
         for (id, task) in &self.tasks {
             if task.worker == worker {
-                woken.extend(
-                    task.open
-                        .iter()
-                        .filter(|(_, o)| waits(o))
-                        .map(|(op, _)| (*id, *op)),
-                );
+                woken.extend(task.open.iter().filter(|(_, o)| waits(o)).map(|(op, _)| (*id, *op)));
             }
         }
         for (id, op) in woken {
@@ -323,12 +290,7 @@ impl World {
         match open {
             Open::Shard => None,
             Open::Timer(at) => Some(*at),
-            Open::Wait {
-                since_ms,
-                until_ms,
-                behind_ms,
-                ..
-            } => {
+            Open::Wait { since_ms, until_ms, behind_ms, .. } => {
                 let behind = self.first_behind_ms(task).zip(*behind_ms);
                 let cut = behind.map(|(since, ms)| since.max(*since_ms) + ms);
                 Some(cut.map_or(*until_ms, |cut| cut.min(*until_ms)))

@@ -101,13 +101,7 @@ impl World {
         match self.handler_of(&words) {
             Some(handler) => {
                 let kind = Kind::Hook;
-                self.start(
-                    worker,
-                    caller(kind, session),
-                    handler,
-                    words,
-                    Origin::Client(ticket),
-                );
+                self.start(worker, caller(kind, session), handler, words, Origin::Client(ticket));
             }
             None => self.send_to_shard(worker, Receiver::Ticket(ticket), Request::One(words)),
         }
@@ -118,11 +112,7 @@ impl World {
     pub fn multi(&mut self, worker: usize, session: u64, commands: &[&[&str]]) -> Ticket {
         let ticket = self.ticket(worker, session);
         let number = self.multis.len();
-        self.multis.push(Multi {
-            ticket,
-            parts: Vec::new(),
-            replies: vec![None; commands.len()],
-        });
+        self.multis.push(Multi { ticket, parts: Vec::new(), replies: vec![None; commands.len()] });
         for (place, words) in commands.iter().enumerate() {
             let words = owned(words);
             let part = (vec![words.clone()], None);
@@ -135,10 +125,7 @@ impl World {
             }
         }
         let lists = self.multis.get(number).map(|multi| &multi.parts);
-        let all = lists
-            .into_iter()
-            .flatten()
-            .flat_map(|(list, _)| list.clone());
+        let all = lists.into_iter().flatten().flat_map(|(list, _)| list.clone());
         let request = Request::Transaction(all.collect());
         self.send_to_shard(worker, Receiver::Multi(number), request);
         ticket
@@ -147,12 +134,8 @@ impl World {
     /// The client's connection closes: its calls are cancelled, and watching tasks run.
     pub fn close(&mut self, worker: usize, session: u64) {
         let mine = |task: &Task| task.worker == worker && task.caller.session == session;
-        let gone: Vec<usize> = self
-            .tasks
-            .iter()
-            .filter(|(_, t)| mine(t))
-            .map(|(id, _)| *id)
-            .collect();
+        let gone: Vec<usize> =
+            self.tasks.iter().filter(|(_, t)| mine(t)).map(|(id, _)| *id).collect();
         for id in gone {
             self.tasks.remove(&id);
             if let Some(worker) = self.workers.get_mut(worker) {
@@ -168,13 +151,7 @@ impl World {
             .map(|((_, handler), keys)| (handler, keys))
             .collect();
         for (handler, keys) in watched {
-            self.start(
-                worker,
-                caller(Kind::SessionClosed, session),
-                handler,
-                keys,
-                Origin::Nobody,
-            );
+            self.start(worker, caller(Kind::SessionClosed, session), handler, keys, Origin::Nobody);
         }
     }
 
@@ -268,14 +245,8 @@ impl World {
 
     /// What plugins logged at level 3 or above.
     pub fn complaints(&self) -> Vec<String> {
-        let lines = self
-            .workers
-            .iter()
-            .flat_map(|worker| worker.instance.logs());
-        lines
-            .filter(|(level, _)| *level >= 3)
-            .map(|(_, text)| text.clone())
-            .collect()
+        let lines = self.workers.iter().flat_map(|worker| worker.instance.logs());
+        lines.filter(|(level, _)| *level >= 3).map(|(_, text)| text.clone()).collect()
     }
 
     /// A number of the seeded generator, for the test's own choices.
@@ -288,12 +259,7 @@ impl World {
     }
 
     fn ticket(&mut self, worker: usize, session: u64) -> Ticket {
-        self.sent.push(Sent {
-            worker,
-            session,
-            sent_ms: self.now_ms,
-            answer: None,
-        });
+        self.sent.push(Sent { worker, session, sent_ms: self.now_ms, answer: None });
         let ticket = self.sent.len() - 1;
         let queue = self.queues.entry((worker, session)).or_default();
         queue.push(ticket);
@@ -318,11 +284,7 @@ impl World {
 }
 
 pub(super) fn caller(kind: Kind, session: u64) -> Caller {
-    Caller {
-        kind,
-        session,
-        resp: 2,
-    }
+    Caller { kind, session, resp: 2 }
 }
 
 fn owned(words: &[&str]) -> Words {
@@ -355,10 +317,7 @@ fn handler_names(manifest: &str) -> BTreeMap<String, u16> {
     names.into_iter().zip(0..).collect()
 }
 
-#[allow(
-    clippy::panic,
-    reason = "only tests come here, and this must fail them"
-)]
+#[allow(clippy::panic, reason = "only tests come here, and this must fail them")]
 pub(super) fn refused(why: &str) -> ! {
     panic!("the test's world cannot go on: {why}")
 }
