@@ -1,4 +1,7 @@
 //! Each hooked command, alone: clients see soft times, the shard holds them with grace.
+//!
+//! First by table, with what the shard holds after each command; then random commands beside a plain server, whose
+//! replies must be the same as long as nothing is past its soft end.
 
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::reply::Reply;

@@ -1,4 +1,7 @@
 //! Leaders that vanish or dawdle, shared connections on a cold key, deletions, MULTI, time-outs.
+//!
+//! Each test is one short story in virtual time: `ask` runs a command to its end, `send` only begins it, and `waited_ms`
+//! is how long the handler chose to wait. No test depends on the order that a seed gives.
 
 use sluicegate_plugin::harness::world::World;
 use sluicegate_plugin::reply::Reply;
