@@ -1,7 +1,7 @@
 //! What a fill or a deletion tells those who wait for the key.
 //!
-//! A small value travels in the notice, so that hundreds of waiters are answered without asking the shard again.
-//! A larger one is asked for again by each waiter. What travels is the value's bytes, nothing of the caller's.
+//! A small value travels in the notice, so that hundreds of waiters are answered without asking the shard again. Only
+//! bytes in and out: who sends and who waits is `write`'s and `read`'s.
 
 /// Largest value that travels in a notice: each waiter gets its own copy.
 const VALUE_MAX: usize = 64 * 1024;

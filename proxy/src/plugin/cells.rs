@@ -254,7 +254,7 @@ impl Cells {
         let room = self.rooms.get_mut(id.room as usize);
         let room = room.and_then(Option::as_mut).ok_or_else(gone)?;
         let generation = Arc::clone(&room.generation);
-        let granted = generation.granted(self.binding).ok_or_else(gone)?;
+        let granted = generation.granted(room.binding).ok_or_else(gone)?;
         let (cell, call) = room.cell_and_call(id.slot).ok_or_else(gone)?;
         if call.steps >= generation.limits.steps_per_call {
             return Ok(None);
@@ -342,7 +342,8 @@ impl Cells {
                 return Err(self.fault(FaultKind::BadReply, detail));
             }
         };
-        let room = Box::new(Room::new(cell, Arc::clone(&self.generation), clock.mono_ms));
+        let room =
+            Box::new(Room::new(cell, Arc::clone(&self.generation), self.binding, clock.mono_ms));
         let free = self.rooms.iter().position(Option::is_none);
         let index = free.unwrap_or(self.rooms.len());
         match self.rooms.get_mut(index) {

@@ -1,7 +1,7 @@
 //! The engine with real guests: the passing one and the one that breaks every rule.
 //!
 //! What must hold: each fault answers its own stable text, costs at most its own cell, and leaves the engine able to run
-//! the next call; a file that is no plugin says what to do; a swap loses nothing.
+//! the next call; a swap loses nothing. Loading, and what plugins keep, is `load_tests`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -289,61 +289,6 @@ fn tidy_drops_cells_that_were_idle_for_long_but_one() {
 }
 
 #[test]
-fn load_of_a_file_that_is_no_plugin_says_what_to_do() {
-    let limits = PluginLimits::default();
-    let cases: &[(&str, &str)] = &[
-        ("misbehaving/wasi_import.wasm", "it imports wasi_snapshot_preview1.fd_write (WASI)"),
-        ("misbehaving/foreign_import.wasm", "it imports sluicegate:plugin/host@1.0.0.open-socket"),
-        ("misbehaving/other_abi.wasm", "it is built for ABI 2.0.0"),
-        (
-            "misbehaving/no_plugin.wasm",
-            "the export sluicegate:plugin/handler@1.0.0#describe is missing",
-        ),
-    ];
-    for (file, wanted) in cases {
-        let error = load(file, &limits, "").expect_err(file).to_string();
-        assert!(error.starts_with("plugin 't': ") && error.contains(wanted), "{error}");
-    }
-    let load_bytes = |bytes: &[u8]| {
-        engine()
-            .load("t", bytes, &limits, &Grants::default(), &setup("*", ""))
-            .expect_err("no plugin")
-            .to_string()
-    };
-    let pass = guest("pass.wasm");
-    for (bytes, wanted) in [
-        (&b"#!/bin/sh\n"[..], "does not begin with"),
-        (b"\0asm\x0d\0\x01\0", "this is a component"),
-        (&pass[..pass.len() / 2], "not a WebAssembly module"),
-        (&vec![0; 9 * 1024 * 1024], "at most 8388608"),
-    ] {
-        let error = load_bytes(bytes);
-        assert!(error.contains(wanted), "{error}");
-    }
-}
-
-#[test]
-fn load_tries_the_real_config_and_gives_the_plugins_own_words() {
-    let limits = PluginLimits::default();
-    let cases = [
-        ("init-refuse", "config of binding 0: this config is refused"),
-        ("init-panic", "init said no"),
-        ("init-loop", "it does not start"),
-        ("init-garbage", "it does not start"),
-    ];
-    for (fault, wanted) in cases {
-        let config = format!("{{\"fault\":\"{fault}\"}}");
-        let error = load("misbehaving/misbehaving.wasm", &limits, &config).expect_err(fault);
-        assert!(error.to_string().contains(wanted), "{error}");
-    }
-    let error = load("pass.wasm", &limits, "{\"grace\": 1}").expect_err("unknown key");
-    assert!(error.to_string().contains("unknown key 'grace'"), "{error}");
-    let small = PluginLimits { memory_bytes: 64 * 1024, ..limits };
-    let error = load("pass.wasm", &small, "").expect_err("needs more memory");
-    assert!(error.to_string().contains("it does not start"), "{error}");
-}
-
-#[test]
 fn call_inside_multi_may_not_wait() {
     let mut cells = misbehaving();
     let in_multi = head(Kind::InMulti, 0);
@@ -353,59 +298,4 @@ fn call_inside_multi_may_not_wait() {
     }
     let (_, step) = start_at(&mut cells, CLOCK, &in_multi, &["GET", "no such fault"]).unwrap();
     assert!(matches!(step, Step::Done(reply) if reply.starts_with(b"-ERR")));
-}
-
-#[test]
-fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_granted() {
-    let mut cells = cells("cache.wasm", &PluginLimits::default());
-    assert!(cells.generation().refused.is_empty());
-    let get = head(Kind::Hook, 0);
-    let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
-    let (id, step) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
-    let Step::Pending(batch) = step else {
-        panic!("not pending: {step:?}");
-    };
-    assert!(!batch.first, "both replies are needed");
-    assert_eq!(batch.ops.len(), 2);
-    let fresh = [reply(0, b"$1\r\nv\r\n"), reply(1, b":30000\r\n")];
-    let step = cells.resume(CLOCK, id, &fresh).unwrap();
-    assert_eq!(step, Step::Done(b"$1\r\nv\r\n".to_vec()));
-    let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
-    let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
-    let Step::Pending(batch) = cells.resume(CLOCK, id, &missing).unwrap() else {
-        panic!("not pending");
-    };
-    assert!(batch.first, "a notice may come before the reply");
-    assert!(
-        batch.ops.iter().all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
-    );
-    let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
-    assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
-    let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
-    let step = cells.resume(CLOCK, id, &won).unwrap();
-    assert_eq!(step, Step::Done(b"$-1\r\n".to_vec()));
-    assert_eq!(cells.stats().live, 0);
-    let leaders = cells.metrics()[2];
-    assert_eq!((leaders.sum, leaders.count), (1, 1));
-}
-
-#[test]
-fn shared_memory_outlives_a_trap_and_a_swap() {
-    let limits = PluginLimits::default();
-    let mut cells = cells("cache.wasm", &limits);
-    let stats = head(Kind::OwnCommand, 16);
-    let get = head(Kind::Hook, 0);
-    let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
-    let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
-    let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
-    cells.resume(CLOCK, id, &missing).unwrap();
-    let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
-    cells.resume(CLOCK, id, &won).unwrap();
-    cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
-    let (_, step) = start_at(&mut cells, CLOCK, &stats, &["CACHE.STATS"]).unwrap();
-    let Step::Done(rows) = step else {
-        panic!("not done: {step:?}");
-    };
-    let text = String::from_utf8_lossy(&rows).into_owned();
-    assert!(text.contains("leaders\r\n:1\r\n"), "{text}");
 }

@@ -27,6 +27,8 @@ mod guest_tests;
 pub mod health;
 pub mod host;
 pub mod limits;
+#[cfg(test)]
+mod load_tests;
 pub mod manifest;
 pub mod precompiled;
 mod reply_check;

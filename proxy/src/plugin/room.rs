@@ -189,6 +189,8 @@ pub(super) fn misplaced(why: BadFrame) -> EntryError {
 pub(super) struct Room {
     pub(super) cell: Cell,
     pub(super) generation: Arc<Generation>,
+    /// Place of the binding in that generation.
+    pub(super) binding: usize,
     calls: Vec<Option<Call>>,
     /// Free slot numbers; the last is taken next.
     free: Vec<u16>,
@@ -200,11 +202,17 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(cell: Cell, generation: Arc<Generation>, now_ms: u64) -> Self {
+    pub(super) fn new(
+        cell: Cell,
+        generation: Arc<Generation>,
+        binding: usize,
+        now_ms: u64,
+    ) -> Self {
         let size = generation.limits.calls_per_cell.max(1);
         Self {
             cell,
             generation,
+            binding,
             calls: (0..size).map(|_| None).collect(),
             free: (0..size).rev().collect(),
             live: 0,

@@ -1,7 +1,7 @@
 //! Each hooked command, alone: clients see soft times, the shard holds them with grace.
 //!
-//! Comes in: one command at a time on a fake shard. Held against: the reply that a client without the pattern would
-//! expect, and the shard's own TTL, which is longer by the grace. No concurrency here: that is `herd`'s and `edges`'.
+//! First by table, with what the shard holds after each command; then random commands beside a plain server, whose
+//! replies must be the same as long as nothing is past its soft end.
 
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::reply::Reply;

@@ -1,7 +1,7 @@
 //! One recompute per expiry: many clients, several gateways, every interleaving that a seed gives.
 //!
-//! Worlds are made from seeds: who asks when, which gateway, which reply is late. What is held against them is the
-//! guarantee of the pattern, counted over the whole run; a failure names its seed.
+//! Clients read at random moments; who gets nil computes for a while, then writes. Counted are the computes, the age of
+//! every value that anybody got, and how long anybody waited. A failure names its style and seed.
 
 use std::collections::BTreeMap;
 

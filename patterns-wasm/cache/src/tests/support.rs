@@ -1,5 +1,6 @@
 //! A world for the cache plugin: its two scripts in Rust, and short ways to look at the shard.
 //!
+//! Nothing here decides anything: it only opens worlds and reads replies.
 //! The scripts here must say what the Lua texts in `lease` say; the end-to-end tests run the Lua itself on a real server.
 //! Nothing here is part of the plugin.
 

@@ -1,5 +1,6 @@
 //! Out-frames read back, for tests: the host's side of the contract in its plainest form.
 //!
+//! Owns copies of everything, for easy comparison; keys beside others appear under the name that a gateway gives them.
 //! Panics on a frame that breaks the contract: a test should fail then. The gateway has its own, hostile reader.
 //! Only the harness uses it; no guest holds it.
 
