@@ -1,7 +1,7 @@
 //! Leaders that vanish or dawdle, shared connections on a cold key, deletions, MULTI, time-outs.
 //!
-//! Each test is one short story in virtual time: `ask` runs a command to its end, `send` only begins it, and `waited_ms`
-//! is how long the handler chose to wait. No test depends on the order that a seed gives.
+//! Each test sets up one awkward moment by hand, in virtual time, and says what every client must have got by then.
+//! A bug that was found end to end gets its smallest form here.
 
 use sluicegate_plugin::harness::world::World;
 use sluicegate_plugin::reply::Reply;
@@ -156,6 +156,23 @@ fn waiter_alone_on_its_connection_gives_way_when_commands_come_behind_it() {
     world.advance(25);
     assert_eq!(world.reply(waiter), Some(&Reply::Null));
     assert!(waited_ms(&world, waiter) <= 322, "{}", waited_ms(&world, waiter));
+}
+
+#[test]
+fn waiter_goes_on_waiting_when_the_shard_is_slow() {
+    for steps in 0..8 {
+        let mut world = world(1, steps);
+        assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
+        let waiter = world.send(0, 2, &["GET", "k"]);
+        for _ in 0..steps {
+            world.happen();
+        }
+        world.stall(10);
+        world.advance(60);
+        assert_eq!(world.reply(waiter), None, "stalled after {steps} steps");
+        world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+        assert_eq!(world.reply(waiter), Some(&Reply::bulk("v")));
+    }
 }
 
 #[test]

@@ -2,7 +2,6 @@
 //!
 //! Nothing here decides anything: it only opens worlds and reads replies.
 //! The scripts here must say what the Lua texts in `lease` say; the end-to-end tests run the Lua itself on a real server.
-//! Nothing here is part of the plugin.
 
 use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::harness::world::World;
