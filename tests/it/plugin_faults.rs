@@ -108,9 +108,13 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     let bindings = ["{use: bad, keys: [fine, panic]}", "{use: pass, keys: [\"pass:*\"]}"];
     let gateway = InProcess::start(&yaml_with(&shards, &plugins, &bindings));
     let mut workers = client_of_each_worker(gateway.address(), WORKERS);
-    for _ in 0..5 {
+    let state = |client: &mut Client| binding_rows(client)[0].fields["state"].clone();
+    assert_eq!(state(&mut workers[0]), "up");
+    for trap in 0..5 {
         let reply = workers[0].line("GET panic");
         assert!(reply.is_error("PLUGINERR bad: trap unreachable"), "{reply:?}");
+        let expected = if trap < 4 { "quarantined" } else { "down" };
+        assert_eq!(state(&mut workers[0]), expected, "after trap {trap}");
     }
     for request in ["GET panic", "GET fine", "MISBEHAVE fine"] {
         let reply = workers[0].line(request);
@@ -123,6 +127,7 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     ];
     ask(&mut workers[0], &others);
     assert_eq!(workers[1].line("GET fine"), Value::ok());
+    assert_eq!(state(&mut workers[1]), "up");
     let crashes = |client: &mut Client| binding_rows(client)[0].number("crashes");
     assert_eq!([0, 1].map(|place: usize| crashes(&mut workers[place])), [5, 0]);
 
@@ -133,4 +138,5 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
         row.number("generation") > old.number("generation")
     });
     assert_eq!(workers[0].line("GET fine"), Value::ok());
+    assert_eq!(state(&mut workers[0]), "up");
 }

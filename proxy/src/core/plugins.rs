@@ -12,6 +12,7 @@ use crate::core::{Core, Pool};
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::Cells;
 use crate::plugin::generation::Generation;
+use crate::plugin::health::Health;
 use crate::plugin::host::Clock;
 
 /// A binding of a pool with the generation that it starts with.
@@ -77,7 +78,7 @@ impl PoolPlugins {
     }
 
     /// What INFO shows: one line per binding.
-    pub(crate) fn report(&self, pool: &str, out: &mut String) {
+    pub(crate) fn report(&self, pool: &str, now_ms: u64, out: &mut String) {
         for (number, slot) in self.slots.iter().enumerate() {
             let generation = slot.cells.generation();
             let stats = slot.cells.stats();
@@ -85,7 +86,7 @@ impl PoolPlugins {
                 slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
             let _infallible = write!(
                 out,
-                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},keys={},calls={},crashes={},live={},cells={}",
+                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},keys={},calls={},crashes={},live={},cells={},state={}",
                 generation.name,
                 generation.manifest.version,
                 generation.number,
@@ -95,6 +96,7 @@ impl PoolPlugins {
                 stats.crashed,
                 stats.live,
                 stats.cells,
+                state(slot.cells.health(), now_ms),
             );
             if let Some(fault) = &slot.last_fault {
                 let _infallible = write!(out, ",last_load_failed={fault}");
@@ -107,6 +109,17 @@ impl PoolPlugins {
 impl std::fmt::Debug for PoolPlugins {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("PoolPlugins").field("slots", &self.slots.len()).finish()
+    }
+}
+
+/// How calls are taken: all as usual, one per cell after a trap, or none.
+fn state(health: &Health, now_ms: u64) -> &'static str {
+    if health.is_down(now_ms) {
+        "down"
+    } else if health.is_quarantined(now_ms) {
+        "quarantined"
+    } else {
+        "up"
     }
 }
 
@@ -151,7 +164,7 @@ impl Core {
         let mut report = String::new();
         for pool in &self.pools {
             if let Some(plugins) = &pool.plugins {
-                plugins.report(&pool.config.name, &mut report);
+                plugins.report(&pool.config.name, self.clock.now_ms, &mut report);
             }
         }
         report
