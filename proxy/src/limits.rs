@@ -105,8 +105,6 @@ pub const PLUGIN_CALL_TIMEOUT: Duration = Duration::from_secs(2);
 pub const PLUGIN_MEMORY_BYTES: usize = 16 * 1024 * 1024;
 /// Plugin: most linear memory of one cell that can be asked for, bytes (the size of a pooled slot).
 pub const PLUGIN_MEMORY_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// Plugin: stack of one call, bytes.
-pub const PLUGIN_STACK_BYTES: usize = 64 * 1024;
 /// Plugin: calls under way in one cell.
 pub const PLUGIN_CALLS_PER_CELL: usize = 32;
 /// Plugin: cells of one binding on one worker.
@@ -142,3 +140,5 @@ pub const PRIVATE_LANES_MAX: usize = 256;
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 /// Time between two connections to one shard, over all workers.
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
+/// Keys of one session that plugins may watch; more are not watched.
+pub const SESSION_WATCHES_MAX: usize = 1024;

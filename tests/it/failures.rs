@@ -331,7 +331,17 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
 fn large_request_goes_over_a_private_connection_in_order() {
     let (shards, gateway, keys) = start(1, &["large_request: 64KiB"]);
     let big = "x".repeat(300_000);
-    let mut client = Client::connect(gateway.address());
+    let connections = || {
+        let list = shards[0].client().command(&["CLIENT", "LIST"]).text();
+        list.lines().filter(|line| !line.contains("cmd=client")).count()
+    };
+    // One client on each of the two workers: both have their shared connection then.
+    let mut clients = [Client::connect(gateway.address()), Client::connect(gateway.address())];
+    for client in &mut clients {
+        assert_eq!(client.command(&["SET", &keys[0], "small"]), Value::ok());
+    }
+    assert_eq!(connections(), 2, "the shared connections");
+    let client = &mut clients[0];
     let pipeline = [
         request(&["SET", &keys[0], "small"]),
         request(&["SET", &keys[0], &big]),
@@ -344,7 +354,5 @@ fn large_request_goes_over_a_private_connection_in_order() {
     let expected =
         [Value::ok(), Value::ok(), Value::Integer(300_000), Value::ok(), Value::Integer(200_000)];
     assert_eq!(replies, expected);
-    let connections = shards[0].client().command(&["CLIENT", "LIST"]).text();
-    let gateways = connections.lines().filter(|line| !line.contains("cmd=client")).count();
-    assert_eq!(gateways, 2, "a shared and a private connection: {connections}");
+    assert_eq!(connections(), 3, "the shared connections and a private one");
 }

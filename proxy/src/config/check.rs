@@ -90,7 +90,6 @@ fn plugin_limits(given: LimitsFile) -> PluginLimits {
     set(&mut limits.cpu_per_step, given.cpu_per_step);
     set(&mut limits.call_timeout, given.call_timeout);
     set(&mut limits.memory_bytes, given.memory);
-    set(&mut limits.stack_bytes, given.stack);
     set(&mut limits.calls_per_cell, given.calls_per_cell);
     set(&mut limits.cells, given.cells);
     set(&mut limits.operations, given.operations);

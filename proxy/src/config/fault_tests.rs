@@ -115,7 +115,7 @@ fn faulty_file_is_reported_as_a_whole() {
 
 /// A plugin (line 6 of the file), and its fault.
 #[rustfmt::skip]
-const PLUGIN_FAULTS: [(&str, &str); 18] = [
+const PLUGIN_FAULTS: [(&str, &str); 17] = [
     ("{}", ": file is missing, allowed: the path of a .wasm file"),
     ("{file: c.wasm, sha256: abc}", ".sha256: found \"abc\", allowed: 64 hexadecimal digits"),
     ("{file: c.wasm, optional: 1}", ".optional: found 1, allowed: true or false"),
@@ -123,7 +123,6 @@ const PLUGIN_FAULTS: [(&str, &str); 18] = [
     ("{file: c.wasm, limits: {cpu_per_step: 5s}}", ".limits.cpu_per_step: found \"5s\", allowed: a time with its unit (us, ms, s, m, h) from 100us to 1s"),
     ("{file: c.wasm, limits: {call_timeout: 2h}}", ".limits.call_timeout: found \"2h\", allowed: a time with its unit (us, ms, s, m, h) from 1ms to 1h"),
     ("{file: c.wasm, limits: {memory: 1GiB}}", ".limits.memory: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 32MiB"),
-    ("{file: c.wasm, limits: {stack: 1}}", ".limits.stack: found 1, allowed: a size (bytes, or with KiB, MiB, GiB) from 16KiB to 1MiB"),
     ("{file: c.wasm, limits: {calls_per_cell: 0}}", ".limits.calls_per_cell: found 0, allowed: a whole number from 1 to 1024"),
     ("{file: c.wasm, limits: {cells: 0}}", ".limits.cells: found 0, allowed: a whole number from 1 to 4096"),
     ("{file: c.wasm, limits: {operations: 0}}", ".limits.operations: found 0, allowed: a whole number from 1 to 4096"),

@@ -224,8 +224,6 @@ pub struct PluginLimits {
     pub call_timeout: Duration,
     /// Linear memory of one cell, bytes.
     pub memory_bytes: usize,
-    /// Stack of one call, bytes.
-    pub stack_bytes: usize,
     pub calls_per_cell: usize,
     /// Cells of one binding on one worker.
     pub cells: usize,
@@ -243,7 +241,6 @@ impl Default for PluginLimits {
             cpu_per_step: limits::PLUGIN_CPU_PER_STEP,
             call_timeout: limits::PLUGIN_CALL_TIMEOUT,
             memory_bytes: limits::PLUGIN_MEMORY_BYTES,
-            stack_bytes: limits::PLUGIN_STACK_BYTES,
             calls_per_cell: limits::PLUGIN_CALLS_PER_CELL,
             cells: limits::PLUGIN_CELLS,
             operations: limits::PLUGIN_OPERATIONS,

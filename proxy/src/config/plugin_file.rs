@@ -17,11 +17,10 @@ use crate::limits;
 pub(super) const PLUGIN_KEYS: [&str; 5] = ["file", "optional", "sha256", "limits", "grant"];
 
 /// Keys of a plugin's `limits`.
-pub(super) const LIMIT_KEYS: [&str; 9] = [
+pub(super) const LIMIT_KEYS: [&str; 8] = [
     "cpu_per_step",
     "call_timeout",
     "memory",
-    "stack",
     "calls_per_cell",
     "cells",
     "operations",
@@ -39,7 +38,6 @@ const CPU_TIMES: RangeInclusive<Duration> =
     Duration::from_micros(100)..=Duration::from_millis(1000);
 const CALL_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const MEMORY: RangeInclusive<usize> = 64 * 1024..=limits::PLUGIN_MEMORY_BYTES_MAX;
-const STACK: RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
 const REPLY: RangeInclusive<usize> = 1024..=64 * 1024 * 1024;
 const SHARED: RangeInclusive<usize> = 0..=1024 * 1024 * 1024;
 
@@ -60,7 +58,6 @@ pub(super) struct LimitsFile {
     pub(super) cpu_per_step: Setting<Duration>,
     pub(super) call_timeout: Setting<Duration>,
     pub(super) memory: Setting<usize>,
-    pub(super) stack: Setting<usize>,
     pub(super) calls_per_cell: Setting<usize>,
     pub(super) cells: Setting<usize>,
     pub(super) operations: Setting<usize>,
@@ -126,7 +123,6 @@ impl LimitsFile {
         let mut size =
             |key, range| section.read(key, findings, |item, f| read::size(item, f, range));
         let memory = size("memory", MEMORY);
-        let stack = size("stack", STACK);
         let reply = size("reply", REPLY);
         let mut whole =
             |key, most| section.read(key, findings, |item, f| read::whole(item, f, 1..=most));
@@ -134,7 +130,6 @@ impl LimitsFile {
             cpu_per_step,
             call_timeout,
             memory,
-            stack,
             calls_per_cell: whole("calls_per_cell", 1024),
             cells: whole("cells", 4096),
             operations: whole("operations", 4096),

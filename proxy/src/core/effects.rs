@@ -15,6 +15,7 @@ use crate::core::session::Watched;
 use crate::core::task::{Awaiting, HeldResult, NewTask};
 use crate::core::timer::Timer;
 use crate::core::waiters::{Notice, WaitLimits};
+use crate::limits;
 use crate::plugin::batch::{self, Arg, ArgList, Batch, CommandList, Op};
 use crate::plugin::beside;
 use crate::plugin::bindings::Taken;
@@ -307,20 +308,23 @@ impl Core {
     fn watch(&mut self, session: SessionId, number: u64, pool: u16, watched: Watched) {
         match self.sessions.get_mut(session) {
             Some(session) => {
-                if !session.watched.contains(&watched) {
+                if session.watched.len() < limits::SESSION_WATCHES_MAX
+                    && !session.watched.contains(&watched)
+                {
                     session.watched.push(watched);
                 }
             }
             // It has closed while the call was under way: tell the plugin now.
-            None => self.session_closed_task(pool, number, watched),
+            None => self.session_closed_task(pool, number, &[watched]),
         }
     }
 
-    /// Tells a plugin that session `number`, which it watched, has closed.
-    pub(crate) fn session_closed_task(&mut self, pool: u16, number: u64, watched: Watched) {
+    /// Tells a handler that session `number`, which it watched, has closed; `watched` are its own, at least one.
+    pub(crate) fn session_closed_task(&mut self, pool: u16, number: u64, watched: &[Watched]) {
+        let Some(first) = watched.first() else { return };
         let mut request = Vec::new();
-        write::request(&mut request, [watched.key.as_slice()].into_iter());
-        let taken = Taken { binding: watched.binding, handler: watched.handler };
+        write::request(&mut request, watched.iter().map(|one| one.key.as_slice()));
+        let taken = Taken { binding: first.binding, handler: first.handler };
         let about =
             About { kind: Kind::SessionClosed, session: None, closed_session: Some(number) };
         self.start_plain_task(pool, taken, about, &request);

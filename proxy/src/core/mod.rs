@@ -232,8 +232,10 @@ impl Core {
         }
         self.wake_starved();
         self.orphan_tasks(&session.tasks);
-        for watched in session.watched {
-            self.session_closed_task(session.pool, session.identity.id, watched);
+        let mut watched = session.watched;
+        watched.sort_by_key(|one| (one.binding, one.handler));
+        for group in watched.chunk_by(|a, b| (a.binding, a.handler) == (b.binding, b.handler)) {
+            self.session_closed_task(session.pool, session.identity.id, group);
         }
         self.run_ready_tasks();
     }

@@ -152,8 +152,10 @@ impl Core {
                     used += len;
                 }
                 Scanned::Inline { len } => {
+                    if !self.inline_request(id, rest.get(..len).unwrap_or_default()) {
+                        return Progress::More(used);
+                    }
                     used += len;
-                    self.inline_request(id, rest.get(..len).unwrap_or_default());
                 }
                 Scanned::Incomplete => return Progress::Beginning(used),
                 Scanned::Broken(error) => {
@@ -220,18 +222,23 @@ impl Core {
         false
     }
 
-    fn inline_request(&mut self, id: SessionId, line: &[u8]) {
+    /// Carries out an inline line; `false` when it must wait.
+    fn inline_request(&mut self, id: SessionId, line: &[u8]) -> bool {
         match inline::encode(line) {
             Ok(None) => {}
             Ok(Some(raw)) => {
                 let mut scan = RequestScan::default();
                 if let Scanned::Complete { .. } = scan.scan(&raw, &RequestLimits::OPEN) {
                     let args = Args::new(&raw, scan.spans());
+                    if !self.may_run(id, &args) {
+                        return false;
+                    }
                     self.request(id, Request { args, piece: Piece::borrowed(&raw) });
                 }
             }
             Err(error) => self.protocol_error(id, &error),
         }
+        true
     }
 
     fn protocol_error(&mut self, id: SessionId, error: &ProtocolError) {
