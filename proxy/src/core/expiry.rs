@@ -55,7 +55,8 @@ impl Core {
         };
         let silent_ms = now_ms.saturating_sub(lane.last_input_ms);
         let dead_after_ms = timeout.saturating_mul(2);
-        if lane.is_late() && lane.state == LaneState::Ready && silent_ms >= dead_after_ms {
+        let connected = matches!(lane.state, LaneState::Ready | LaneState::SettingUp);
+        if lane.is_late() && connected && silent_ms >= dead_after_ms {
             lane.to_close = Some(format!("sent nothing for {silent_ms} ms"));
             if !lane.to_wake {
                 lane.to_wake = true;
@@ -81,10 +82,12 @@ impl Core {
             return;
         };
         if lane.state != LaneState::Ready {
+            lane.idle_watched = false;
             return;
         }
         let idle_at_ms = lane.last_used_ms + limits::LANE_IDLE_MS;
         if lane.awaited() == 0 && idle_at_ms <= now_ms {
+            lane.idle_watched = false;
             lane.to_close = Some("was not used".into());
             if !lane.to_wake {
                 lane.to_wake = true;

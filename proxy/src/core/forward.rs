@@ -171,7 +171,10 @@ impl Core {
         };
         let setup = setup_request(&pool.config, lane.protocol);
         lane.begin_setup(setup);
-        self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
+        if !lane.idle_watched {
+            lane.idle_watched = true;
+            self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
+        }
         self.stats.lanes_opened += 1;
     }
 
@@ -305,6 +308,9 @@ impl Core {
             match step {
                 SetupStep::Auth => return Err(format!("refused its password: {text}")),
                 SetupStep::Hello => return Err(format!("refused RESP3: {text}")),
+                SetupStep::Multi if text.starts_with("NOAUTH") => {
+                    return Err("asks for a password: set shard_password or redis_auth".into());
+                }
                 SetupStep::Multi if lane.has_groups() => {
                     return Err("does not allow MULTI, which a transaction needs".into());
                 }

@@ -88,6 +88,8 @@ pub struct Lane {
     pub to_wake: bool,
     /// Whether a timer for the head of the queue is set.
     pub timer_set: bool,
+    /// Whether a timer looks now and then if it is still used.
+    pub idle_watched: bool,
     /// Why the connection is to be closed, if it is.
     pub to_close: Option<String>,
     /// When the last byte came, milliseconds on the worker's clock.
@@ -120,6 +122,7 @@ impl Lane {
             multi_allowed: true,
             to_wake: false,
             timer_set: false,
+            idle_watched: false,
             to_close: None,
             last_input_ms: 0,
             last_used_ms: 0,
@@ -266,7 +269,6 @@ impl Lane {
         self.pushed = 0;
         self.written = 0;
         self.expired = 0;
-        self.timer_set = false;
         self.to_close = None;
         if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
             self.queue = VecDeque::new();
