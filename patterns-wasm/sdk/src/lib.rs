@@ -1,6 +1,6 @@
 //! Write plugins for the sluicegate gateway as ordinary `async fn`.
 //!
-//! ```ignore
+//! ```text
 //! use sluicegate_plugin::{args::Args, command::cmd, cx::Cx, error::Result, reply::Reply};
 //!
 //! async fn get(cx: Cx, args: Args) -> Result<Reply> {
