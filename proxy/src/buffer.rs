@@ -1,12 +1,18 @@
 //! Output that waits for a socket, and the spare memory that it is made of.
 //!
+//! ```text
+//!   chunks: [owned, full] [shared] [owned, full]   tail: [owned, still growing]
+//!            ^ head_sent: bytes of the first one that are written
+//! ```
 //! `OutBuffer` takes small pieces by copy (replies and requests of a few dozen bytes leave in one write) and large
-//! ones as shared `Bytes`, uncopied. An empty one owns no memory: its buffer goes back to the worker's `Spare`, so
-//! ten thousand idle clients hold none and steady traffic allocates none.
-//! Order is the order of the calls. No socket here: `front` shows what to write next, `advance` says what was.
+//! ones as shared `Bytes`, uncopied. Its own memory comes in chunks that never grow beyond `OUT_CHUNK_BYTES` unless
+//! one piece does, so nothing is copied twice and every chunk goes back to the worker's `Spare`: ten thousand idle
+//! clients hold none and steady traffic allocates none.
+//! Order is the order of the calls. No socket here: `slices` shows what to write next, `advance` says what was.
 
 use bytes::Bytes;
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use crate::limits;
 
@@ -59,136 +65,137 @@ impl<'a> Piece<'a> {
         self.bytes
     }
 
-    /// The piece in a form that outlives the borrow.
-    pub fn keep(&self, spare: &mut Spare) -> Kept {
-        match self.shared {
-            Some(shared) => Kept::Shared(shared.clone()),
-            None => {
-                let mut buffer = spare.take();
-                buffer.extend_from_slice(self.bytes);
-                Kept::Owned(buffer)
-            }
-        }
+    /// The shared buffer that the bytes are all of, if there is one.
+    pub fn shares(&self) -> Option<&'a Bytes> {
+        self.shared
     }
 }
 
-/// A piece that is kept until its turn comes.
+/// Output that will not grow any more.
 #[derive(Debug)]
-pub enum Kept {
-    /// A copy.
+enum Chunk {
     Owned(Vec<u8>),
-    /// A share of a larger buffer.
     Shared(Bytes),
 }
 
-impl Kept {
-    /// Length in bytes.
-    pub fn len(&self) -> usize {
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
         match self {
-            Self::Owned(bytes) => bytes.len(),
-            Self::Shared(bytes) => bytes.len(),
+            Self::Owned(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
         }
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
 /// Bytes on their way to one socket.
 #[derive(Debug, Default)]
 pub struct OutBuffer {
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     tail: Vec<u8>,
-    tail_sent: usize,
-    chunk_bytes: usize,
+    head_sent: usize,
+    bytes: usize,
 }
 
 impl OutBuffer {
     /// Bytes not yet written.
     pub fn len(&self) -> usize {
-        self.chunk_bytes + self.tail.len() - self.tail_sent
+        self.bytes
     }
 
     /// Whether everything is written.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.bytes == 0
     }
 
     /// Appends `piece`.
+    #[inline]
     pub fn push(&mut self, piece: Piece<'_>, spare: &mut Spare) {
         match piece.shared {
-            Some(shared) => self.push_chunk(shared.clone()),
-            None => self.tail_mut(spare).extend_from_slice(piece.bytes),
+            Some(shared) => self.push_shared(shared.clone()),
+            None => self.push_copy(piece.bytes, spare),
         }
     }
 
-    /// Appends something that was kept, and gives its memory back.
-    pub fn push_kept(&mut self, kept: Kept, spare: &mut Spare) {
-        match kept {
-            Kept::Shared(bytes) => self.push_chunk(bytes),
-            Kept::Owned(bytes) => {
-                self.tail_mut(spare).extend_from_slice(&bytes);
-                spare.give(bytes);
-            }
+    #[inline]
+    fn push_copy(&mut self, bytes: &[u8], spare: &mut Spare) {
+        if self.tail.len() + bytes.len() > self.tail.capacity() {
+            self.make_room(bytes.len(), spare);
         }
+        self.tail.extend_from_slice(bytes);
+        self.bytes += bytes.len();
     }
 
-    /// The end of the buffer, to write a small piece into. Only append.
-    pub fn tail_mut(&mut self, spare: &mut Spare) -> &mut Vec<u8> {
+    /// Takes memory for `count` more bytes: a spare buffer first, then growth up to the size of a chunk, then a new
+    /// chunk.
+    #[cold]
+    fn make_room(&mut self, count: usize, spare: &mut Spare) {
+        if !self.tail.is_empty() && self.tail.len() + count > limits::OUT_CHUNK_BYTES {
+            self.seal_tail();
+        }
         if self.tail.capacity() == 0 {
             self.tail = spare.take();
         }
-        &mut self.tail
+        let wanted = self.tail.len() + count;
+        if wanted > self.tail.capacity() {
+            let size = wanted.next_power_of_two().max(limits::OUT_CHUNK_BYTES_MIN);
+            self.tail.reserve_exact(size - self.tail.len());
+        }
     }
 
-    fn push_chunk(&mut self, chunk: Bytes) {
-        if self.tail_sent < self.tail.len() {
-            let mut before = Bytes::from(std::mem::take(&mut self.tail));
-            bytes::Buf::advance(&mut before, self.tail_sent);
-            self.chunk_bytes += before.len();
-            self.chunks.push_back(before);
-        } else {
-            self.tail.clear();
+    fn seal_tail(&mut self) {
+        if !self.tail.is_empty() {
+            self.chunks.push_back(Chunk::Owned(std::mem::take(&mut self.tail)));
         }
-        self.tail_sent = 0;
-        self.chunk_bytes += chunk.len();
-        self.chunks.push_back(chunk);
+    }
+
+    fn push_shared(&mut self, chunk: Bytes) {
+        self.seal_tail();
+        self.bytes += chunk.len();
+        self.chunks.push_back(Chunk::Shared(chunk));
     }
 
     /// The bytes to write next; empty only when all is written.
     pub fn front(&self) -> &[u8] {
-        match self.chunks.front() {
-            Some(chunk) => chunk,
-            None => self.tail.get(self.tail_sent..).unwrap_or_default(),
-        }
+        let first = self.chunks.front().map_or(self.tail.as_slice(), Chunk::bytes);
+        first.get(self.head_sent..).unwrap_or_default()
     }
 
-    /// Takes away `count` bytes of `front` that were written.
-    pub fn advance(&mut self, count: usize, spare: &mut Spare) {
-        if let Some(chunk) = self.chunks.front_mut() {
-            let count = count.min(chunk.len());
-            bytes::Buf::advance(chunk, count);
-            self.chunk_bytes -= count;
-            if chunk.is_empty() {
-                self.chunks.pop_front();
-            }
-            return;
+    /// What to write next, as many pieces as `slices` takes; returns how many there are.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let parts = self.chunks.iter().map(Chunk::bytes).chain([self.tail.as_slice()]);
+        let mut skipped = self.head_sent;
+        let mut count = 0;
+        for (part, slice) in parts.filter(|part| !part.is_empty()).zip(slices) {
+            *slice = IoSlice::new(part.get(std::mem::take(&mut skipped)..).unwrap_or_default());
+            count += 1;
         }
-        self.tail_sent = (self.tail_sent + count).min(self.tail.len());
-        if self.tail_sent == self.tail.len() {
-            self.tail_sent = 0;
+        count
+    }
+
+    /// Takes away the next `count` bytes, which were written.
+    pub fn advance(&mut self, count: usize, spare: &mut Spare) {
+        let count = count.min(self.bytes);
+        self.bytes -= count;
+        self.head_sent += count;
+        while let Some(first) = self.chunks.front() {
+            let len = first.bytes().len();
+            if self.head_sent < len {
+                return;
+            }
+            self.head_sent -= len;
+            if let Some(Chunk::Owned(buffer)) = self.chunks.pop_front() {
+                spare.give(buffer);
+            }
+        }
+        if self.bytes == 0 {
+            self.head_sent = 0;
             spare.give(std::mem::take(&mut self.tail));
         }
     }
 
     /// Drops everything.
     pub fn clear(&mut self, spare: &mut Spare) {
-        self.chunks.clear();
-        self.chunk_bytes = 0;
-        self.tail_sent = 0;
-        spare.give(std::mem::take(&mut self.tail));
+        self.advance(self.bytes, spare);
     }
 }
 
@@ -209,16 +216,42 @@ mod tests {
             out.advance(first, &mut spare);
             out.push(Piece::shared(&shared), &mut spare);
             out.push(Piece::borrowed(b"cd"), &mut spare);
-            let kept = Piece::borrowed(b"ef").keep(&mut spare);
-            out.push_kept(kept, &mut spare);
+            out.push(Piece::borrowed(b"ef"), &mut spare);
             assert_eq!(out.len(), 10);
             while !out.is_empty() {
-                let count = out.front().len().min(step);
-                seen.extend_from_slice(&out.front()[..count]);
+                let mut slices = [IoSlice::new(&[]); 3];
+                let shown = out.slices(&mut slices);
+                let bytes: Vec<u8> = slices[..shown].iter().flat_map(|s| s.to_vec()).collect();
+                assert_eq!(bytes.len(), out.len());
+                assert!(bytes.starts_with(out.front()));
+                let count = bytes.len().min(step);
+                seen.extend_from_slice(&bytes[..count]);
                 out.advance(count, &mut spare);
             }
             assert_eq!(seen, b"abLARGEcdef", "{step} bytes a write");
         }
+    }
+
+    #[test]
+    fn output_larger_than_a_chunk_is_not_moved_and_comes_out_in_order() {
+        let mut spare = Spare::default();
+        let mut out = OutBuffer::default();
+        let mut expected = Vec::new();
+        for number in 0..40u8 {
+            let piece = vec![number; 5000];
+            out.push(Piece::borrowed(&piece), &mut spare);
+            expected.extend_from_slice(&piece);
+        }
+        assert!(out.chunks.iter().all(|chunk| chunk.bytes().len() <= limits::OUT_CHUNK_BYTES));
+        assert_eq!(out.len(), expected.len());
+        let mut seen = Vec::new();
+        while !out.is_empty() {
+            let count = out.front().len().min(70_001);
+            seen.extend_from_slice(&out.front()[..count]);
+            out.advance(count, &mut spare);
+        }
+        assert_eq!(seen, expected);
+        assert!(spare.buffers.len() >= 3, "chunks are kept as spare memory");
     }
 
     #[test]

@@ -22,6 +22,16 @@ pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Most spare buffers that a worker keeps.
 pub const SPARE_BUFFERS_MAX: usize = 1024;
+/// Output is kept in chunks of at most this many bytes, unless one piece is longer.
+pub const OUT_CHUNK_BYTES: usize = SPARE_BUFFER_BYTES_MAX;
+/// The first memory that output takes, bytes: room for the replies of a short pipeline.
+pub const OUT_CHUNK_BYTES_MIN: usize = 512;
+/// Pieces of output that one write gives to the kernel.
+pub const WRITE_SLICES_MAX: usize = 16;
+/// Memory that early replies already given out may still take in one session, bytes, beside as much as the live ones.
+pub const EARLY_HOLES_BYTES_MAX: usize = 64 * 1024;
+/// How long the offset of the worker's clock to the system's is taken for right, milliseconds.
+pub const UNIX_CLOCK_MS: u64 = 100;
 /// Entries of an emptied queue whose memory is kept.
 pub const QUEUE_KEPT_ENTRIES: usize = 4096;
 /// Requests of one session that are looked at in one turn of its worker.

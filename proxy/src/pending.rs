@@ -2,26 +2,43 @@
 //!
 //! ```text
 //!   requests   41      42      43      44        head = 41, next = 45
-//!   slots     [empty] [kept ] [empty] [kept ]
+//!   slots     [empty] [kept ] [empty] [kept ]    early: the bytes of 42 and 44, in the order of their coming
 //!                ^ fill(41): goes straight to the output, and 42 behind it; 43 is the head now
 //! ```
 //! Each request of a session takes a place with `push` and each place is filled exactly once, in any order. What
-//! fills the head goes straight to the client's output; what comes early is kept. A place that is not awaited any
-//! more (filled before, or of an earlier life) takes nothing.
+//! fills the head goes straight to the client's output; what comes early is kept: small replies side by side in one
+//! buffer, large ones by reference. A place that is not awaited any more (filled before, or of an earlier life)
+//! takes nothing.
 
 use std::collections::VecDeque;
 
-use crate::buffer::{Kept, OutBuffer, Piece, Spare};
+use bytes::Bytes;
+
+use crate::buffer::{OutBuffer, Piece, Spare};
+use crate::limits;
 
 /// The place of a request among those of its session.
 pub type Place = u32;
+
+/// What is known of one place.
+#[derive(Debug)]
+enum Slot {
+    Empty,
+    /// A reply in `early`, by its first byte and its length.
+    Early(u32, u32),
+    /// A reply that is shared with the buffer it came in; boxed, so that a slot stays small.
+    Shared(Box<Bytes>),
+}
 
 /// The open places of one session.
 #[derive(Debug, Default)]
 pub struct Pending {
     head: Place,
-    slots: VecDeque<Option<Kept>>,
-    kept_bytes: usize,
+    slots: VecDeque<Slot>,
+    /// Early replies, and the holes that those already given out have left.
+    early: Vec<u8>,
+    early_live: usize,
+    shared_bytes: usize,
 }
 
 impl Pending {
@@ -37,13 +54,13 @@ impl Pending {
 
     /// Bytes of replies that came early.
     pub fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+        self.early_live + self.shared_bytes
     }
 
     /// Takes the next place.
     pub fn push(&mut self) -> Place {
         let place = self.next_place();
-        self.slots.push_back(None);
+        self.slots.push_back(Slot::Empty);
         place
     }
 
@@ -55,7 +72,7 @@ impl Pending {
 
     /// Whether `place` is still to be filled.
     pub fn awaits(&self, place: Place) -> bool {
-        matches!(self.slots.get(self.index(place)), Some(None))
+        matches!(self.slots.get(self.index(place)), Some(Slot::Empty))
     }
 
     /// Whether another request stands behind `place`.
@@ -64,6 +81,7 @@ impl Pending {
     }
 
     /// Fills `place`. Returns whether something went to the output.
+    #[inline]
     pub fn fill(
         &mut self,
         place: Place,
@@ -79,31 +97,80 @@ impl Pending {
             self.release_ready(out, spare);
             return true;
         }
-        if let Some(slot) = self.slots.get_mut(index)
-            && slot.is_none()
-        {
-            self.kept_bytes += reply.bytes().len();
-            *slot = Some(reply.keep(spare));
-        }
+        self.keep(index, reply, spare);
         false
     }
 
+    fn keep(&mut self, index: usize, reply: Piece<'_>, spare: &mut Spare) {
+        let Some(slot @ Slot::Empty) = self.slots.get_mut(index) else {
+            return;
+        };
+        let len = reply.bytes().len();
+        if let Some(shared) = reply.shares() {
+            *slot = Slot::Shared(Box::new(shared.clone()));
+            self.shared_bytes += len;
+            return;
+        }
+        if self.early.capacity() == 0 {
+            self.early = spare.take();
+        }
+        *slot = early_slot(self.early.len(), len);
+        self.early.extend_from_slice(reply.bytes());
+        self.early_live += len;
+        if self.early.len() > limits::EARLY_HOLES_BYTES_MAX + 2 * self.early_live {
+            self.close_holes(spare);
+        }
+    }
+
     fn release_ready(&mut self, out: &mut OutBuffer, spare: &mut Spare) {
-        while let Some(Some(_)) = self.slots.front() {
-            if let Some(Some(kept)) = self.slots.pop_front() {
-                self.kept_bytes -= kept.len();
-                out.push_kept(kept, spare);
-                self.head = self.head.wrapping_add(1);
+        while let Some(slot) = self.slots.pop_front_if(|slot| !matches!(slot, Slot::Empty)) {
+            self.head = self.head.wrapping_add(1);
+            match slot {
+                Slot::Empty => {}
+                Slot::Early(start, len) => {
+                    let bytes = early_bytes(&self.early, start, len);
+                    self.early_live -= bytes.len();
+                    out.push(Piece::borrowed(bytes), spare);
+                }
+                Slot::Shared(bytes) => {
+                    self.shared_bytes -= bytes.len();
+                    out.push(Piece::shared(&bytes), spare);
+                }
             }
+        }
+        if self.early_live == 0 && self.early.capacity() > 0 {
+            spare.give(std::mem::take(&mut self.early));
         }
         if self.slots.is_empty() && self.slots.capacity() > 256 {
             self.slots.shrink_to(16);
         }
     }
 
+    /// Moves the early replies together, so that what was given out takes no memory.
+    fn close_holes(&mut self, spare: &mut Spare) {
+        let mut closed = spare.take();
+        for slot in &mut self.slots {
+            if let Slot::Early(start, len) = *slot {
+                *slot = early_slot(closed.len(), len as usize);
+                closed.extend_from_slice(early_bytes(&self.early, start, len));
+            }
+        }
+        spare.give(std::mem::replace(&mut self.early, closed));
+    }
+
     fn index(&self, place: Place) -> usize {
         place.wrapping_sub(self.head) as usize
     }
+}
+
+/// Early replies of one session never come near 4 GiB: its client is cut long before.
+fn early_slot(start: usize, len: usize) -> Slot {
+    Slot::Early(u32::try_from(start).unwrap_or(u32::MAX), u32::try_from(len).unwrap_or(u32::MAX))
+}
+
+fn early_bytes(early: &[u8], start: u32, len: u32) -> &[u8] {
+    let start = start as usize;
+    early.get(start..start + len as usize).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -156,5 +223,32 @@ mod tests {
         pending.fill(first, Piece::borrowed(b"a"), &mut out, &mut spare);
         pending.fill(first, Piece::borrowed(b"X"), &mut out, &mut spare);
         assert_eq!(out.front(), b"ab");
+    }
+
+    #[test]
+    fn holes_of_early_replies_are_closed_and_no_byte_is_mixed_up() {
+        let (mut pending, mut out, mut spare) =
+            (Pending::default(), OutBuffer::default(), Spare::default());
+        let reply = |place: Place| vec![u8::try_from(place % 251).unwrap(); 1000];
+        let mut seen = Vec::new();
+        let mut held = pending.push();
+        // There is always an early reply, so the buffer never empties by itself.
+        for _ in 0..2000 {
+            let next = pending.push();
+            pending.fill(next, Piece::borrowed(&reply(next)), &mut out, &mut spare);
+            let late = pending.push();
+            let last = pending.push();
+            pending.fill(last, Piece::borrowed(&reply(last)), &mut out, &mut spare);
+            pending.fill(held, Piece::borrowed(&reply(held)), &mut out, &mut spare);
+            held = late;
+            assert_eq!(pending.kept_bytes(), 1000);
+            assert!(pending.early.len() <= limits::EARLY_HOLES_BYTES_MAX + 2 * 3000);
+            while !out.is_empty() {
+                seen.extend_from_slice(out.front());
+                out.advance(out.front().len(), &mut spare);
+            }
+        }
+        let expected: Vec<u8> = (0..held).flat_map(reply).collect();
+        assert_eq!(seen, expected);
     }
 }

@@ -361,14 +361,17 @@ impl World {
         let Some((lane, spare)) = self.core.lane_and_spare(id) else {
             return;
         };
-        while !lane.to_write().is_empty() {
-            let all = lane.to_write().len();
-            let len = if self.faults { self.rng.below(all + 1) } else { all };
-            if len == 0 {
-                break;
+        if let Some((out, written)) = lane.writing() {
+            while !out.is_empty() {
+                let all = out.front().len();
+                let len = if self.faults { self.rng.below(all + 1) } else { all };
+                if len == 0 {
+                    break;
+                }
+                link.input.extend_from_slice(&out.front()[..len]);
+                out.advance(len, spare);
+                *written += len as u64;
             }
-            link.input.extend_from_slice(&lane.to_write()[..len]);
-            lane.wrote(len, spare);
         }
         if link.frozen {
             return;

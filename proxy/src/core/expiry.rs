@@ -4,12 +4,12 @@
 //! reply will be skipped; a connection on which replies are due and no byte has come for twice the time-out is
 //! closed; an unused lane is closed; an idle client is sent away, if the pool says so.
 
-use crate::core::forward::{Target, timeout_ms};
+use crate::core::forward::Target;
 use crate::core::ids::{LaneId, SessionId};
 use crate::core::lane::LaneState;
 use crate::core::session::Closing;
 use crate::core::timer::Timer;
-use crate::core::{Core, idle_limit_ms};
+use crate::core::{Core, idle_limit_ms, wake_lane};
 use crate::limits;
 
 impl Core {
@@ -39,10 +39,8 @@ impl Core {
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
         };
-        let timeout = self
-            .pools
-            .get(usize::from(target.pool))
-            .map_or(u64::MAX, |pool| timeout_ms(&pool.config));
+        let timeout =
+            self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| pool.timeout_ms);
         let name = self.shard_name(target);
         while let Some(owner) = self.lanes.get_mut(id).and_then(|lane| lane.expire_one(now_ms)) {
             self.stats.timeouts += 1;
@@ -58,10 +56,7 @@ impl Core {
         let connected = matches!(lane.state, LaneState::Ready | LaneState::SettingUp);
         if lane.is_late() && connected && silent_ms >= dead_after_ms {
             lane.to_close = Some(format!("sent nothing for {silent_ms} ms"));
-            if !lane.to_wake {
-                lane.to_wake = true;
-                self.wake.lanes.push(id);
-            }
+            wake_lane(lane, id, &mut self.wake);
             return;
         }
         let next_ms = match lane.next_deadline_ms() {
@@ -89,10 +84,7 @@ impl Core {
         if lane.awaited() == 0 && idle_at_ms <= now_ms {
             lane.idle_watched = false;
             lane.to_close = Some("was not used".into());
-            if !lane.to_wake {
-                lane.to_wake = true;
-                self.wake.lanes.push(id);
-            }
+            wake_lane(lane, id, &mut self.wake);
         } else {
             self.timers.set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
         }

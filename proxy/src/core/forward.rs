@@ -9,11 +9,12 @@
 use std::fmt::Write as _;
 
 use crate::buffer::Piece;
-use crate::config::{PoolConfig, ShardQueue};
-use crate::core::Core;
+use crate::config::PoolConfig;
+use crate::core::hot::{Apart, Delivered};
 use crate::core::ids::LaneId;
 use crate::core::lane::{Lane, LaneState, MayHaveRun, Owner};
 use crate::core::timer::Timer;
+use crate::core::{Core, wake_lane};
 use crate::limits;
 use crate::resp::reply::ReplyScanned;
 use crate::resp::write;
@@ -56,46 +57,39 @@ impl Core {
         (request, skipped): (Piece<'_>, usize),
         owner: Owner,
     ) {
-        let Some((timeout_ms, queue_max)) = self.usable_lane(id, target) else {
+        if !self.usable_lane(id) {
             return self.refuse_unreachable(target, owner);
-        };
-        let now_ms = self.clock.now_ms;
-        let Some(lane) = self.lanes.get_mut(id) else {
+        }
+        let Apart { lanes, pools, mut hands, .. } = self.apart();
+        let Some(pool) = pools.get(usize::from(target.pool)) else {
             return;
         };
-        if lane.awaited() >= queue_max.requests || lane.bytes_held() > queue_max.bytes {
-            self.stats.overloads += 1;
+        let Some(lane) = lanes.get_mut(id) else {
+            return;
+        };
+        if lane.is_full(pool.config.shard_queue) {
+            hands.stats.overloads += 1;
             let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
             return self.fail(owner, &text);
         }
-        let deadline_ms = now_ms.saturating_add(timeout_ms);
-        lane.push(request, skipped, owner, deadline_ms, &mut self.spare);
-        lane.last_used_ms = now_ms;
-        if !lane.timer_set && timeout_ms != u64::MAX {
-            lane.timer_set = true;
-            self.timers.set(deadline_ms, Timer::LaneHead(id));
-        }
-        if !lane.to_wake {
-            lane.to_wake = true;
-            self.wake.lanes.push(id);
-        }
+        hands.send((id, lane), (request, skipped), owner, pool.timeout_ms);
     }
 
-    /// The time-out and queue bound of `target`'s pool, if a request may be put on the lane `id` now.
-    fn usable_lane(&mut self, id: LaneId, target: Target) -> Option<(u64, ShardQueue)> {
+    /// Whether a request may be put on the lane `id` now; opens it if it is closed and may be tried.
+    fn usable_lane(&mut self, id: LaneId) -> bool {
         let now_ms = self.clock.now_ms;
-        let config = &self.pools.get(usize::from(target.pool))?.config;
-        let (timeout_ms, queue_max) = (timeout_ms(config), config.shard_queue);
-        let lane = self.lanes.get_mut(id)?;
+        let Some(lane) = self.lanes.get_mut(id) else {
+            return false;
+        };
         if let LaneState::Closed { retry_at_ms } = lane.state {
             if retry_at_ms > now_ms {
-                return None;
+                return false;
             }
             lane.state = LaneState::Connecting;
             lane.attempts = lane.attempts.saturating_add(1);
             self.wake.connect.push(id);
         }
-        Some((timeout_ms, queue_max))
+        true
     }
 
     /// The lane for `target`, made if there is none.
@@ -121,7 +115,7 @@ impl Core {
                 };
                 let target = Target { pool, shard, protocol_index: 0 };
                 if let Some(id) = self.lane_of(target) {
-                    self.usable_lane(id, target);
+                    self.usable_lane(id);
                 }
             }
         }
@@ -170,7 +164,7 @@ impl Core {
             return;
         };
         let setup = setup_request(&pool.config, lane.protocol);
-        lane.begin_setup(setup);
+        lane.begin_setup(setup, &mut self.spare);
         if !lane.idle_watched {
             lane.idle_watched = true;
             self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
@@ -217,15 +211,13 @@ impl Core {
     /// An error means that the connection must be closed, and says why.
     pub fn lane_input(&mut self, id: LaneId, bytes: &[u8]) -> Result<(), String> {
         let mut rest = bytes;
-        while !rest.is_empty() {
-            match self.lane_scan(id, rest)? {
-                None => break,
-                Some(len) => {
-                    let (reply, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
-                    self.lane_reply(id, Piece::borrowed(reply))?;
-                    rest = behind;
-                }
-            }
+        loop {
+            let (used, next) = self.deliver_next(id, rest)?;
+            rest = rest.get(used..).unwrap_or_default();
+            let Some(len) = next else { break };
+            let (reply, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+            self.lane_reply(id, Piece::borrowed(reply))?;
+            rest = behind;
         }
         if !rest.is_empty()
             && let Some(lane) = self.lanes.get_mut(id)
@@ -242,10 +234,10 @@ impl Core {
             return Ok(());
         };
         let mut input = std::mem::take(lane.input_mut());
-        while !input.is_empty() {
-            let Some(len) = self.lane_scan(id, &input)? else {
-                break;
-            };
+        loop {
+            let (used, next) = self.deliver_next(id, &input)?;
+            bytes::Buf::advance(&mut input, used);
+            let Some(len) = next else { break };
             if len >= limits::SHARED_PIECE_BYTES_MIN {
                 let reply = input.split_to(len.min(input.len())).freeze();
                 self.lane_reply(id, Piece::shared(&reply))?;
@@ -260,6 +252,18 @@ impl Core {
         }
         self.run_ready_tasks();
         Ok(())
+    }
+
+    /// Delivers the plain replies at the start of `bytes`: how many bytes they were, and the length of the reply behind
+    /// them, if it is whole.
+    fn deliver_next(&mut self, id: LaneId, bytes: &[u8]) -> Result<(usize, Option<usize>), String> {
+        let Delivered { used, large } = self.deliver_plain(id, bytes);
+        let rest = bytes.get(used..).unwrap_or_default();
+        match large {
+            None if rest.is_empty() => Ok((used, None)),
+            None => Ok((used, self.lane_scan(id, rest)?)),
+            Some(len) => Ok((used, Some(len))),
+        }
     }
 
     fn lane_scan(&mut self, id: LaneId, bytes: &[u8]) -> Result<Option<usize>, String> {
@@ -324,10 +328,7 @@ impl Core {
             lane.state = LaneState::Ready;
             lane.attempts = 0;
             lane.last_fault.clear();
-            if !lane.to_wake {
-                lane.to_wake = true;
-                self.wake.lanes.push(id);
-            }
+            wake_lane(lane, id, &mut self.wake);
         }
         Ok(())
     }
@@ -367,10 +368,6 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
     write::request(&mut bytes, [b"MULTI".as_slice()].into_iter());
     write::request(&mut bytes, [b"DISCARD".as_slice()].into_iter());
     (steps, bytes)
-}
-
-pub(crate) fn timeout_ms(config: &PoolConfig) -> u64 {
-    config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn retry_wait_ms(attempts: u32, jitter: u64) -> u64 {

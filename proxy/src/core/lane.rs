@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, Piece, Spare};
+use crate::config::ShardQueue;
 use crate::core::forward::SetupStep;
 use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
 use crate::limits;
@@ -96,9 +97,9 @@ pub struct Lane {
     pub last_input_ms: u64,
     /// When the last request was pushed.
     pub last_used_ms: u64,
-    setup: Vec<u8>,
+    setup: OutBuffer,
+    setup_written: u64,
     setup_steps: VecDeque<SetupStep>,
-    setup_sent: usize,
     out: OutBuffer,
     queue: VecDeque<Awaited>,
     pushed: u64,
@@ -126,9 +127,9 @@ impl Lane {
             to_close: None,
             last_input_ms: 0,
             last_used_ms: 0,
-            setup: Vec::new(),
+            setup: OutBuffer::default(),
+            setup_written: 0,
             setup_steps: VecDeque::new(),
-            setup_sent: 0,
             out: OutBuffer::default(),
             queue: VecDeque::new(),
             pushed: 0,
@@ -141,6 +142,7 @@ impl Lane {
 
     /// Appends `skipped + 1` whole requests in one piece: the replies of the first `skipped` belong to nobody, the
     /// last one's to `owner`. All count as taken by the kernel only when the last byte is.
+    #[inline]
     pub fn push(
         &mut self,
         request: Piece<'_>,
@@ -163,21 +165,37 @@ impl Lane {
         self.queue.iter().any(|awaited| awaited.owner == Owner::Nobody)
     }
 
+    /// Whether a connection is there or on its way, and one more request stays within `bound`.
+    #[inline]
+    pub fn takes(&self, bound: ShardQueue) -> bool {
+        !matches!(self.state, LaneState::Closed { .. }) && !self.is_full(bound)
+    }
+
+    /// Whether one more request would be beyond `bound`.
+    #[inline]
+    pub fn is_full(&self, bound: ShardQueue) -> bool {
+        self.awaited() >= bound.requests || self.out.len() > bound.bytes
+    }
+
+    /// The session that the next reply belongs to, if it is a session's and no other value may come first.
+    #[inline]
+    pub fn next_session(&self) -> Option<(SessionId, Place)> {
+        match (&self.state, self.queue.front()?.owner) {
+            (LaneState::Ready, Owner::Session(id, place)) => Some((id, place)),
+            _ => None,
+        }
+    }
+
     /// Number of replies awaited.
     pub fn awaited(&self) -> usize {
         self.queue.len()
     }
 
-    /// Bytes held by this lane.
-    pub fn bytes_held(&self) -> usize {
-        self.out.len() + self.input.len()
-    }
-
     /// Begins the set-up of a fresh connection: the steps, and the bytes that ask for them.
-    pub fn begin_setup(&mut self, (steps, request): (Vec<SetupStep>, Vec<u8>)) {
-        self.setup = request;
+    pub fn begin_setup(&mut self, (steps, request): (Vec<SetupStep>, Vec<u8>), spare: &mut Spare) {
+        self.setup.clear(spare);
+        self.setup.push(Piece::borrowed(&request), spare);
         self.setup_steps = steps.into();
-        self.setup_sent = 0;
         self.state = LaneState::SettingUp;
     }
 
@@ -191,22 +209,13 @@ impl Lane {
         self.setup_steps.is_empty()
     }
 
-    /// The bytes to write now; empty when there are none or requests must still wait for the set-up.
-    pub fn to_write(&self) -> &[u8] {
+    /// What may be written now, and the count of bytes that the kernel has taken of it, which the writer keeps up to
+    /// date; `None` when there is no connection. Requests wait for the end of the set-up.
+    pub fn writing(&mut self) -> Option<(&mut OutBuffer, &mut u64)> {
         match self.state {
-            LaneState::Ready => self.out.front(),
-            LaneState::SettingUp => self.setup.get(self.setup_sent..).unwrap_or_default(),
-            LaneState::Closed { .. } | LaneState::Connecting => &[],
-        }
-    }
-
-    /// Notes that the kernel took `count` bytes of `to_write`.
-    pub fn wrote(&mut self, count: usize, spare: &mut Spare) {
-        if self.state == LaneState::SettingUp {
-            self.setup_sent += count;
-        } else {
-            self.written += count as u64;
-            self.out.advance(count, spare);
+            LaneState::Ready => Some((&mut self.out, &mut self.written)),
+            LaneState::SettingUp => Some((&mut self.setup, &mut self.setup_written)),
+            LaneState::Closed { .. } | LaneState::Connecting => None,
         }
     }
 
@@ -262,7 +271,7 @@ impl Lane {
             .collect();
         self.state = LaneState::Closed { retry_at_ms };
         self.out.clear(spare);
-        self.setup = Vec::new();
+        self.setup.clear(spare);
         self.setup_steps.clear();
         self.input = BytesMut::new();
         self.scan.reset();
@@ -299,6 +308,12 @@ mod tests {
         Owner::Session(SessionId::default(), place)
     }
 
+    fn write(lane: &mut Lane, count: usize, spare: &mut Spare) {
+        let (out, written) = lane.writing().unwrap();
+        out.advance(count, spare);
+        *written += count as u64;
+    }
+
     fn ready_lane() -> Lane {
         Lane { state: LaneState::Ready, ..Lane::new(0, 0, 2) }
     }
@@ -310,11 +325,11 @@ mod tests {
         for place in 0..3 {
             lane.push(Piece::borrowed(b"12345"), 0, owner(place), u64::MAX, &mut spare);
         }
-        lane.wrote(9, &mut spare);
+        write(&mut lane, 9, &mut spare);
         let ran: Vec<_> = lane.close(0, &mut spare).into_iter().map(|(_, ran)| ran.0).collect();
         assert_eq!(ran, [true, false, false]);
         assert_eq!(lane.awaited(), 0);
-        assert_eq!(lane.bytes_held(), 0);
+        assert!(lane.out.is_empty());
     }
 
     #[test]
@@ -340,14 +355,14 @@ mod tests {
         let mut lane = Lane::new(0, 0, 2);
         lane.state = LaneState::Connecting;
         lane.push(Piece::borrowed(b"GET"), 0, owner(0), u64::MAX, &mut spare);
-        assert!(lane.to_write().is_empty());
-        lane.begin_setup((vec![SetupStep::Auth], b"AUTH".to_vec()));
-        assert_eq!(lane.to_write(), b"AUTH");
-        lane.wrote(4, &mut spare);
-        assert!(lane.to_write().is_empty());
+        assert!(lane.writing().is_none());
+        lane.begin_setup((vec![SetupStep::Auth], b"AUTH".to_vec()), &mut spare);
+        assert_eq!(lane.writing().unwrap().0.front(), b"AUTH");
+        write(&mut lane, 4, &mut spare);
+        assert!(lane.writing().unwrap().0.is_empty());
         assert_eq!(lane.next_setup_step(), Some(SetupStep::Auth));
         assert!(lane.setup_done());
         lane.state = LaneState::Ready;
-        assert_eq!(lane.to_write(), b"GET");
+        assert_eq!(lane.writing().unwrap().0.front(), b"GET");
     }
 }

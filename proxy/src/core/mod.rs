@@ -11,7 +11,7 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `reply` brings answers back, `split`, `transaction` and `task` carry out what is more than one request,
+//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and `task` carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
@@ -20,6 +20,7 @@ pub mod exec;
 pub mod expiry;
 pub mod forward;
 pub mod hook;
+pub mod hot;
 pub mod ids;
 pub mod lane;
 pub mod plugins;
@@ -95,6 +96,8 @@ pub struct Pool {
     pub private_lanes: Vec<LaneId>,
     /// Its plugins.
     pub plugins: Option<PoolPlugins>,
+    /// Time for a shard to answer, milliseconds; `u64::MAX` = without end.
+    pub timeout_ms: u64,
     /// Sessions of this pool in this worker.
     pub sessions: usize,
 }
@@ -106,6 +109,7 @@ impl Pool {
         let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         let plugins = PoolPlugins::new(bindings, seed);
+        let timeout_ms = timeout_ms(&config);
         Self {
             config,
             topology: topology.with_seed(seed),
@@ -113,9 +117,15 @@ impl Pool {
             lanes,
             private_lanes: Vec::new(),
             plugins,
+            timeout_ms,
             sessions: 0,
         }
     }
+}
+
+/// The time-out of a pool in milliseconds; `u64::MAX` = none.
+fn timeout_ms(config: &PoolConfig) -> u64 {
+    config.timeout.map_or(u64::MAX, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// The time as the core sees it, given by the outer layer before each call.
@@ -319,10 +329,20 @@ impl Core {
 }
 
 /// Puts a session into the list of those to wake, once.
+#[inline]
 pub(crate) fn wake_session(session: &mut Session, id: SessionId, wake: &mut Wake) {
     if !session.to_wake {
         session.to_wake = true;
         wake.sessions.push(id);
+    }
+}
+
+/// Puts a lane into the list of those to wake, once.
+#[inline]
+pub(crate) fn wake_lane(lane: &mut Lane, id: LaneId, wake: &mut Wake) {
+    if !lane.to_wake {
+        lane.to_wake = true;
+        wake.lanes.push(id);
     }
 }
 

@@ -6,11 +6,12 @@
 //! A client that does not take its replies is read no more and, without progress, cut.
 
 use crate::buffer::Piece;
+use crate::core::Core;
+use crate::core::hot::Apart;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
 use crate::core::session::Closing;
 use crate::core::timer::Timer;
-use crate::core::{Core, wake_session};
 use crate::limits;
 use crate::pending::Place;
 use crate::plugin::frame::Status;
@@ -50,23 +51,14 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let held = session.out.len() + session.pending.kept_bytes();
+        let held = session.output_held();
         if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && self.is_over_hard_bound(id, held) {
             self.stats.clients_cut += 1;
             return self.end_session(id, Closing::Now);
         }
-        let Some(session) = self.sessions.get_mut(id) else {
-            return;
-        };
-        self.stats.output_bytes += reply.bytes().len() as u64;
-        if session.pending.fill(place, reply, &mut session.out, &mut self.spare) {
-            wake_session(session, id, &mut self.wake);
-        }
-        let held = session.out.len() + session.pending.kept_bytes();
-        if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
-            session.stall_watched = true;
-            let timer = Timer::SessionStalled(id, session.written);
-            self.timers.set(self.clock.now_ms + limits::CLIENT_STALL_MS, timer);
+        let Apart { sessions, mut hands, .. } = self.apart();
+        if let Some(session) = sessions.get_mut(id) {
+            hands.fill((id, session), place, reply);
         }
     }
 
@@ -107,7 +99,7 @@ impl Core {
             .pools
             .get(usize::from(session.pool))
             .map_or(usize::MAX, |pool| pool.config.client_output_bytes);
-        let held = session.out.len() + session.pending.kept_bytes();
+        let held = session.output_held();
         if held <= limits::CLIENT_OUTPUT_WATCHED_BYTES {
             session.stall_watched = false;
             return;

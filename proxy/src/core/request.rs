@@ -16,6 +16,7 @@ use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
 use crate::core::forward::Target;
+use crate::core::hot::Run;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
 use crate::core::session::Closing;
@@ -133,31 +134,40 @@ impl Core {
     }
 
     fn run_requests(&mut self, id: SessionId, bytes: &[u8], scan: &mut RequestScan) -> Progress {
-        let mut used = 0;
-        for _ in 0..limits::TURN_REQUESTS_MAX {
-            let rest = bytes.get(used..).unwrap_or_default();
-            let Some(limits) = self.request_limits(id) else {
-                return Progress::Beginning(used);
+        let mut run = Run { used: 0, left: limits::TURN_REQUESTS_MAX };
+        while run.left > 0 {
+            let seen = self.run_plain(id, bytes, scan, &mut run);
+            if run.left == 0 {
+                break;
+            }
+            run.left -= 1;
+            let rest = bytes.get(run.used..).unwrap_or_default();
+            let verdict = match seen {
+                Some(verdict) => verdict,
+                None => match self.request_limits(id) {
+                    Some(limits) => scan.scan(rest, &limits),
+                    None => return Progress::Beginning(run.used),
+                },
             };
-            match scan.scan(rest, &limits) {
+            match verdict {
                 Scanned::Complete { len } => {
                     let raw = rest.get(..len).unwrap_or_default();
                     let args = Args::new(raw, scan.spans());
                     if !self.may_run(id, &args) {
                         scan.reset();
-                        return Progress::More(used);
+                        return Progress::More(run.used);
                     }
                     self.request(id, Request { args, piece: Piece::borrowed(raw) });
                     scan.reset();
-                    used += len;
+                    run.used += len;
                 }
                 Scanned::Inline { len } => {
                     if !self.inline_request(id, rest.get(..len).unwrap_or_default()) {
-                        return Progress::More(used);
+                        return Progress::More(run.used);
                     }
-                    used += len;
+                    run.used += len;
                 }
-                Scanned::Incomplete => return Progress::Beginning(used),
+                Scanned::Incomplete => return Progress::Beginning(run.used),
                 Scanned::Broken(error) => {
                     self.protocol_error(id, &error);
                     scan.reset();
@@ -165,7 +175,7 @@ impl Core {
                 }
             }
         }
-        Progress::More(used)
+        Progress::More(run.used)
     }
 
     /// The bounds for the next request; `None` when the session reads no more.
@@ -263,7 +273,7 @@ impl Core {
         if session.closing > Closing::AfterRead
             || session.input_ready
             || session.pending.len() >= limits::SESSION_PENDING_MAX
-            || session.out.len() + session.pending.kept_bytes() > bound
+            || session.output_held() > bound
         {
             return false;
         }

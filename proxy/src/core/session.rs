@@ -110,7 +110,13 @@ impl Session {
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
-        self.input.capacity() + queued + self.out.len() + self.pending.kept_bytes()
+        self.input.capacity() + queued + self.output_held()
+    }
+
+    /// Bytes of replies that the client has not taken.
+    #[inline]
+    pub fn output_held(&self) -> usize {
+        self.out.len() + self.pending.kept_bytes()
     }
 
     /// Whether everything that was asked has been answered and written.

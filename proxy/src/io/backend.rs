@@ -20,6 +20,7 @@ use crate::config::Address;
 use crate::core::ids::LaneId;
 use crate::io::turn::Turn;
 use crate::io::worker::start_lanes;
+use crate::io::write::write_out;
 use crate::limits;
 
 /// Where to connect, and within which time.
@@ -200,13 +201,10 @@ where
     let Some((lane, spare)) = turn.core.lane_and_spare(id) else {
         return Ok(());
     };
-    while !lane.to_write().is_empty() {
-        match Pin::new(&mut *stream).poll_write(cx, lane.to_write()) {
-            Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(count)) => lane.wrote(count, spare),
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => break,
+    match lane.writing() {
+        Some((out, written)) => {
+            write_out(stream, cx, (out, spare), |count| *written += count as u64)
         }
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -15,9 +15,10 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::core::ids::SessionId;
-use crate::core::session::Closing;
+use crate::core::session::{Closing, Session};
 use crate::io::turn::Turn;
 use crate::io::worker::start_lanes;
+use crate::io::write::write_out;
 use crate::limits;
 
 /// Serves one client until its connection ends.
@@ -168,17 +169,7 @@ impl Client {
             return Ok(());
         }
         self.held_turns = 0;
-        while !session.out.is_empty() {
-            match Pin::new(&mut *stream).poll_write(cx, session.out.front()) {
-                Poll::Ready(Ok(0)) => return Err(std::io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(count)) => {
-                    session.written += count as u64;
-                    session.out.advance(count, spare);
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(())
+        let Session { out, written, .. } = session;
+        write_out(stream, cx, (out, spare), |count| *written += count as u64)
     }
 }

@@ -18,3 +18,4 @@ pub mod listen;
 pub mod plugins;
 pub mod turn;
 pub mod worker;
+pub mod write;

@@ -24,6 +24,8 @@ pub struct Turn {
     /// Where sockets are read into, so that an idle connection owns no buffer.
     pub scratch: Vec<u8>,
     started: Instant,
+    unix_offset_ms: u64,
+    unix_asked_ms: u64,
     session_wakers: SecondaryMap<SessionId, Waker>,
     lane_wakers: SecondaryMap<LaneId, Waker>,
     timer_waker: Option<Waker>,
@@ -41,6 +43,8 @@ impl Turn {
             core,
             scratch: vec![0; limits::TURN_BYTES_MAX],
             started: Instant::now(),
+            unix_offset_ms: unix_ms(),
+            unix_asked_ms: 0,
             session_wakers: SecondaryMap::new(),
             lane_wakers: SecondaryMap::new(),
             timer_waker: None,
@@ -55,9 +59,12 @@ impl Turn {
     /// Starts a turn: tells the core the time.
     pub fn begin(&mut self) {
         let now_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let unix_ms = u64::try_from(unix.as_millis()).unwrap_or(u64::MAX);
-        self.core.set_clock(Clock { now_ms, unix_ms });
+        // The system's clock may be set: it is asked again often enough, but not in every turn.
+        if now_ms >= self.unix_asked_ms + limits::UNIX_CLOCK_MS {
+            self.unix_asked_ms = now_ms;
+            self.unix_offset_ms = unix_ms().saturating_sub(now_ms);
+        }
+        self.core.set_clock(Clock { now_ms, unix_ms: self.unix_offset_ms + now_ms });
     }
 
     /// When the worker's clock reads `at_ms`.
@@ -153,4 +160,10 @@ impl Turn {
     pub fn take_to_connect(&mut self) -> Vec<LaneId> {
         std::mem::take(&mut self.to_connect)
     }
+}
+
+/// Milliseconds since 1970 by the system's clock.
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -14,8 +14,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpStream, UnixStream};
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
 use crate::core::answer::GatewayFacts;
 use crate::core::waiters::Notice;
@@ -87,7 +87,7 @@ pub struct WorkerSetup {
 
 /// Runs a worker on the present thread until it is told to end.
 pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let board = Arc::clone(&setup.board);
     // The first worker looks at once, so that a shard that is down is told at the start.
     let preconnect = setup.number == 0 || setup.pools.iter().any(|pool| pool.config.preconnect);
@@ -96,8 +96,7 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
     core.set_facts(setup.facts);
     let number = usize::try_from(setup.number).unwrap_or(0);
     let turn = Rc::new(RefCell::new(Turn::new(core, Arc::clone(&board), number)));
-    let local = LocalSet::new();
-    local.block_on(&runtime, async move {
+    runtime.block_on(async move {
         tokio::task::spawn_local(timers(Rc::clone(&turn)));
         if preconnect {
             with_turn(&turn, |turn| turn.core.preconnect());

@@ -70,7 +70,21 @@ enum Step {
     Broken,
 }
 
+#[inline]
 fn step(buffer: &[u8], position: usize) -> Step {
+    // Almost every bulk string is shorter than a hundred bytes.
+    match buffer.get(position..) {
+        Some([b'$', one @ b'0'..=b'9', b'\r', b'\n', ..]) => {
+            bulk(buffer, position + 4, i64::from(one - b'0'))
+        }
+        Some([b'$', ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..]) => {
+            bulk(buffer, position + 5, i64::from(ten - b'0') * 10 + i64::from(one - b'0'))
+        }
+        _ => any_step(buffer, position),
+    }
+}
+
+fn any_step(buffer: &[u8], position: usize) -> Step {
     let Some(rest) = buffer.get(position..) else {
         return Step::Incomplete;
     };

@@ -234,13 +234,32 @@ struct Line {
 }
 
 /// The header line that starts at `from` with its mark; `None` when its end has not come.
+#[inline]
 fn line_at(
     buffer: &[u8],
     from: usize,
     too_long: ProtocolError,
 ) -> Result<Option<Line>, ProtocolError> {
     let rest = buffer.get(from..).unwrap_or_default();
-    // Almost every header is a few digits: look at those before searching 64 KiB.
+    // Almost every number has one or two digits.
+    match rest {
+        [_, one @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            let number = Some(i64::from(one - b'0'));
+            Ok(Some(Line { number, end: from + 4, well_ended: true }))
+        }
+        [_, ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => {
+            let number = Some(i64::from(ten - b'0') * 10 + i64::from(one - b'0'));
+            Ok(Some(Line { number, end: from + 5, well_ended: true }))
+        }
+        _ => longer_line_at(rest, from, too_long),
+    }
+}
+
+fn longer_line_at(
+    rest: &[u8],
+    from: usize,
+    too_long: ProtocolError,
+) -> Result<Option<Line>, ProtocolError> {
     let Some(at) = rest.iter().take(limits::INLINE_BYTES_MAX).position(|byte| *byte == b'\r')
     else {
         return if rest.len() >= limits::INLINE_BYTES_MAX { Err(too_long) } else { Ok(None) };

@@ -126,12 +126,11 @@ impl Topology {
         let Some([open, close]) = self.hash_tag else {
             return key;
         };
-        let inside =
-            key.iter().position(|byte| *byte == open).and_then(|start| key.get(start + 1..));
+        let inside = memchr::memchr(open, key).and_then(|start| key.get(start + 1..));
         let Some(inside) = inside else {
             return key;
         };
-        match inside.iter().position(|byte| *byte == close) {
+        match memchr::memchr(close, inside) {
             Some(length) if length > 0 => inside.get(..length).unwrap_or(key),
             _ => key,
         }
