@@ -10,7 +10,7 @@
 //! clients hold none and steady traffic allocates none.
 //! Order is the order of the calls. No socket here: `slices` shows what to write next, `advance` says what was.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
@@ -39,6 +39,14 @@ impl Spare {
             self.buffers.push(buffer);
         }
     }
+}
+
+/// Makes room in `input` for the next read. `expected` is how long what is arriving will be at least: it is not moved
+/// more often than it grows fourfold, takes no more than its length in the end, and what was only announced none.
+pub fn reserve_input(input: &mut BytesMut, expected: usize) {
+    let missing = expected.saturating_sub(input.len());
+    let most = input.len().max(limits::TURN_BYTES_MAX).saturating_mul(3);
+    input.reserve(missing.clamp(limits::TURN_BYTES_MAX, most));
 }
 
 /// A piece that is put into an `OutBuffer` or kept for later: borrowed bytes, and the shared buffer that they are

@@ -11,6 +11,8 @@ use crate::resp::value;
 use crate::resp::write;
 
 const MISFIT: &[u8] = b"ERR a shard's reply does not fit the part of the request that it was sent";
+/// How the gateway's own errors end where a command may have run.
+const UNKNOWN: &[u8] = b"outcome unknown";
 const APPLIED: &[u8] = b"; parts on other shards were applied";
 
 /// A split command whose replies are coming in.
@@ -27,6 +29,7 @@ pub struct Join {
     error: Option<Vec<u8>>,
     /// Parts that were answered without an error.
     succeeded: usize,
+    kept_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -57,6 +60,7 @@ impl Join {
             sum: 0,
             error: None,
             succeeded: 0,
+            kept_bytes: 0,
         }
     }
 
@@ -67,7 +71,7 @@ impl Join {
 
     /// Bytes kept until the join is complete.
     pub fn kept_bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.reply.len()).sum()
+        self.kept_bytes
     }
 
     /// Takes the complete reply of one part; says whether it was the last that was missing. The gateway's own errors
@@ -84,7 +88,12 @@ impl Join {
                 self.sum = self.sum.saturating_add(number);
                 if self.rule == JoinRule::Elements {
                     slot.reply = reply.to_vec();
+                    self.kept_bytes += reply.len();
                 }
+            }
+            // Of a write, one part that may have been applied says more than one that was not.
+            Err(text) if self.is_write && text.ends_with(UNKNOWN) => {
+                self.error = Some(text.to_vec());
             }
             Err(text) => {
                 self.error.get_or_insert_with(|| text.to_vec());
@@ -235,6 +244,15 @@ mod tests {
             true,
             &[(&[0], "+OK\r\n"), (&[1], "-ERR shard 'b' is down; not sent\r\n")],
             "-ERR shard 'b' is down; not sent; parts on other shards were applied\r\n",
+        );
+        check(
+            JoinRule::Ok,
+            true,
+            &[
+                (&[0], "-ERR shard 'a' is down; not sent\r\n"),
+                (&[1], "-ERR shard 'b' closed the connection; outcome unknown\r\n"),
+            ],
+            "-ERR shard 'b' closed the connection; outcome unknown\r\n",
         );
         check(JoinRule::Sum, true, &[(&[0], "-OOM no\r\n"), (&[1], "-OOM no\r\n")], "-OOM no\r\n");
     }

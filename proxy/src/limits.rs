@@ -30,6 +30,10 @@ pub const OUT_CHUNK_BYTES_MIN: usize = 512;
 pub const WRITE_SLICES_MAX: usize = 16;
 /// Memory that early replies already given out may still take in one session, bytes, beside as much as the live ones.
 pub const EARLY_HOLES_BYTES_MAX: usize = 64 * 1024;
+/// Output of one session that is not accounted at once, bytes: the worker's budget is exact to this much per client.
+pub const OUTPUT_ACCOUNTED_BYTES: usize = 128 * 1024;
+/// Longest time that a lane waits for a client that does not take its replies, milliseconds.
+pub const LANE_PAUSE_MS: u64 = 50;
 /// How long the offset of the worker's clock to the system's is taken for right, milliseconds.
 pub const UNIX_CLOCK_MS: u64 = 100;
 /// Entries of an emptied queue whose memory is kept.

@@ -19,6 +19,7 @@ impl Core {
             match timer {
                 Timer::LaneHead(id) => self.expire_lane(id),
                 Timer::LaneIdle(id) => self.close_idle_lane(id),
+                Timer::LanePaused(id) => self.end_pause(id),
                 Timer::SessionStalled(id, written) => self.check_stalled(id, written),
                 Timer::SessionIdle(id) => self.check_idle(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
@@ -61,13 +62,28 @@ impl Core {
         }
         let next_ms = match lane.next_deadline_ms() {
             Some(deadline_ms) => deadline_ms,
-            // All have timed out: look again when the connection would count as dead.
-            None if lane.is_late() => lane.last_input_ms.saturating_add(dead_after_ms),
+            // All have timed out: look again when the connection would count as dead, or when a request that is sent
+            // from now on could time out.
+            None if lane.is_late() => {
+                let dead_ms = lane.last_input_ms.saturating_add(dead_after_ms);
+                let next_ms = now_ms.saturating_add(timeout);
+                if connected { dead_ms.min(next_ms) } else { next_ms }
+            }
             None => return,
         };
         if next_ms != u64::MAX {
             lane.timer_set = true;
             self.timers.set(next_ms.max(now_ms + 1), Timer::LaneHead(id));
+        }
+    }
+
+    /// A lane has waited long enough for a client.
+    fn end_pause(&mut self, id: LaneId) {
+        let now_ms = self.clock.now_ms;
+        if let Some(lane) = self.lanes.get_mut(id)
+            && lane.paused_until_ms <= now_ms
+        {
+            wake_lane(lane, id, &mut self.wake);
         }
     }
 
@@ -99,7 +115,7 @@ impl Core {
         let Some(limit_ms) = pool.and_then(|pool| idle_limit_ms(&pool.config)) else {
             return;
         };
-        let idle_at_ms = session.last_request_ms + limit_ms;
+        let idle_at_ms = session.last_input_ms + limit_ms;
         if session.is_done() && idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {

@@ -93,7 +93,7 @@ impl Core {
     }
 
     /// The lane for `target`, made if there is none.
-    fn lane_of(&mut self, target: Target) -> Option<LaneId> {
+    pub(crate) fn lane_of(&mut self, target: Target) -> Option<LaneId> {
         let pool = self.pools.get_mut(usize::from(target.pool))?;
         let slot = pool.lanes.get_mut(target.protocol_index)?.get_mut(usize::from(target.shard))?;
         if let Some(id) = slot {
@@ -192,6 +192,7 @@ impl Core {
         // A connection that worked is tried again at once; one that never did, after a wait.
         let wait_ms = if was_ready { 0 } else { retry_wait_ms(lane.attempts, jitter) };
         let owners = lane.close(now_ms + wait_ms, &mut self.spare);
+        self.account_lane(id);
         self.stats.lanes_failed += 1;
         let name = self.shard_name(target);
         if first_failure {
@@ -295,6 +296,9 @@ impl Core {
             return Err("sent a reply that nothing was asked for".into());
         };
         self.settle(owner, reply);
+        if let Owner::Session(session, _) = owner {
+            self.pause_lane_for(session, id);
+        }
         Ok(())
     }
 
@@ -319,10 +323,12 @@ impl Core {
                     return Err("does not allow MULTI, which a transaction needs".into());
                 }
                 SetupStep::Multi => lane.multi_allowed = false,
+                // The connection is inside MULTI and would stay there.
+                SetupStep::Discard if lane.multi_allowed => {
+                    return Err(format!("does not allow DISCARD, which MULTI needs: {text}"));
+                }
                 SetupStep::Discard => {}
             }
-        } else if step == SetupStep::Multi {
-            lane.multi_allowed = true;
         }
         if lane.setup_done() {
             lane.state = LaneState::Ready;

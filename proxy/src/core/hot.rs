@@ -73,6 +73,10 @@ impl Hands<'_> {
         timeout_ms: u64,
     ) {
         let deadline_ms = self.now_ms.saturating_add(timeout_ms);
+        if lane.awaited() == 0 {
+            // The shard's silence begins now.
+            lane.last_input_ms = self.now_ms;
+        }
         lane.push(request, skipped, owner, deadline_ms, self.spare);
         lane.last_used_ms = self.now_ms;
         if !lane.timer_set && timeout_ms != u64::MAX {
@@ -134,7 +138,6 @@ impl Core {
         let pool = pools.get(usize::from(session.pool))?;
         let lanes_by_shard = pool.lanes.get(session.protocol_index())?;
         session.held = false;
-        session.last_request_ms = hands.now_ms;
         while run.left > 0 {
             let rest = bytes.get(run.used..).unwrap_or_default();
             let verdict = scan.scan(rest, &RequestLimits::OPEN);
@@ -179,7 +182,7 @@ impl Core {
             && rest.first().is_some_and(|mark| *mark != b'>')
             && let Some((owner, place)) = lane.next_session()
             && let Some(session) = sessions.get_mut(owner)
-            && session.output_held() <= limits::CLIENT_OUTPUT_WATCHED_BYTES
+            && session.output_held() <= limits::OUTPUT_ACCOUNTED_BYTES
             && let ReplyScanned::Complete { len } = lane.scan(rest)
         {
             if len >= limits::SHARED_PIECE_BYTES_MIN {
@@ -204,6 +207,7 @@ impl Session {
             && self.transaction.is_none()
             && self.tasks.is_empty()
             && self.large_place.is_none()
+            && self.output_held() <= limits::CLIENT_OUTPUT_WATCHED_BYTES
     }
 }
 

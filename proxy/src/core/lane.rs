@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 
 use bytes::BytesMut;
 
-use crate::buffer::{OutBuffer, Piece, Spare};
+use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::SetupStep;
 use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
@@ -89,6 +89,10 @@ pub struct Lane {
     pub to_wake: bool,
     /// Whether a timer for the head of the queue is set.
     pub timer_set: bool,
+    /// Until when nothing is read, for the sake of a client that does not take its replies; worker's clock.
+    pub paused_until_ms: u64,
+    /// Bytes counted for this lane in the worker's budget.
+    pub accounted: usize,
     /// Whether a timer looks now and then if it is still used.
     pub idle_watched: bool,
     /// Why the connection is to be closed, if it is.
@@ -123,6 +127,8 @@ impl Lane {
             multi_allowed: true,
             to_wake: false,
             timer_set: false,
+            paused_until_ms: 0,
+            accounted: 0,
             idle_watched: false,
             to_close: None,
             last_input_ms: 0,
@@ -174,7 +180,7 @@ impl Lane {
     /// Whether one more request would be beyond `bound`.
     #[inline]
     pub fn is_full(&self, bound: ShardQueue) -> bool {
-        self.awaited() >= bound.requests || self.out.len() > bound.bytes
+        self.awaited() >= bound.requests || (self.out.len() > bound.bytes && !self.is_private)
     }
 
     /// The session that the next reply belongs to, if it is a session's and no other value may come first.
@@ -189,6 +195,17 @@ impl Lane {
     /// Number of replies awaited.
     pub fn awaited(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Bytes that this lane holds now.
+    pub fn bytes_held(&self) -> usize {
+        self.out.len() + self.input.len()
+    }
+
+    /// The input with room for the next read.
+    pub fn room_for_input(&mut self) -> &mut BytesMut {
+        reserve_input(&mut self.input, self.scan.expected());
+        &mut self.input
     }
 
     /// Begins the set-up of a fresh connection: the steps, and the bytes that ask for them.
@@ -278,6 +295,8 @@ impl Lane {
         self.pushed = 0;
         self.written = 0;
         self.expired = 0;
+        self.paused_until_ms = 0;
+        self.multi_allowed = true;
         self.to_close = None;
         if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
             self.queue = VecDeque::new();

@@ -163,7 +163,7 @@ pub struct Core {
     pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
-    pub(crate) starved: Vec<SessionId>,
+    draining: bool,
     /// Open sessions, as INFO counts them.
     pub(crate) sessions_counted: u64,
     random: u64,
@@ -195,7 +195,7 @@ impl Core {
             scratch: Scratch::default(),
             bytes_held: 0,
             bytes_max,
-            starved: Vec::new(),
+            draining: false,
             sessions_counted: 0,
             random: seed,
             worker,
@@ -216,7 +216,11 @@ impl Core {
         let open =
             self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
         let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
-        let session = self.sessions.insert(Session::new(pool, identity, self.clock.now_ms));
+        let mut session = Session::new(pool, identity, self.clock.now_ms);
+        if self.draining {
+            session.closing = Closing::AfterRead;
+        }
+        let session = self.sessions.insert(session);
         self.stats.sessions_opened += 1;
         self.sessions_counted += 1;
         if let Some(pool) = self.pools.get_mut(usize::from(pool)) {
@@ -240,7 +244,6 @@ impl Core {
         if let Some(pool) = self.pools.get_mut(usize::from(session.pool)) {
             pool.sessions = pool.sessions.saturating_sub(1);
         }
-        self.wake_starved();
         self.orphan_tasks(&session.tasks);
         let mut watched = session.watched;
         watched.sort_by_key(|one| (one.binding, one.handler));
@@ -280,8 +283,10 @@ impl Core {
         self.pools.get(usize::from(index))
     }
 
-    /// Ends all sessions once what they have sent is read and answered; used when the gateway stops.
+    /// Ends all sessions, and those that still come, once what they have sent is read and answered; used when the
+    /// gateway stops.
     pub fn drain(&mut self) {
+        self.draining = true;
         let ids: Vec<SessionId> = self.sessions.keys().collect();
         for id in ids {
             self.end_session(id, Closing::AfterRead);
@@ -298,23 +303,19 @@ impl Core {
 
     /// Brings the worker's budget up to date after a turn of this session.
     pub fn account_session(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get_mut(id) else {
-            return;
-        };
-        let held = session.bytes_held();
-        self.bytes_held = (self.bytes_held + held).saturating_sub(session.accounted);
-        session.accounted = held;
-        if self.bytes_held <= self.bytes_max {
-            self.wake_starved();
+        if let Some(session) = self.sessions.get_mut(id) {
+            let held = session.bytes_held();
+            self.bytes_held = (self.bytes_held + held).saturating_sub(session.accounted);
+            session.accounted = held;
         }
     }
 
-    fn wake_starved(&mut self) {
-        while let Some(id) = self.starved.pop() {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.starved = false;
-                wake_session(session, id, &mut self.wake);
-            }
+    /// Brings the worker's budget up to date after a turn of this lane.
+    pub fn account_lane(&mut self, id: LaneId) {
+        if let Some(lane) = self.lanes.get_mut(id) {
+            let held = lane.bytes_held();
+            self.bytes_held = (self.bytes_held + held).saturating_sub(lane.accounted);
+            lane.accounted = held;
         }
     }
 

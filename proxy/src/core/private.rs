@@ -24,11 +24,6 @@ impl Core {
             .is_some_and(|pool| bytes > pool.config.large_request_bytes)
     }
 
-    /// Whether a large request may go out: nothing that was asked before is still to be answered.
-    pub(crate) fn large_may_run(&self, id: SessionId) -> bool {
-        self.sessions.get(id).is_some_and(|session| session.pending.is_empty())
-    }
-
     /// Sends a large request over a private lane; the session's next request waits for its reply.
     pub(crate) fn forward_large(&mut self, id: SessionId, target: Target, request: Piece<'_>) {
         let Some(session) = self.sessions.get_mut(id) else {
@@ -49,7 +44,7 @@ impl Core {
     }
 
     /// A private lane that nobody uses, made if there is none.
-    fn private_lane(&mut self, target: Target) -> Option<LaneId> {
+    pub(crate) fn private_lane(&mut self, target: Target) -> Option<LaneId> {
         let pool = self.pools.get_mut(usize::from(target.pool))?;
         let fits = |lane: &Lane| {
             lane.shard == target.shard

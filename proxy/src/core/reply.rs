@@ -8,7 +8,7 @@
 use crate::buffer::Piece;
 use crate::core::Core;
 use crate::core::hot::Apart;
-use crate::core::ids::SessionId;
+use crate::core::ids::{LaneId, SessionId};
 use crate::core::lane::Owner;
 use crate::core::session::Closing;
 use crate::core::timer::Timer;
@@ -51,24 +51,55 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let held = session.output_held();
-        if held > limits::CLIENT_OUTPUT_WATCHED_BYTES && self.is_over_hard_bound(id, held) {
-            self.stats.clients_cut += 1;
-            return self.end_session(id, Closing::Now);
+        if session.output_held() > limits::OUTPUT_ACCOUNTED_BYTES && self.cut_if_too_much(id) {
+            return;
         }
         let Apart { sessions, mut hands, .. } = self.apart();
         if let Some(session) = sessions.get_mut(id) {
             hands.fill((id, session), place, reply);
+            if session.output_held() > limits::OUTPUT_ACCOUNTED_BYTES {
+                self.account_session(id);
+            }
         }
     }
 
-    /// Whether a client holds so much output already that it is cut instead of given more: twice its bound, since what
-    /// it has asked for by the time it is read no more still comes.
-    fn is_over_hard_bound(&self, id: SessionId, held: usize) -> bool {
-        self.sessions
-            .get(id)
-            .and_then(|session| self.pools.get(usize::from(session.pool)))
-            .is_some_and(|pool| held > pool.config.client_output_bytes.saturating_mul(2))
+    /// Cuts a client that holds twice what it may leave untaken: it is read no more and its requests are held back long
+    /// before, so it cannot be served without a limit. Says whether it did.
+    pub(crate) fn cut_if_too_much(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(id) else {
+            return false;
+        };
+        let pool = self.pools.get(usize::from(session.pool));
+        let bound = pool.map_or(usize::MAX, |pool| pool.config.client_output_bytes);
+        if session.output_held() <= bound.saturating_mul(2) {
+            return false;
+        }
+        self.stats.clients_cut += 1;
+        self.end_session(id, Closing::Now);
+        true
+    }
+
+    /// Lets a lane wait for a client that holds more than it may leave untaken, once until it has taken half of it: so
+    /// a client that is only slower than its shard is not cut, and one that takes nothing delays the others little.
+    pub(crate) fn pause_lane_for(&mut self, id: SessionId, lane_id: LaneId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let pool = self.pools.get(usize::from(session.pool));
+        let bound = pool.map_or(usize::MAX, |pool| pool.config.client_output_bytes);
+        if session.paused_lane.is_some() || session.output_held() <= bound {
+            return;
+        }
+        if let Some(lane) = self.lanes.get_mut(lane_id) {
+            session.paused_lane = Some(lane_id);
+            lane.paused_until_ms = self.clock.now_ms + limits::LANE_PAUSE_MS;
+            self.timers.set(lane.paused_until_ms, Timer::LanePaused(lane_id));
+        }
+    }
+
+    /// Whether nothing is to be read from a lane now.
+    pub fn lane_paused(&self, id: LaneId) -> bool {
+        self.lanes.get(id).is_some_and(|lane| lane.paused_until_ms > self.clock.now_ms)
     }
 
     /// Answers the next place of a session with the gateway's own words.
@@ -105,7 +136,8 @@ impl Core {
             return;
         }
         let over = held > bound || self.bytes_held > self.bytes_max;
-        if over && session.written == written_before {
+        // What waits for an earlier reply is not the client's to take.
+        if over && session.written == written_before && !session.out.is_empty() {
             self.stats.clients_cut += 1;
             return self.end_session(id, Closing::Now);
         }

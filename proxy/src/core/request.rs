@@ -20,7 +20,7 @@ use crate::core::hot::Run;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
 use crate::core::session::Closing;
-use crate::core::{Core, wake_session};
+use crate::core::{Core, wake_lane, wake_session};
 use crate::limits;
 use crate::resp::args::Args;
 use crate::resp::inline;
@@ -46,6 +46,10 @@ enum Progress {
 impl Core {
     /// Takes in what a client sent while its session had no unfinished input.
     pub fn client_input(&mut self, id: SessionId, bytes: &[u8]) {
+        let now_ms = self.clock.now_ms;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.last_input_ms = now_ms;
+        }
         let mut scan = std::mem::take(&mut self.scan);
         let progress = self.run_requests(id, bytes, &mut scan);
         let rest = match progress {
@@ -69,6 +73,9 @@ impl Core {
         };
         if session.input.is_empty() || !(by_read || session.input_ready) {
             return;
+        }
+        if by_read {
+            session.last_input_ms = self.clock.now_ms;
         }
         let mut scan = match session.scan.take() {
             Some(scan) => *scan,
@@ -119,7 +126,9 @@ impl Core {
     fn keep_scan(&mut self, id: SessionId, mut scan: RequestScan, more: bool) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.input_ready = more && !session.input.is_empty();
-            let waits = session.held || session.pending.len() >= limits::SESSION_PENDING_MAX;
+            let waits = session.held
+                || session.read_stopped
+                || session.pending.len() >= limits::SESSION_PENDING_MAX;
             if session.input_ready && !waits {
                 wake_session(session, id, &mut self.wake);
             }
@@ -191,7 +200,7 @@ impl Core {
         })
     }
 
-    /// Whether the next request may be carried out now; if not, the session is held until it may.
+    /// Whether the next request may be carried out now; if not, the session is looked at again when it may.
     fn may_run(&mut self, id: SessionId, args: &Args<'_>) -> bool {
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
@@ -200,36 +209,66 @@ impl Core {
         if session.pending.len() >= limits::SESSION_PENDING_MAX {
             return false;
         }
-        if let Some(place) = session.large_place {
-            if session.pending.awaits(place) {
-                session.held = true;
-                return false;
-            }
-            session.large_place = None;
+        let has_much = session.output_held() > limits::CLIENT_OUTPUT_WATCHED_BYTES;
+        if !session.tasks.is_empty() {
+            self.hurry_session(id);
         }
-        if self.is_large(id, args.raw().len()) && !self.large_may_run(id) {
-            return self.hold(id);
-        }
-        let Some(session) = self.sessions.get_mut(id) else {
+        if has_much && self.output_is_full(id) {
             return false;
-        };
-        if session.tasks.is_empty() {
-            return true;
         }
-        self.hurry_session(id);
-        let held = self.must_wait(id, args);
+        let held = self.must_hold(id, args);
         if let Some(session) = self.sessions.get_mut(id) {
             session.held = held;
         }
         !held
     }
 
-    /// Lets the next request wait; a session is looked at again whenever one of its replies goes out.
-    fn hold(&mut self, id: SessionId) -> bool {
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.held = true;
+    /// Whether a request must wait for earlier ones of its session; looked at again whenever a reply of it goes out.
+    fn must_hold(&mut self, id: SessionId, args: &Args<'_>) -> bool {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return true;
+        };
+        if let Some(place) = session.large_place {
+            if session.pending.awaits(place) {
+                return true;
+            }
+            session.large_place = None;
         }
-        false
+        if !session.pending.is_empty() {
+            // Replies from HELLO on come over other lanes than those before it.
+            if may_change_lane(args) {
+                return true;
+            }
+            // What a plugin takes does not go over a private lane.
+            let is_large = self.is_large(id, args.raw().len());
+            let is_hooked =
+                || resolve(args).is_ok_and(|spec| self.hook_for(id, spec, args).is_some());
+            if is_large && !is_hooked() {
+                return true;
+            }
+        }
+        self.must_wait(id, args)
+    }
+
+    /// Whether half of what a client may leave untaken is there already; then its next request waits until it has taken
+    /// some, since replies that are still to come need the other half.
+    fn output_is_full(&mut self, id: SessionId) -> bool {
+        let Some(session) = self.sessions.get(id) else {
+            return false;
+        };
+        let (pool, held) = (session.pool, session.output_held());
+        let is_full = held > self.output_bound(pool) / 2;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.read_stopped |= is_full;
+        }
+        is_full
+    }
+
+    /// What a client of this pool may leave untaken, bytes; little when the worker's memory budget is used up.
+    fn output_bound(&self, pool: u16) -> usize {
+        let pool = self.pools.get(usize::from(pool));
+        let bound = pool.map_or(0, |pool| pool.config.client_output_bytes);
+        if self.bytes_held > self.bytes_max { bound.min(limits::TURN_BYTES_MAX) } else { bound }
     }
 
     /// Carries out an inline line; `false` when it must wait.
@@ -261,47 +300,60 @@ impl Core {
         self.end_session(id, Closing::AfterReplies);
     }
 
-    /// Whether more may be read from a client now.
+    /// Whether more may be read from a client now. If not, `output_taken` wakes the session when it may again.
     pub fn may_read(&mut self, id: SessionId) -> bool {
+        let bytes_max = self.bytes_max;
+        let over_budget = self.bytes_held > bytes_max;
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
-        let bound = self
-            .pools
-            .get(usize::from(session.pool))
-            .map_or(0, |pool| pool.config.client_output_bytes);
-        if session.closing > Closing::AfterRead
-            || session.input_ready
-            || session.pending.len() >= limits::SESSION_PENDING_MAX
-            || session.output_held() > bound
-        {
-            return false;
-        }
-        self.budget_allows(id)
-    }
-
-    /// Whether the worker's memory budget lets this session read on.
-    fn budget_allows(&mut self, id: SessionId) -> bool {
-        if self.bytes_held <= self.bytes_max {
-            return true;
-        }
-        if self.sessions.get(id).is_some_and(|s| s.input.len() > limits::LARGE_REQUEST_BYTES) {
-            // Waiting could not help: what fills the budget are unfinished requests such as this one.
-            self.refuse_next(
-                id,
-                "ERR the gateway's memory budget is used up; request not carried out",
+        if over_budget && session.input.len() > limits::TURN_BYTES_MAX {
+            // Waiting could not help: what fills the budget may be unfinished requests such as this one.
+            self.stats.budget_refusals += 1;
+            let text = format!(
+                "ERR the gateway's memory budget of {bytes_max} bytes is used up; request not carried out"
             );
+            self.refuse_next(id, &text);
             self.end_session(id, Closing::AfterReplies);
             return false;
         }
+        let (pool, held) = (session.pool, session.output_held());
+        let is_stopped = held > self.output_bound(pool);
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
-        if !session.starved {
-            session.starved = true;
-            self.starved.push(id);
+        session.read_stopped |= is_stopped;
+        session.closing <= Closing::AfterRead
+            && !session.input_ready
+            && !session.read_stopped
+            && session.pending.len() < limits::SESSION_PENDING_MAX
+    }
+
+    /// To be called when a client may have taken output: goes on with what was stopped for its sake.
+    pub fn output_taken(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if !session.read_stopped && session.paused_lane.is_none() {
+            return;
         }
-        false
+        let (pool, held) = (session.pool, session.output_held());
+        if held > self.output_bound(pool) / 2 {
+            return;
+        }
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        if session.read_stopped {
+            session.read_stopped = false;
+            wake_session(session, id, &mut self.wake);
+        }
+        if let Some(lane_id) = session.paused_lane.take()
+            && let Some(lane) = self.lanes.get_mut(lane_id)
+        {
+            lane.paused_until_ms = 0;
+            wake_lane(lane, lane_id, &mut self.wake);
+        }
     }
 
     /// Carries out one request.
@@ -311,11 +363,6 @@ impl Core {
         }
         self.stats.requests += 1;
         self.stats.input_bytes += request.args.raw().len() as u64;
-        let now_ms = self.clock.now_ms;
-        let Some(session) = self.sessions.get_mut(id) else {
-            return;
-        };
-        session.last_request_ms = now_ms;
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
             Err(_) if self.start_own_command(id, request) => {}
@@ -360,7 +407,10 @@ impl Core {
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
-            Plan::Split(split) => self.send_parts(id, *split),
+            Plan::Split(split) => {
+                let is_large = self.is_large(id, request.args.raw().len());
+                self.send_parts(id, *split, is_large);
+            }
             Plan::Transaction(step) => self.transaction_step(id, step),
             Plan::Refuse(reply) => {
                 self.stats.requests_refused += 1;
@@ -394,4 +444,10 @@ impl Core {
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
     }
+}
+
+/// Whether a request may change the protocol, and with it the lanes, of its session.
+fn may_change_lane(args: &Args<'_>) -> bool {
+    let names: [&[u8]; 2] = [b"HELLO", b"RESET"];
+    names.iter().any(|name| args.name().eq_ignore_ascii_case(name))
 }

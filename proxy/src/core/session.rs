@@ -6,8 +6,8 @@
 
 use bytes::BytesMut;
 
-use crate::buffer::OutBuffer;
-use crate::core::ids::TaskId;
+use crate::buffer::{OutBuffer, reserve_input};
+use crate::core::ids::{LaneId, TaskId};
 use crate::core::transaction::Transaction;
 use crate::pending::{Pending, Place};
 use crate::resp::request::RequestScan;
@@ -52,7 +52,7 @@ pub struct Session {
     pub transaction: Option<Box<Transaction>>,
     /// `input` may hold a whole request that has not been looked at.
     pub input_ready: bool,
-    /// The next request waits for a plugin call to end.
+    /// The next request waits for a plugin call, a large request or earlier replies.
     pub held: bool,
     /// Whether and when the session ends.
     pub closing: Closing,
@@ -62,12 +62,16 @@ pub struct Session {
     pub stall_watched: bool,
     /// Bytes written to the client since it came.
     pub written: u64,
-    /// When the last request came, milliseconds on the worker's clock.
-    pub last_request_ms: u64,
+    /// When the last byte came, milliseconds on the worker's clock.
+    pub last_input_ms: u64,
     /// Bytes counted for this session in the worker's budget.
     pub accounted: usize,
-    /// Whether it waits for the worker's budget.
-    pub starved: bool,
+    /// Bytes of replies to parts of its split requests that are not complete.
+    pub joining_bytes: usize,
+    /// A lane that was paused for this session; it is not paused again before the client has taken much.
+    pub paused_lane: Option<LaneId>,
+    /// Nothing was read because too much is under way: look again when the client has taken some of it.
+    pub read_stopped: bool,
 }
 
 /// A plugin that asked to be told when a session ends.
@@ -101,22 +105,30 @@ impl Session {
             to_wake: false,
             stall_watched: false,
             written: 0,
-            last_request_ms: now_ms,
+            last_input_ms: now_ms,
             accounted: 0,
-            starved: false,
+            joining_bytes: 0,
+            paused_lane: None,
+            read_stopped: false,
         }
     }
 
     /// Bytes that this session holds now.
     pub fn bytes_held(&self) -> usize {
         let queued = self.transaction.as_ref().map_or(0, |transaction| transaction.bytes());
-        self.input.capacity() + queued + self.output_held()
+        self.input.len() + queued + self.output_held()
     }
 
     /// Bytes of replies that the client has not taken.
     #[inline]
     pub fn output_held(&self) -> usize {
-        self.out.len() + self.pending.kept_bytes()
+        self.out.len() + self.pending.kept_bytes() + self.joining_bytes
+    }
+
+    /// The input with room for the next read.
+    pub fn room_for_input(&mut self) -> &mut BytesMut {
+        reserve_input(&mut self.input, self.scan.as_ref().map_or(0, |scan| scan.expected()));
+        &mut self.input
     }
 
     /// Whether everything that was asked has been answered and written.

@@ -7,11 +7,12 @@
 use crate::buffer::Piece;
 use crate::core::Core;
 use crate::core::forward::Target;
-use crate::core::ids::{JoinId, SessionId};
+use crate::core::ids::{JoinId, LaneId, SessionId};
 use crate::core::lane::Owner;
 use crate::join::Join;
 use crate::pending::Place;
 use crate::route::split::Split;
+use crate::topology::ShardIndex;
 
 /// A split request whose parts are under way.
 #[derive(Debug)]
@@ -22,14 +23,32 @@ pub(crate) struct ActiveJoin {
 }
 
 impl Core {
-    /// Sends the parts of a request; their joined reply takes the session's next place.
-    pub(crate) fn send_parts(&mut self, id: SessionId, split: Split) {
+    /// Sends the parts of a request; their joined reply takes the session's next place. A large request's parts go over
+    /// private lanes, each shard's one after another. If a shard has no room, nothing is sent.
+    pub(crate) fn send_parts(&mut self, id: SessionId, split: Split, is_large: bool) {
         self.stats.requests_split += 1;
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         let (pool, protocol_index) = (session.pool, session.protocol_index());
         let place = session.pending.push();
+        if is_large {
+            session.large_place = Some(place);
+        }
+        let mut lanes: Vec<(ShardIndex, LaneId)> = Vec::new();
+        for part in &split.parts {
+            if lanes.iter().any(|(shard, _)| *shard == part.shard) {
+                continue;
+            }
+            let target = Target { pool, shard: part.shard, protocol_index };
+            let lane = if is_large { self.private_lane(target) } else { self.lane_of(target) };
+            let Some(lane) = lane.filter(|lane| !self.lane_is_full(*lane, pool)) else {
+                self.stats.overloads += 1;
+                let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
+                return self.fail(Owner::Session(id, place), &text);
+            };
+            lanes.push((part.shard, lane));
+        }
         let mut positions = Vec::with_capacity(split.parts.len());
         let mut requests = Vec::with_capacity(split.parts.len());
         for part in split.parts {
@@ -40,8 +59,19 @@ impl Core {
         let join = self.joins.insert(ActiveJoin { join, session: id, place });
         for (part, (shard, request)) in (0..).zip(requests) {
             let target = Target { pool, shard, protocol_index };
-            self.forward(target, Piece::borrowed(&request), Owner::Part(join, part));
+            let owner = Owner::Part(join, part);
+            let request = Piece::borrowed(&request);
+            match lanes.iter().find(|(known, _)| *known == shard) {
+                Some((_, lane)) => self.forward_on(*lane, target, (request, 0), owner),
+                None => self.forward(target, request, owner),
+            }
         }
+    }
+
+    fn lane_is_full(&self, id: LaneId, pool: u16) -> bool {
+        let pool = self.pools.get(usize::from(pool));
+        let lane = self.lanes.get(id);
+        pool.zip(lane).is_none_or(|(pool, lane)| lane.is_full(pool.config.shard_queue))
     }
 
     /// Gives the reply of one part to its join, and the joined reply to the session when it is the last.
@@ -49,12 +79,22 @@ impl Core {
         let Some(active) = self.joins.get_mut(id) else {
             return;
         };
-        if !active.join.fill(part as usize, reply) {
-            return;
+        let kept_before = active.join.kept_bytes();
+        let complete = active.join.fill(part as usize, reply);
+        let kept = active.join.kept_bytes();
+        let owner = active.session;
+        if let Some(session) = self.sessions.get_mut(owner) {
+            let gone = if complete { kept_before } else { 0 };
+            let come = if complete { 0 } else { kept - kept_before };
+            session.joining_bytes = session.joining_bytes + come - gone;
         }
-        if let Some(active) = self.joins.remove(id) {
-            let reply = bytes::Bytes::from(active.join.finish());
-            self.answer(active.session, active.place, Piece::borrowed(&reply));
+        if complete {
+            if let Some(active) = self.joins.remove(id) {
+                let reply = bytes::Bytes::from(active.join.finish());
+                self.answer(owner, active.place, Piece::borrowed(&reply));
+            }
+        } else if !self.cut_if_too_much(owner) {
+            self.account_session(owner);
         }
     }
 }

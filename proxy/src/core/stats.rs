@@ -24,6 +24,8 @@ pub struct Stats {
     pub timeouts: u64,
     /// Requests refused because a shard's queue was full.
     pub overloads: u64,
+    /// Clients cut because the worker's memory budget was used up.
+    pub budget_refusals: u64,
     /// Connections to shards that were made.
     pub lanes_opened: u64,
     /// Connections to shards that broke or could not be made.
@@ -54,6 +56,7 @@ impl Stats {
         self.lanes_failed += other.lanes_failed;
         self.unasked_replies += other.unasked_replies;
         self.clients_cut += other.clients_cut;
+        self.budget_refusals += other.budget_refusals;
         self.plugin_calls += other.plugin_calls;
         self.plugin_faults += other.plugin_faults;
     }

@@ -16,6 +16,8 @@ pub enum Timer {
     LaneHead(LaneId),
     /// Whether this lane is still used.
     LaneIdle(LaneId),
+    /// This lane has waited long enough for a client.
+    LanePaused(LaneId),
     /// Whether this session still takes its replies; the number is what was unsent when the timer was set.
     SessionStalled(SessionId, u64),
     /// Whether this session has been idle too long.

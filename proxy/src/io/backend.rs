@@ -118,6 +118,7 @@ where
     if fault.is_none() {
         fault = turn.core.lane(id).and_then(|lane| lane.to_close.take());
     }
+    turn.core.account_lane(id);
     turn.finish();
     match fault {
         Some(fault) => Poll::Ready(fault),
@@ -139,7 +140,7 @@ where
     S: AsyncRead + Unpin,
 {
     let mut budget = limits::LANE_TURN_BYTES_MAX;
-    loop {
+    while !turn.core.lane_paused(id) {
         if budget == 0 {
             cx.waker().wake_by_ref();
             return Ok(());
@@ -152,6 +153,7 @@ where
         }
         budget = budget.saturating_sub(count);
     }
+    Ok(())
 }
 
 fn read_once<S>(
@@ -178,8 +180,7 @@ where
         core.lane_input(id, buffer.filled())?;
         return Ok(Poll::Ready(count));
     }
-    lane.input_mut().reserve(limits::TURN_BYTES_MAX);
-    match tokio_util::io::poll_read_buf(Pin::new(stream), cx, lane.input_mut()) {
+    match tokio_util::io::poll_read_buf(Pin::new(stream), cx, lane.room_for_input()) {
         Poll::Pending => Ok(Poll::Pending),
         Poll::Ready(Err(error)) => Err(error_fault(&error)),
         Poll::Ready(Ok(count)) => {

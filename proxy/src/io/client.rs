@@ -63,6 +63,7 @@ impl Client {
         let mut ended = self.read(turn, stream, cx).is_err();
         self.end_reading(turn, cx);
         ended |= self.write(turn, stream, cx).is_err();
+        turn.core.output_taken(self.id);
         turn.core.account_session(self.id);
         ended |= turn.core.session(self.id).is_none_or(|session| match session.closing {
             Closing::No | Closing::AfterRead => false,
@@ -78,7 +79,7 @@ impl Client {
         let Some(session) = turn.core.session(self.id) else {
             return;
         };
-        if session.closing != Closing::AfterRead {
+        if session.closing != Closing::AfterRead || session.input_ready {
             return;
         }
         if self.looked_again {
@@ -135,8 +136,7 @@ impl Client {
             }
             return Poll::Ready(Ok(count));
         }
-        session.input.reserve(limits::TURN_BYTES_MAX);
-        let reading = tokio_util::io::poll_read_buf(Pin::new(stream), cx, &mut session.input);
+        let reading = tokio_util::io::poll_read_buf(Pin::new(stream), cx, session.room_for_input());
         let count = std::task::ready!(reading)?;
         if count > 0 {
             core.client_input_grown(self.id, true);

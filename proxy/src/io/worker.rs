@@ -150,9 +150,10 @@ fn start_client(
 ) {
     let turn = Rc::clone(turn);
     let board = Arc::clone(board);
+    // At once: an order to stop that comes next is for this client too.
+    let local_address = socket.local_address();
+    let opened = with_turn(&turn, |turn| turn.core.open_session(pool, address, local_address));
     tokio::task::spawn_local(async move {
-        let local_address = socket.local_address();
-        let opened = with_turn(&turn, |turn| turn.core.open_session(pool, address, local_address));
         let unusable = match socket {
             Accepted::Tcp(socket) => match TcpStream::from_std(socket) {
                 Ok(stream) => {

@@ -86,11 +86,10 @@ pub(super) fn list(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>, out:
 }
 
 /// One line as CLIENT LIST has it. Clients look each of these fields up and read them as numbers, so what only a server
-/// has (file descriptor, buffers) is there as -1 or 0.
+/// has (file descriptor, buffers) is there as -1 or 0. The client has just asked, so it is not idle.
 fn line(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>) -> Vec<u8> {
     let now_ms = facts.now_us / 1000;
     let age_s = now_ms.saturating_sub(identity.created_ms) / 1000;
-    let idle_s = now_ms.saturating_sub(identity.active_ms) / 1000;
     let mut text = format!(
         "id={} addr={} laddr={} fd=-1 name=",
         identity.id, identity.address, identity.local_address
@@ -100,7 +99,7 @@ fn line(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>) -> Vec<u8> {
     let command = this_command(args).map_or("NULL", |spec| spec.name.as_str());
     text.extend_from_slice(
         format!(
-            " age={age_s} idle={idle_s} flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
+            " age={age_s} idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
              multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 \
              resp={} lib-name=",
             identity.protocol.number()

@@ -240,7 +240,7 @@ fn client_is_answered_as_recorded() {
 fn client_info_and_list_show_the_asking_client() {
     let line = |command: &str, protocol: u8| {
         format!(
-            "id=8 addr=127.0.0.1:5 laddr=127.0.0.1:6380 fd=-1 name=bob age=60 idle=60 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={protocol} lib-name=py lib-ver=\n"
+            "id=8 addr=127.0.0.1:5 laddr=127.0.0.1:6380 fd=-1 name=bob age=60 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 resp={protocol} lib-name=py lib-ver=\n"
         )
     };
     let bulk = |text: String| format!("${}\r\n{text}\r\n", text.len());

@@ -27,11 +27,15 @@ pub enum ReplyScanned {
 pub struct ReplyScan {
     position: usize,
     missing: u64,
+    /// The end of the line at `position` is not before this byte of the buffer.
+    searched: usize,
+    /// Where the value that is not whole will end, as far as is known.
+    expected: usize,
 }
 
 impl Default for ReplyScan {
     fn default() -> Self {
-        Self { position: 0, missing: 1 }
+        Self { position: 0, missing: 1, searched: 0, expected: 0 }
     }
 }
 
@@ -44,7 +48,7 @@ impl ReplyScan {
     /// Looks at `buffer`, which starts at the reply's first byte and may have grown since the last call.
     pub fn scan(&mut self, buffer: &[u8]) -> ReplyScanned {
         while self.missing > 0 {
-            match step(buffer, self.position) {
+            match step(buffer, self.position, self.searched) {
                 Step::Value { end, more } => {
                     let Some(missing) = (self.missing - 1).checked_add(more) else {
                         return ReplyScanned::Broken;
@@ -52,11 +56,20 @@ impl ReplyScan {
                     self.position = end;
                     self.missing = missing;
                 }
-                Step::Incomplete => return ReplyScanned::Incomplete,
+                Step::Incomplete { end, searched } => {
+                    self.searched = searched;
+                    self.expected = end;
+                    return ReplyScanned::Incomplete;
+                }
                 Step::Broken => return ReplyScanned::Broken,
             }
         }
         ReplyScanned::Complete { len: self.position }
+    }
+
+    /// How many bytes the reply that is not whole has at least.
+    pub fn expected(&self) -> usize {
+        self.expected
     }
 }
 
@@ -66,12 +79,16 @@ enum Step {
         end: usize,
         more: u64,
     },
-    Incomplete,
+    /// The value goes on, at least to `end`. Its first line's end is not before `searched`.
+    Incomplete {
+        end: usize,
+        searched: usize,
+    },
     Broken,
 }
 
 #[inline]
-fn step(buffer: &[u8], position: usize) -> Step {
+fn step(buffer: &[u8], position: usize, searched: usize) -> Step {
     // Almost every bulk string is shorter than a hundred bytes.
     match buffer.get(position..) {
         Some([b'$', one @ b'0'..=b'9', b'\r', b'\n', ..]) => {
@@ -80,28 +97,31 @@ fn step(buffer: &[u8], position: usize) -> Step {
         Some([b'$', ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..]) => {
             bulk(buffer, position + 5, i64::from(ten - b'0') * 10 + i64::from(one - b'0'))
         }
-        _ => any_step(buffer, position),
+        _ => any_step(buffer, position, searched),
     }
 }
 
-fn any_step(buffer: &[u8], position: usize) -> Step {
-    let Some(rest) = buffer.get(position..) else {
-        return Step::Incomplete;
-    };
-    let Some((mark, rest)) = rest.split_first() else {
-        return Step::Incomplete;
+fn any_step(buffer: &[u8], position: usize, searched: usize) -> Step {
+    // A CR that is the last byte is found again.
+    let searched_now = buffer.len().saturating_sub(1);
+    let more = Step::Incomplete { end: buffer.len() + 1, searched: searched_now };
+    let Some((mark, rest)) = buffer.get(position..).and_then(<[u8]>::split_first) else {
+        return more;
     };
     let sized = matches!(mark, b'$' | b'=' | b'!' | b'*' | b'~' | b'>' | b'%' | b'|');
     if !sized && !matches!(mark, b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(') {
         return Step::Broken;
     }
-    let Some(at) = memchr::memchr(b'\r', rest) else {
-        // A size is a few digits: a longer line cannot become one. Other lines may be long error texts.
-        let longest = if sized { 24 } else { limits::INLINE_BYTES_MAX };
-        return if rest.len() > longest { Step::Broken } else { Step::Incomplete };
+    // A long line that comes in pieces is searched once.
+    let from = searched.saturating_sub(position + 1).min(rest.len());
+    let Some(at) = memchr::memchr(b'\r', rest.get(from..).unwrap_or_default()) else {
+        // A size is a few digits: a longer line cannot become one. Other lines are texts, and scripts make long ones.
+        let longest = if sized { 24 } else { limits::BULK_BYTES_MAX };
+        return if rest.len() > longest { Step::Broken } else { more };
     };
+    let at = from + at;
     match rest.get(at + 1) {
-        None => return Step::Incomplete,
+        None => return more,
         Some(b'\n') => {}
         Some(_) => return Step::Broken,
     }
@@ -143,7 +163,7 @@ fn bulk(buffer: &[u8], start: usize, number: i64) -> Step {
     match buffer.get(end..end + 2) {
         Some(b"\r\n") => Step::Value { end: end + 2, more: 0 },
         Some(_) => Step::Broken,
-        None => Step::Incomplete,
+        None => Step::Incomplete { end: end + 2, searched: 0 },
     }
 }
 

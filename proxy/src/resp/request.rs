@@ -96,6 +96,8 @@ pub struct RequestScan {
     position: usize,
     missing: usize,
     started: bool,
+    /// Where the argument that is not whole will end.
+    expected: usize,
 }
 
 impl RequestScan {
@@ -115,6 +117,12 @@ impl RequestScan {
         self.position = 0;
         self.missing = 0;
         self.started = false;
+        self.expected = 0;
+    }
+
+    /// How many bytes the request that is not whole has at least, as far as is known.
+    pub fn expected(&self) -> usize {
+        self.expected
     }
 
     /// Gives memory back that only an unusual request needed.
@@ -212,6 +220,7 @@ impl RequestScan {
         }
         let end = line.end + length;
         let Some(ending) = buffer.get(end..end + 2) else {
+            self.expected = end + 2;
             return Ok(false);
         };
         if ending != b"\r\n" {
