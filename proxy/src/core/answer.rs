@@ -88,6 +88,7 @@ impl Core {
                 error_replies: stats.requests_refused,
             },
             plugins: &plugins,
+            counters: &stats.of_gateway(),
         };
         let mut reply = self.spare.take();
         let after =

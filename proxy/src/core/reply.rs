@@ -63,15 +63,15 @@ impl Core {
         }
     }
 
-    /// Cuts a client that holds twice what it may leave untaken: it is read no more and its requests are held back long
-    /// before, so it cannot be served without a limit. Says whether it did.
+    /// Cuts a client that holds more than it may leave untaken while the worker's memory budget is used up. Before that,
+    /// such a client is only read no more and has time to take what is there. Says whether it did.
     pub(crate) fn cut_if_too_much(&mut self, id: SessionId) -> bool {
         let Some(session) = self.sessions.get(id) else {
             return false;
         };
         let pool = self.pools.get(usize::from(session.pool));
         let bound = pool.map_or(usize::MAX, |pool| pool.config.client_output_bytes);
-        if session.output_held() <= bound.saturating_mul(2) {
+        if self.bytes_held <= self.bytes_max || session.output_held() <= bound {
             return false;
         }
         self.stats.clients_cut += 1;

@@ -1,7 +1,7 @@
 //! Counters of one worker.
 //!
 //! Plain numbers that only the worker's own thread changes: counting costs no atomic on the request path. INFO and
-//! the metrics add the workers up. Each field's name is the name that INFO shows.
+//! the metrics add the workers up.
 
 /// What a worker has counted since it started.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -41,6 +41,22 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// What INFO shows in its section `gateway`, by name; what Redis counts too stands in its section `stats`.
+    pub fn of_gateway(&self) -> [(&'static str, u64); 10] {
+        [
+            ("requests_split", self.requests_split),
+            ("timeouts", self.timeouts),
+            ("overloads", self.overloads),
+            ("shard_connections_opened", self.lanes_opened),
+            ("shard_connections_failed", self.lanes_failed),
+            ("unasked_replies", self.unasked_replies),
+            ("clients_cut", self.clients_cut),
+            ("budget_refusals", self.budget_refusals),
+            ("plugin_calls", self.plugin_calls),
+            ("plugin_faults", self.plugin_faults),
+        ]
+    }
+
     /// Adds another worker's counters.
     pub fn add(&mut self, other: &Self) {
         self.sessions_opened += other.sessions_opened;

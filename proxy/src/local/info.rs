@@ -108,6 +108,9 @@ fn gateway(facts: &Facts<'_>, text: &mut String) {
     line(text, "shards", facts.shard_names.len());
     line(text, "shard_names", facts.shard_names.join(","));
     line(text, "ring_fingerprint", format!("{:016x}", facts.ring_fingerprint));
+    for (name, count) in facts.counters {
+        line(text, name, count);
+    }
 }
 
 fn plugins(facts: &Facts<'_>, text: &mut String) {

@@ -55,6 +55,8 @@ pub struct Facts<'a> {
     pub stats: Stats,
     /// Lines of `INFO plugins`, each ending in CRLF, without the section's title.
     pub plugins: &'a str,
+    /// Further counters of the gateway, by the name that INFO gives them.
+    pub counters: &'a [(&'static str, u64)],
 }
 
 /// Numbers since the start, over all workers.

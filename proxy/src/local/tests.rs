@@ -39,6 +39,7 @@ fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Facts<'a> {
         idle_timeout_s: 0,
         stats: Stats::default(),
         plugins: "cache:generation=1\r\n",
+        counters: &[("timeouts", 3)],
     }
 }
 
