@@ -341,9 +341,14 @@ fn stop_answers_requests_that_were_received_behind_a_slow_one() {
     let mut client = Client::connect(address);
     assert_eq!(client.command(&["SET", "k", "v"]), Value::ok());
     shards[0].pause();
-    let mut pipeline = request(&["SET", "large", &"x".repeat(2_000_000)]);
-    pipeline.extend(request(&["GET", "k"]).repeat(2));
-    client.send_raw(&pipeline);
+    client.send(&["SET", "large", &"x".repeat(2_000_000)]);
+    // What is on its way to the gateway has not been received: so wait until the large request has.
+    eventually_true("the large request to be read", || {
+        let info = Client::connect(address).command(&["INFO", "stats"]).text();
+        let line = info.lines().find_map(|line| line.strip_prefix("total_net_input_bytes:"));
+        line.is_some_and(|bytes| bytes.trim().parse::<u64>().expect("a number") > 2_000_000)
+    });
+    client.send_raw(&request(&["GET", "k"]).repeat(2));
     process.terminate();
     eventually_true("the gateway to stop listening", || Client::try_connect(address).is_err());
     shards[0].resume();

@@ -1,8 +1,7 @@
 //! The one test binary: each module is one kind of promise, held against real servers and real clients.
 //!
 //! `tidy` reads the source tree; `same_as_redis` compares replies to what `command_mix` makes with a plain server's; `clients` runs the client
-//! libraries people use; `placement` compares with twemproxy; `failures` breaks things on purpose and
-//! `bounds` fills them;
+//! libraries people use; `placement` compares with twemproxy; `failures` breaks things on purpose, `bounds` fills them;
 //! `plugins` loads and swaps plugins and `plugin_faults` breaks them; `cache` and `cache_herd` hold the cache pattern to
 //! its guarantee.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.

@@ -49,6 +49,14 @@ struct Client {
     looked_again: bool,
 }
 
+/// What is left in the socket after a turn's reading.
+enum Input {
+    /// Nothing.
+    Empty,
+    /// Perhaps more: the turn is over, or the session takes no more for now.
+    MoreMayCome,
+}
+
 impl Client {
     fn turn<S>(&mut self, turn: &mut Turn, stream: &mut S, cx: &mut Context<'_>) -> Poll<()>
     where
@@ -60,8 +68,11 @@ impl Client {
             session.to_wake = false;
         }
         turn.core.client_input_grown(self.id, false);
-        let mut ended = self.read(turn, stream, cx).is_err();
-        self.end_reading(turn, cx);
+        let read = self.read(turn, stream, cx);
+        let mut ended = read.is_err();
+        if let Ok(Input::Empty) = read {
+            self.end_reading(turn, cx);
+        }
         ended |= self.write(turn, stream, cx).is_err();
         turn.core.output_taken(self.id);
         turn.core.account_session(self.id);
@@ -74,7 +85,7 @@ impl Client {
         if ended { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// When the gateway stops: the second turn from then on reads nothing more.
+    /// When the gateway stops: the second turn that finds no more input is the last one that looks.
     fn end_reading(&mut self, turn: &mut Turn, cx: &mut Context<'_>) {
         let Some(session) = turn.core.session(self.id) else {
             return;
@@ -90,7 +101,12 @@ impl Client {
         }
     }
 
-    fn read<S>(&self, turn: &mut Turn, stream: &mut S, cx: &mut Context<'_>) -> std::io::Result<()>
+    fn read<S>(
+        &self,
+        turn: &mut Turn,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> std::io::Result<Input>
     where
         S: AsyncRead + Unpin,
     {
@@ -98,19 +114,19 @@ impl Client {
         while turn.core.may_read(self.id) {
             if budget == 0 {
                 cx.waker().wake_by_ref();
-                break;
+                return Ok(Input::MoreMayCome);
             }
             let Poll::Ready(count) = self.read_once(turn, stream, cx) else {
-                break;
+                return Ok(Input::Empty);
             };
             let count = count?;
             if count == 0 {
                 turn.core.client_eof(self.id);
-                break;
+                return Ok(Input::Empty);
             }
             budget = budget.saturating_sub(count);
         }
-        Ok(())
+        Ok(Input::MoreMayCome)
     }
 
     /// Reads once and lets the core look at it. `Ready(0)` is the end of the stream.
