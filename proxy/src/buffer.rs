@@ -102,6 +102,8 @@ pub struct OutBuffer {
     tail: Vec<u8>,
     head_sent: usize,
     bytes: usize,
+    /// How many of the last chunks may be small shares.
+    shares: usize,
 }
 
 impl OutBuffer {
@@ -152,6 +154,7 @@ impl OutBuffer {
 
     fn seal_tail(&mut self) {
         if !self.tail.is_empty() {
+            self.shares += usize::from(self.shares > 0);
             self.chunks.push_back(Chunk::Owned(std::mem::take(&mut self.tail)));
         }
     }
@@ -159,6 +162,7 @@ impl OutBuffer {
     fn push_shared(&mut self, chunk: Bytes) {
         self.seal_tail();
         self.bytes += chunk.len();
+        self.shares += 1;
         self.chunks.push_back(Chunk::Shared(chunk));
     }
 
@@ -197,7 +201,19 @@ impl OutBuffer {
         }
         if self.bytes == 0 {
             self.head_sent = 0;
+            self.shares = 0;
             spare.give(std::mem::take(&mut self.tail));
+        }
+    }
+
+    /// Copies the shares that are small: they may keep a large buffer alive while they wait.
+    pub fn own_small_shares(&mut self) {
+        for chunk in self.chunks.iter_mut().rev().take(std::mem::take(&mut self.shares)) {
+            if let Chunk::Shared(bytes) = chunk
+                && bytes.len() < limits::SHARED_PIECE_BYTES_MIN
+            {
+                *chunk = Chunk::Owned(bytes.to_vec());
+            }
         }
     }
 
@@ -260,6 +276,36 @@ mod tests {
         }
         assert_eq!(seen, expected);
         assert!(spare.buffers.len() >= 3, "chunks are kept as spare memory");
+    }
+
+    #[test]
+    fn small_shares_that_wait_are_copied_and_large_ones_are_not() {
+        let mut spare = Spare::default();
+        let mut out = OutBuffer::default();
+        let small = Bytes::from(vec![b's'; 3000]);
+        let large = Bytes::from(vec![b'l'; limits::SHARED_PIECE_BYTES_MIN]);
+        let shares = |out: &OutBuffer| {
+            out.chunks.iter().filter(|chunk| matches!(chunk, Chunk::Shared(_))).count()
+        };
+        let mut expected = Vec::new();
+        for round in 1..4 {
+            for piece in [&small, &large, &small] {
+                out.push(Piece::shared(piece), &mut spare);
+                out.push(Piece::borrowed(b"between"), &mut spare);
+                expected.extend_from_slice(piece);
+                expected.extend_from_slice(b"between");
+            }
+            assert_eq!(shares(&out), round + 2);
+            out.own_small_shares();
+            assert_eq!(shares(&out), round, "only the large ones");
+        }
+        assert_eq!(out.len(), expected.len());
+        let mut seen = Vec::new();
+        while !out.is_empty() {
+            seen.extend_from_slice(out.front());
+            out.advance(out.front().len(), &mut spare);
+        }
+        assert_eq!(seen, expected);
     }
 
     #[test]

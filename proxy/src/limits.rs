@@ -44,6 +44,9 @@ pub const TURN_REQUESTS_MAX: usize = 128;
 pub const TURN_BYTES_MAX: usize = 64 * 1024;
 /// A request or reply of this many bytes is shared instead of copied.
 pub const SHARED_PIECE_BYTES_MIN: usize = 32 * 1024;
+/// A reply of this many bytes is shared with the buffer it came in until its client's next write; what is not written
+/// then is copied, so that a client that takes nothing does not keep other clients' bytes.
+pub const TURN_SHARE_BYTES_MIN: usize = 2 * 1024;
 /// Requests of one session without a reply; more are not read until some are answered.
 pub const SESSION_PENDING_MAX: usize = 16 * 1024;
 /// How long a client whose unsent output is above its bound may take nothing, milliseconds.

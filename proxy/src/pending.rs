@@ -106,7 +106,8 @@ impl Pending {
             return;
         };
         let len = reply.bytes().len();
-        if let Some(shared) = reply.shares() {
+        // A small share may keep a large buffer alive: what waits is copied.
+        if let Some(shared) = reply.shares().filter(|_| len >= limits::SHARED_PIECE_BYTES_MIN) {
             *slot = Slot::Shared(Box::new(shared.clone()));
             self.shared_bytes += len;
             return;

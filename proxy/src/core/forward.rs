@@ -213,7 +213,7 @@ impl Core {
     pub fn lane_input(&mut self, id: LaneId, bytes: &[u8]) -> Result<(), String> {
         let mut rest = bytes;
         loop {
-            let (used, next) = self.deliver_next(id, rest)?;
+            let (used, next) = self.deliver_next(id, rest, limits::SHARED_PIECE_BYTES_MIN)?;
             rest = rest.get(used..).unwrap_or_default();
             let Some(len) = next else { break };
             let (reply, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
@@ -236,10 +236,10 @@ impl Core {
         };
         let mut input = std::mem::take(lane.input_mut());
         loop {
-            let (used, next) = self.deliver_next(id, &input)?;
+            let (used, next) = self.deliver_next(id, &input, limits::TURN_SHARE_BYTES_MIN)?;
             bytes::Buf::advance(&mut input, used);
             let Some(len) = next else { break };
-            if len >= limits::SHARED_PIECE_BYTES_MIN {
+            if len >= limits::TURN_SHARE_BYTES_MIN {
                 let reply = input.split_to(len.min(input.len())).freeze();
                 self.lane_reply(id, Piece::shared(&reply))?;
             } else {
@@ -257,8 +257,14 @@ impl Core {
 
     /// Delivers the plain replies at the start of `bytes`: how many bytes they were, and the length of the reply behind
     /// them, if it is whole.
-    fn deliver_next(&mut self, id: LaneId, bytes: &[u8]) -> Result<(usize, Option<usize>), String> {
-        let Delivered { used, large } = self.deliver_plain(id, bytes);
+    /// Replies of `large_min` bytes are left to the caller.
+    fn deliver_next(
+        &mut self,
+        id: LaneId,
+        bytes: &[u8],
+        large_min: usize,
+    ) -> Result<(usize, Option<usize>), String> {
+        let Delivered { used, large } = self.deliver_plain(id, bytes, large_min);
         let rest = bytes.get(used..).unwrap_or_default();
         match large {
             None if rest.is_empty() => Ok((used, None)),

@@ -12,8 +12,10 @@
 use slotmap::SlotMap;
 
 use crate::buffer::{Piece, Spare};
+use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
+use crate::core::beginning::Beginning;
 use crate::core::ids::{LaneId, SessionId};
 use crate::core::lane::{Lane, Owner};
 use crate::core::session::{Closing, Session};
@@ -133,6 +135,20 @@ impl Core {
         scan: &mut RequestScan,
         run: &mut Run,
     ) -> Option<Scanned> {
+        let mut known = self.beginning;
+        let seen = self.run_plain_from(id, bytes, scan, run, &mut known);
+        self.beginning = known;
+        seen
+    }
+
+    fn run_plain_from(
+        &mut self,
+        id: SessionId,
+        bytes: &[u8],
+        scan: &mut RequestScan,
+        run: &mut Run,
+        known: &mut Option<Beginning>,
+    ) -> Option<Scanned> {
         let Apart { sessions, lanes, pools, mut hands } = self.apart();
         let session = sessions.get_mut(id).filter(|session| session.is_plain())?;
         let pool = pools.get(usize::from(session.pool))?;
@@ -140,14 +156,23 @@ impl Core {
         session.held = false;
         while run.left > 0 {
             let rest = bytes.get(run.used..).unwrap_or_default();
+            let spec = (*known)
+                .filter(|known| !scan.in_progress() && known.starts(rest, scan))
+                .map(|known| known.spec);
             let verdict = scan.scan(rest, &RequestLimits::OPEN);
             let Scanned::Complete { len } = verdict else {
                 return Some(verdict);
             };
             let args = Args::new(rest.get(..len).unwrap_or_default(), scan.spans());
-            let Some((command, shard)) = plain_command(&args, pool) else {
+            let Some(spec) = spec.or_else(|| resolve(&args).ok()) else {
                 return Some(verdict);
             };
+            let Some(shard) = plain_shard(spec, &args, pool) else {
+                return Some(verdict);
+            };
+            if known.is_none_or(|known| known.spec.index != spec.index) {
+                *known = Beginning::of(&args, spec);
+            }
             let lane_id = lanes_by_shard.get(usize::from(shard)).copied().flatten();
             let lane = lane_id.and_then(|id| Some((id, lanes.get_mut(id)?)));
             let Some(lane) = lane.filter(|(_, lane)| lane.takes(pool.config.shard_queue)) else {
@@ -156,7 +181,7 @@ impl Core {
             if session.pending.len() >= limits::SESSION_PENDING_MAX {
                 return Some(verdict);
             }
-            session.identity.last_command = Some(command);
+            session.identity.last_command = Some(spec.index);
             let owner = Owner::Session(id, session.pending.push());
             hands.send(lane, (Piece::borrowed(args.raw()), 0), owner, pool.timeout_ms);
             hands.stats.requests += 1;
@@ -169,8 +194,13 @@ impl Core {
     }
 
     /// Delivers the replies at the start of `bytes` that belong to sessions. Stops at a reply that is not whole, is no
-    /// session's, is large, or whose client holds much output already.
-    pub(crate) fn deliver_plain(&mut self, id: LaneId, bytes: &[u8]) -> Delivered {
+    /// session's, has `large_min` bytes, or whose client holds much output already.
+    pub(crate) fn deliver_plain(
+        &mut self,
+        id: LaneId,
+        bytes: &[u8],
+        large_min: usize,
+    ) -> Delivered {
         let mut delivered = Delivered { used: 0, large: None };
         let Apart { sessions, lanes, mut hands, .. } = self.apart();
         let Some(lane) = lanes.get_mut(id) else {
@@ -185,7 +215,7 @@ impl Core {
             && session.output_held() <= limits::OUTPUT_ACCOUNTED_BYTES
             && let ReplyScanned::Complete { len } = lane.scan(rest)
         {
-            if len >= limits::SHARED_PIECE_BYTES_MIN {
+            if len >= large_min {
                 delivered.large = Some(len);
                 break;
             }
@@ -211,13 +241,12 @@ impl Session {
     }
 }
 
-/// The index and the shard of a command with one key that no binding takes; `None` for every other request.
+/// The shard of a command with one key that no binding takes; `None` for every other request.
 #[inline]
-fn plain_command(args: &Args<'_>, pool: &Pool) -> Option<(u16, ShardIndex)> {
-    if args.raw().len() > limits::LARGE_REQUEST_BYTES_MIN {
+fn plain_shard(spec: &CommandSpec, args: &Args<'_>, pool: &Pool) -> Option<ShardIndex> {
+    if spec.rule != Rule::Key || args.raw().len() > limits::LARGE_REQUEST_BYTES_MIN {
         return None;
     }
-    let spec = resolve(args).ok().filter(|spec| spec.rule == Rule::Key)?;
     let key = args.get(usize::from(spec.single_key.unwrap_or(1)))?;
     if let Some(plugins) = &pool.plugins
         && plugins.bindings.hooked(spec.index)
@@ -225,5 +254,5 @@ fn plain_command(args: &Args<'_>, pool: &Pool) -> Option<(u16, ShardIndex)> {
     {
         return None;
     }
-    Some((spec.index, pool.topology.shard_of(key)))
+    Some(pool.topology.shard_of(key))
 }

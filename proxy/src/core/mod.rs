@@ -15,6 +15,7 @@
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
+mod beginning;
 pub mod effects;
 pub mod exec;
 pub mod expiry;
@@ -42,6 +43,7 @@ use slotmap::SlotMap;
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
+use crate::core::beginning::Beginning;
 use crate::core::exec::ActiveExec;
 use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
@@ -160,6 +162,7 @@ pub struct Core {
     pub(crate) facts: GatewayFacts,
     pub(crate) spare: Spare,
     pub(crate) scan: RequestScan,
+    pub(crate) beginning: Option<Beginning>,
     pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
@@ -192,6 +195,7 @@ impl Core {
             facts: GatewayFacts::default(),
             spare: Spare::default(),
             scan: RequestScan::default(),
+            beginning: None,
             scratch: Scratch::default(),
             bytes_held: 0,
             bytes_max,

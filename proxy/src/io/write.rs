@@ -39,7 +39,10 @@ where
                 out.advance(count, spare);
             }
             Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => break,
+            Poll::Pending => {
+                out.own_small_shares();
+                break;
+            }
         }
     }
     Ok(())

@@ -47,6 +47,11 @@ impl<'a> Args<'a> {
         Some(self.raw.get(start..start + span.len as usize).unwrap_or_default())
     }
 
+    /// Where argument `index` lies in the raw bytes.
+    pub fn span(&self, index: usize) -> Option<Span> {
+        self.spans.get(index).copied()
+    }
+
     /// The command's name as the client wrote it; empty for an empty request.
     pub fn name(&self) -> &'a [u8] {
         self.get(0).unwrap_or_default()

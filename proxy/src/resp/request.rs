@@ -132,6 +132,16 @@ impl RequestScan {
         }
     }
 
+    /// Starts behind the name of a request whose first bytes are known: `name` lies in them, `position` is their number,
+    /// and `missing` arguments follow.
+    #[inline]
+    pub fn start_behind_name(&mut self, name: Span, position: usize, missing: usize) {
+        self.spans.push(name);
+        self.position = position;
+        self.missing = missing;
+        self.started = true;
+    }
+
     /// Looks at `buffer`, which starts at the request's first byte and may have grown since the last call.
     pub fn scan(&mut self, buffer: &[u8], limits: &RequestLimits) -> Scanned {
         if !self.started {

@@ -1,7 +1,7 @@
 //! A sorted array of ring points and their owners.
 //!
 //! In: (point, shard) pairs in any order. Out: for a hash, the first point at or above it, wrapping to the first, and
-//! that point's owner. The points are kept apart from the owners so that a search touches few cache lines.
+//! that point's owner.
 //!
 //! ```text
 //!   starts:  0    2    2    5 ...       one entry per value of a hash's top bits
@@ -11,15 +11,14 @@
 //! Points of a ring lie evenly, and a search by halves would be nine guesses that the processor gets wrong half of
 //! the time; with at least two entries per point the table leaves about one guess.
 //!
-//! Invariants: both arrays have the same length; points ascend. Lookup does not allocate and cannot fail.
+//! Invariant: points ascend. Lookup does not allocate and cannot fail.
 
 use super::ShardIndex;
 
 /// The points of one ring.
 #[derive(Debug)]
 pub struct Points {
-    points: Box<[u64]>,
-    owners: Box<[ShardIndex]>,
+    points: Box<[(u64, ShardIndex)]>,
     starts: Box<[u32]>,
     shift: u32,
 }
@@ -28,35 +27,32 @@ impl Points {
     /// Sorts `pairs` by point; equal points keep their order, so that the first given one owns the hash.
     pub fn new(mut pairs: Vec<(u64, ShardIndex)>) -> Self {
         pairs.sort_by_key(|(point, _)| *point);
-        let (points, owners): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
-        let highest = points.last().copied().unwrap_or_default();
+        let highest = pairs.last().map_or(0, |(point, _)| *point);
         let used_bits = u64::BITS - highest.leading_zeros();
-        let table_bits = (2 * points.len()).next_power_of_two().trailing_zeros().min(used_bits);
+        let table_bits = (2 * pairs.len()).next_power_of_two().trailing_zeros().min(used_bits);
         let shift = (used_bits - table_bits).min(u64::BITS - 1);
         let starts = (0..=highest >> shift)
-            .map(|top| points.partition_point(|point| (*point >> shift) < top))
+            .map(|top| pairs.partition_point(|(point, _)| (*point >> shift) < top))
             .map(|start| u32::try_from(start).unwrap_or(u32::MAX))
             .collect();
-        Self { points: points.into(), owners: owners.into(), starts, shift }
+        Self { points: pairs.into(), starts, shift }
     }
 
     /// The point that owns `hash` (`None` without points) and its shard.
     #[inline]
     pub fn owner(&self, hash: u64) -> (Option<u64>, ShardIndex) {
-        let at = usize::try_from(hash >> self.shift).ok().and_then(|top| self.starts.get(top));
+        let start = usize::try_from(hash >> self.shift).ok().and_then(|top| self.starts.get(top));
+        let candidates = start.and_then(|start| self.points.get(*start as usize..));
         // Above the highest point the ring begins anew.
-        let mut at = at.map_or(usize::MAX, |start| *start as usize);
-        while self.points.get(at).is_some_and(|point| *point < hash) {
-            at += 1;
-        }
-        let at = if at < self.points.len() { at } else { 0 };
-        let owner = self.owners.get(at).copied().unwrap_or_default();
-        (self.points.get(at).copied(), owner)
+        let owner = candidates
+            .and_then(|points| points.iter().find(|(point, _)| *point >= hash))
+            .or(self.points.first());
+        owner.map_or((None, 0), |(point, shard)| (Some(*point), *shard))
     }
 
     /// Points and owners in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = (u64, ShardIndex)> {
-        self.points.iter().copied().zip(self.owners.iter().copied())
+        self.points.iter().copied()
     }
 }
 
