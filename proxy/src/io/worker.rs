@@ -173,7 +173,7 @@ fn start_client(
             tracing::warn!(%error, "a client's socket could not be used");
             with_turn(&turn, |turn| turn.core.close_session(opened));
         }
-        board.client_left(number);
+        board.client_left(number, pool);
     });
 }
 
@@ -186,6 +186,7 @@ async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
         let facts = shared.core.facts_mut();
         facts.others = board.others(number);
         facts.clients = board.clients();
+        facts.clients_refused = board.clients_refused();
     }
 }
 
