@@ -142,7 +142,7 @@ impl Core {
                 return Some(verdict);
             };
             let args = Args::new(rest.get(..len).unwrap_or_default(), scan.spans());
-            let Some((command, shard)) = plain_command(&args, pool) else {
+            let Some(shard) = plain_shard(&args, pool) else {
                 return Some(verdict);
             };
             let lane_id = lanes_by_shard.get(usize::from(shard)).copied().flatten();
@@ -153,7 +153,6 @@ impl Core {
             if session.pending.len() >= limits::SESSION_PENDING_MAX {
                 return Some(verdict);
             }
-            session.identity.last_command = Some(command);
             let owner = Owner::Session(id, session.pending.push());
             hands.send(lane, (Piece::borrowed(args.raw()), 0), owner, pool.timeout_ms);
             hands.stats.requests += 1;
@@ -207,9 +206,9 @@ impl Session {
     }
 }
 
-/// The index and the shard of a command with one key that no binding takes; `None` for every other request.
+/// The shard of a command with one key that no binding takes; `None` for every other request.
 #[inline]
-fn plain_command(args: &Args<'_>, pool: &Pool) -> Option<(u16, ShardIndex)> {
+fn plain_shard(args: &Args<'_>, pool: &Pool) -> Option<ShardIndex> {
     if args.raw().len() > limits::LARGE_REQUEST_BYTES_MIN {
         return None;
     }
@@ -221,5 +220,5 @@ fn plain_command(args: &Args<'_>, pool: &Pool) -> Option<(u16, ShardIndex)> {
     {
         return None;
     }
-    Some((spec.index, pool.topology.shard_of(key)))
+    Some(pool.topology.shard_of(key))
 }

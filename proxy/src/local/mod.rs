@@ -76,12 +76,6 @@ pub enum After {
     Close,
 }
 
-/// The error for a command that comes before AUTH, or `None` if it may be carried out.
-pub fn refusal_unauthenticated(spec: &CommandSpec, identity: &Identity) -> Option<&'static str> {
-    let refused = !identity.authenticated && !spec.is_allowed_unauthenticated();
-    refused.then_some("NOAUTH Authentication required.")
-}
-
 /// Writes the one reply to `command`.
 pub fn answer(
     command: LocalCommand,
@@ -193,6 +187,7 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Keys
         | Rule::Script
         | Rule::Sort
+        | Rule::Copy
         | Rule::StreamRead
         | Rule::Split(_)
         | Rule::Transaction(_) => true,

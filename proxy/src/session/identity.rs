@@ -34,8 +34,6 @@ pub struct Identity {
     pub created_ms: u64,
     /// When its last request came in, milliseconds of the Unix clock.
     pub active_ms: u64,
-    /// The `CommandSpec::index` of its last request.
-    pub last_command: Option<u16>,
     name: Vec<u8>,
     library_name: Vec<u8>,
     library_version: Vec<u8>,
@@ -58,7 +56,6 @@ impl Identity {
             local_address,
             created_ms: now_ms,
             active_ms: now_ms,
-            last_command: None,
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
