@@ -7,7 +7,7 @@
 use std::net::{SocketAddr, TcpListener};
 
 use sluicegate_tests::client::{Client, request};
-use sluicegate_tests::gateway::{InProcess, Process, pool_yaml, yaml_over};
+use sluicegate_tests::gateway::{InProcess, Process, pool_yaml, yaml, yaml_over};
 use sluicegate_tests::real_server::{RealServer, free_port};
 use sluicegate_tests::tools::gateway_binary;
 use sluicegate_tests::value::Value;
@@ -231,6 +231,24 @@ fn shard_that_is_absent_at_start_is_named_and_joins_later() {
     assert_eq!(held, Value::Integer(100 - i64::try_from(served).expect("at most 100")));
 }
 
+/// Connections of others than this one to a server.
+fn connections(shard: &RealServer) -> usize {
+    let list = shard.client().command(&["CLIENT", "LIST"]).text();
+    list.lines().filter(|line| !line.contains("cmd=client")).count()
+}
+
+#[test]
+fn each_pool_says_itself_whether_every_worker_connects_at_start() {
+    let shards = RealServer::start_many(2);
+    let pool = |shard: &RealServer, extra| yaml(&[shard.address()], &[extra]);
+    let mut text = pool(&shards[0], "preconnect: true");
+    let other = pool(&shards[1], "preconnect: false").replace("main:", "other:");
+    text.push_str(other.split_once("pools:\n").expect("pools").1);
+    let _gateway = InProcess::start(&text);
+    eventually_true("both workers to connect", || connections(&shards[0]) == 2);
+    eventually_true("the first worker to look", || connections(&shards[1]) == 1);
+}
+
 #[test]
 fn full_pool_refuses_in_redis_words_and_leaves_the_other_pools_alone() {
     let shard = RealServer::start();
@@ -378,16 +396,12 @@ fn deep_pipeline_of_one_client_leaves_turns_to_others() {
 fn large_request_goes_over_a_private_connection_in_order() {
     let (shards, gateway, keys) = start(1, &["large_request: 64KiB"]);
     let big = "x".repeat(300_000);
-    let connections = || {
-        let list = shards[0].client().command(&["CLIENT", "LIST"]).text();
-        list.lines().filter(|line| !line.contains("cmd=client")).count()
-    };
     // One client on each of the two workers: both have their shared connection then.
     let mut clients = [Client::connect(gateway.address()), Client::connect(gateway.address())];
     for client in &mut clients {
         assert_eq!(client.command(&["SET", &keys[0], "small"]), Value::ok());
     }
-    assert_eq!(connections(), 2, "the shared connections");
+    assert_eq!(connections(&shards[0]), 2, "the shared connections");
     let client = &mut clients[0];
     let pipeline = [
         request(&["SET", &keys[0], "small"]),
@@ -401,5 +415,5 @@ fn large_request_goes_over_a_private_connection_in_order() {
     let expected =
         [Value::ok(), Value::ok(), Value::Integer(300_000), Value::ok(), Value::Integer(200_000)];
     assert_eq!(replies, expected);
-    assert_eq!(connections(), 3, "the shared connections and a private one");
+    assert_eq!(connections(&shards[0]), 3, "the shared connections and a private one");
 }
