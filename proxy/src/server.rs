@@ -238,7 +238,8 @@ fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Place>), StartEr
     Ok((listeners, places))
 }
 
-fn worker_count(workers: Workers) -> u16 {
+/// How many workers run.
+pub fn worker_count(workers: Workers) -> u16 {
     match workers {
         Workers::Count(count) => count,
         Workers::Auto => std::thread::available_parallelism()

@@ -5,11 +5,13 @@
 //! which shard, and whether the command may have run.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::{InProcess, Process, pool_yaml, yaml, yaml_over};
+use sluicegate_tests::plugins::built;
 use sluicegate_tests::real_server::{RealServer, free_port};
-use sluicegate_tests::tools::gateway_binary;
+use sluicegate_tests::tools::{gateway_binary, repository};
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::{eventually, eventually_true};
 
@@ -304,6 +306,43 @@ fn bad_configuration_ends_the_process_with_every_fault() {
         assert!(log.contains(fault), "{fault:?} is missing in {log}");
     }
     assert!(Client::try_connect(address).is_err(), "it must not listen");
+}
+
+#[test]
+fn check_loads_plugins_as_a_start_does_and_names_the_settings() {
+    let pass = built("pass");
+    let text = |settings: &str, config: &str| {
+        let pool = yaml(&[SocketAddr::from(([127, 0, 0, 1], 1))], &[]);
+        format!(
+            "plugins: {{pass: {{{settings}}}}}\n{pool}    plugins:\n      - {{use: pass, keys: ['a:*']}}\n      \
+             - {{use: pass, keys: ['b:*'], config: {{{config}}}}}\n"
+        )
+    };
+    let file = |path: &Path| format!("file: {}", path.display());
+    let pinned = format!("{}, sha256: {}", file(&pass), "00".repeat(32));
+    let no_wasm = file(&repository().join("README.md"));
+    let cases = [
+        (text(&file(&pass), "grace: 20s"), "pools.main.plugins[1].config: unknown key 'grace'"),
+        (text(&pinned, ""), "plugins.pass.sha256: "),
+        (text(&no_wasm, ""), "plugins.pass.file: "),
+    ];
+    let folder = std::env::temp_dir();
+    let name = folder.join(format!("sluicegate-check-{}.yaml", std::process::id()));
+    let checked = |text: &str| {
+        std::fs::write(&name, text).expect("write a configuration");
+        sluicegate::cli::check::check(&name)
+    };
+    for (text, fault) in cases {
+        let outcome = checked(&text);
+        let line = format!("{}: {fault}", name.display());
+        assert!(outcome.exit_code == 1 && outcome.text.starts_with(&line), "{}", outcome.text);
+        assert!(outcome.text.ends_with(": 1 fault\n"), "{}", outcome.text);
+        let refused = InProcess::try_start_file(&text).expect_err(fault);
+        assert!(refused.starts_with(fault), "{refused}");
+    }
+    let good = checked(&text(&file(&pass), ""));
+    assert_eq!(good.exit_code, 0, "{}", good.text);
+    std::fs::remove_file(&name).expect("remove the configuration");
 }
 
 #[test]
