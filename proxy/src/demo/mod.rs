@@ -153,8 +153,9 @@ fn invite(screen: &Screen, stage: &Stage) {
         "redis-cli -p {port}                          any command; INFO plugins; CACHE.STATS"
     ));
     screen.row(&format!("redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"));
-    let config = stage.config_file();
-    screen.row(&format!("{} explain -c {} GET user:1", this_program().display(), config.display()));
+    // Two lines, each short enough to stay whole, that a shell takes as one.
+    screen.row(&format!("{} explain \\", this_program().display()));
+    screen.row(&format!("  -c {} GET user:1", stage.config_file().display()));
     for shard in &stage.shards {
         screen.row(&format!(
             "redis-cli -p {:<5}                         shard {} itself",
