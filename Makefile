@@ -13,7 +13,7 @@ help:
 	@echo 'make test          every test (SEED=n replays the seeded ones)'
 	@echo 'make lint          formatting, clippy, documentation, dependency rules'
 	@echo 'make bench         CPU per request beside direct Redis and twemproxy (QUICK=1: shorter; SAVE=1: keeps the result)'
-	@echo 'make fuzz          the property and differential tests with new seeds (ROUNDS=n, default 10)'
+	@echo 'make fuzz          the seeded tests (same_as_redis, scanner, simulation) with new seeds (ROUNDS=n, default 10)'
 
 demo: plugins
 	cargo run --locked --bin sluicegate -- demo $(if $(ONCE),--once)
@@ -29,6 +29,7 @@ plugins:
 	scripts/build-plugins
 
 lint:
+	scripts/setup lint
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	guests=$$($(GUESTS)); test -z "$$guests" || \
@@ -47,8 +48,7 @@ ROUNDS = 10
 fuzz:
 	scripts/setup tests
 	cargo build --locked --bin sluicegate
-	PROPTEST_CASES=20000 cargo test --locked -p sluicegate --lib
 	i=0; while [ $$i -lt $(ROUNDS) ]; do \
 		i=$$((i + 1)); seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "round $$i: SEED=$$seed"; \
-		SEED=$$seed cargo test --locked -p sluicegate-tests --test it -- same_as_redis || exit 1; \
+		SEED=$$seed SEEDS=1000 cargo test --locked -p sluicegate-tests --test it -- same_as_redis scanner simulation || exit 1; \
 	done

@@ -63,8 +63,6 @@ pub const FLUSH_HOLD_TURNS: u32 = 1;
 pub const TRANSACTION_COMMANDS_MAX: usize = 10_000;
 /// Most bytes queued in one MULTI.
 pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Most replies awaited on one lane; a request beyond it is refused, not sent.
-pub const LANE_QUEUE_MAX: usize = 256 * 1024;
 /// Output above this is written at once, whether its pipeline is answered or not, bytes.
 pub const FLUSH_HOLD_BYTES: usize = 16 * 1024;
 /// Bytes that are read from one shard in one turn.
@@ -112,7 +110,7 @@ pub const MEMORY_BUDGET_BYTES: usize = 1024 * 1024 * 1024;
 pub const SHARD_QUEUE_REQUESTS: usize = 64 * 1024;
 /// Bytes of requests that wait for one shard, per worker.
 pub const SHARD_QUEUE_BYTES: usize = 64 * 1024 * 1024;
-/// A request above this streams over a connection of its own, bytes.
+/// A request above this goes over a connection of its own, bytes.
 pub const LARGE_REQUEST_BYTES: usize = 1024 * 1024;
 /// Plugin: thread CPU time of one step.
 pub const PLUGIN_CPU_PER_STEP: Duration = Duration::from_millis(2);
@@ -130,6 +128,8 @@ pub const PLUGIN_CELLS: usize = 320;
 pub const PLUGIN_OPERATIONS: usize = 128;
 /// Plugin: steps of one call.
 pub const PLUGIN_STEPS: usize = 1000;
+/// Plugin: bytes of one batch, and of the results that one step is given. Fixed: no setting changes it.
+pub const PLUGIN_BYTES_IN_FLIGHT: usize = 4 * 1024 * 1024;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
 /// Messages that wait in a worker's inbox.

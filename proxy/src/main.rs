@@ -10,9 +10,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
-use sluicegate::plugin::glob::Pattern;
 use sluicegate::server::Gateway;
-use sluicegate::{command, demo, resp};
+use sluicegate::{command, demo, limits, resp};
 
 /// One Redis endpoint over many shards, with patterns as WebAssembly plugins.
 #[derive(Parser)]
@@ -39,7 +38,7 @@ enum Command {
         #[arg(short, long, default_value = "sluicegate.yaml")]
         config: PathBuf,
         /// Number of worker threads, instead of the file's
-        #[arg(short, long)]
+        #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..=i64::from(limits::WORKERS_MAX)))]
         workers: Option<u16>,
     },
     /// Three shards, a gateway on 127.0.0.1:6380 and a guided tour; stays up until Ctrl-C
@@ -119,12 +118,12 @@ fn load(file: &Path) -> Result<config::Config, String> {
 fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
     let mut config = load(file)?;
     if let Some(workers) = workers {
-        config.workers = Workers::Count(workers.max(1));
+        config.workers = Workers::Count(workers);
     }
     let name = file.display().to_string();
     let gateway = Gateway::start_from(config, &name).map_err(|error| error.to_string())?;
-    for (pool, address) in gateway.addresses() {
-        tracing::info!(pool, %address, "listening");
+    for place in gateway.places() {
+        tracing::info!(pool = place.pool, address = %place.address, "listening");
     }
     wait_for_signal().map_err(|error| error.to_string())?;
     tracing::info!("stopping: no new clients, answering what was asked");
@@ -165,9 +164,18 @@ fn explain_command(file: &Path, pool: Option<String>, words: &[String]) -> Resul
     let mut places = Vec::new();
     command::keys::keys(spec, &args, &mut places).map_err(|error| error.to_string())?;
     let keys: Vec<&[u8]> = places.iter().filter_map(|place| args.get(*place as usize)).collect();
-    Ok(explain::explain(&config, pool.as_deref(), &words, &keys, key_matches))
+    Ok(explain::explain(&config, pool.as_deref(), &words, &keys))
 }
 
-fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
-    Pattern::new(pattern).matches(key)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_at_least_one_and_at_most_what_a_file_may_say() {
+        for (count, taken) in [("0", false), ("1", true), ("256", true), ("257", false)] {
+            let parsed = Cli::try_parse_from(["sluicegate", "run", "--workers", count]);
+            assert_eq!(parsed.is_ok(), taken, "{count}");
+        }
+    }
 }

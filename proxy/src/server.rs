@@ -1,7 +1,7 @@
 //! The whole gateway: starts everything, owns every thread, and stops in order.
 //!
-//! Start: check what the configuration names (listen addresses are bound first, so a port in use is told before
-//! anything runs), start the workers, then the acceptor. Stop: the acceptor ends, the workers answer what was asked
+//! Start: load the plugins, bind the listen addresses (so a port in use is told before anything runs), start the
+//! workers, then the acceptor. Stop: the acceptor ends, the workers answer what was asked
 //! within `drain_timeout`, their connections close, the threads are joined. After `shutdown` nothing runs on.
 
 use std::net::SocketAddr;
@@ -25,9 +25,7 @@ use crate::topology::Topology;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A pool's address cannot be listened on.
-    #[error(
-        "pools.{pool}.listen: cannot listen on {address}: {error}; is another server running there?"
-    )]
+    #[error("pools.{pool}.listen: cannot listen on {address}: {error}{}", hint(.error))]
     Listen {
         /// The pool's name.
         pool: String,
@@ -44,10 +42,29 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
+/// What to look at when an address cannot be listened on.
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => "; is another server running there?",
+        _ => "",
+    }
+}
+
+/// Where a pool listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The pool's name.
+    pub pool: String,
+    /// The address, with the real port where 0 was asked for; the path of a unix socket.
+    pub address: String,
+    /// The address unless it is a unix socket.
+    pub tcp: Option<SocketAddr>,
+}
+
 /// A gateway that runs.
 #[derive(Debug)]
 pub struct Gateway {
-    addresses: Vec<(String, SocketAddr)>,
+    places: Vec<Place>,
     board: Arc<Board>,
     threads: Vec<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -65,13 +82,13 @@ impl Gateway {
         raise_file_limit();
         let count = worker_count(config.workers);
         let plugins = Plugins::load(&config, count).map_err(StartError::Plugins)?;
-        let (listeners, addresses) = bind_all(&config.pools)?;
+        let (listeners, places) = bind_all(&config.pools)?;
         let (stop, stopped) = watch::channel(false);
         let (inboxes, messages): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX)).unzip();
         let mut gateway = Self {
-            addresses,
-            board: Arc::new(Board::new(inboxes)),
+            places,
+            board: Arc::new(Board::new(inboxes, config.pools.len())),
             threads: Vec::new(),
             stop,
             drain_timeout: config.drain_timeout,
@@ -136,9 +153,15 @@ impl Gateway {
         Ok(())
     }
 
-    /// Where each pool listens over TCP: its name and the address, with the real port where 0 was asked for.
+    /// Where each pool listens.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// Names and addresses of the pools that listen over TCP.
     pub fn addresses(&self) -> Vec<(String, SocketAddr)> {
-        self.addresses.clone()
+        let tcp = self.places.iter().filter_map(|place| Some((place.pool.clone(), place.tcp?)));
+        tcp.collect()
     }
 
     /// Stops: no new clients, the present ones get their replies within `drain_timeout`, then all is closed.
@@ -190,32 +213,33 @@ fn facts(listeners: &[Listener], workers: u16, config_file: &str) -> GatewayFact
     }
 }
 
-/// The name of a pool and where it listens.
-type Named = (String, SocketAddr);
-
-fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Named>), StartError> {
+fn bind_all(pools: &[PoolConfig]) -> Result<(Vec<Listener>, Vec<Place>), StartError> {
     let mut listeners = Vec::new();
-    let mut addresses = Vec::new();
+    let mut places = Vec::new();
     for (pool, config) in (0..).zip(pools) {
-        let socket = listen::bind(&config.listen, config.backlog).map_err(|error| {
-            let address = match &config.listen {
-                Listen::Tcp { host, port } => format!("{host}:{port}"),
-                Listen::Unix { path, .. } => path.display().to_string(),
-            };
-            StartError::Listen { pool: config.name.clone(), address, error }
-        })?;
-        if let ListenSocket::Tcp(socket) = &socket
-            && let Ok(address) = socket.local_addr()
-        {
-            addresses.push((config.name.clone(), address));
-        }
+        let asked_for = match &config.listen {
+            Listen::Tcp { host, port } => format!("{host}:{port}"),
+            Listen::Unix { path, .. } => path.display().to_string(),
+        };
+        let name = config.name.clone();
+        let socket = match listen::bind(&config.listen, config.backlog) {
+            Ok(socket) => socket,
+            Err(error) => return Err(StartError::Listen { pool: name, address: asked_for, error }),
+        };
+        let tcp = match &socket {
+            ListenSocket::Tcp(socket) => socket.local_addr().ok(),
+            ListenSocket::Unix(_) => None,
+        };
+        let address = tcp.map_or(asked_for, |address| address.to_string());
+        places.push(Place { pool: name, address, tcp });
         let clients_max = u64::from(config.max_clients);
         listeners.push(Listener { pool, clients_max, socket });
     }
-    Ok((listeners, addresses))
+    Ok((listeners, places))
 }
 
-fn worker_count(workers: Workers) -> u16 {
+/// How many workers run.
+pub fn worker_count(workers: Workers) -> u16 {
     match workers {
         Workers::Count(count) => count,
         Workers::Auto => std::thread::available_parallelism()

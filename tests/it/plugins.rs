@@ -238,7 +238,7 @@ fn refused_files(good: &[u8]) -> Vec<Refused> {
         ("wasi", guest("wasi_import"), "WASI"),
         ("other_abi", guest("other_abi"), "ABI 2.0.0"),
         ("foreign", guest("foreign_import"), "does not offer"),
-        ("init refuses", pass, "config of binding 0"),
+        ("init refuses", pass, "pools.main.plugins[0].config"),
     ]
 }
 

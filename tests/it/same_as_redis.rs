@@ -107,7 +107,10 @@ fn equal(compare: Compare, ours: &(Vec<u8>, Value), theirs: &(Vec<u8>, Value)) -
             ours.1.clone().sorted() == theirs.1.clone().sorted()
                 && ours.0.first() == theirs.0.first()
         }
-        Compare::AnyPairOrder => ours.1.clone().paired() == theirs.1.clone().paired(),
+        Compare::AnyPairOrder => {
+            ours.1.clone().paired() == theirs.1.clone().paired()
+                && ours.0.first() == theirs.0.first()
+        }
         Compare::Within(distance) => match (&ours.1, &theirs.1) {
             (Value::Integer(a), Value::Integer(b)) => a.abs_diff(*b) <= distance.unsigned_abs(),
             (a, b) => a == b,

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use sluicegate_tests::source::{Architecture, Source, architecture, tree};
-use sluicegate_tests::tools::repository;
 
 const CODE_LINES_MAX: usize = 500;
 const HEADER_LINES_MIN: usize = 4;
@@ -226,6 +225,29 @@ fn modules_import_only_from_the_layers_below() {
     report(&rust(&tree).flat_map(|s| check_imports(s, &architecture)).collect::<Vec<_>>());
 }
 
+/// Allowed edges that no file uses: the list says what is, not what might be.
+fn unused_imports(tree: &[Source], architecture: &Architecture) -> Vec<String> {
+    let modules = rust(tree).filter(|source| !source.is_tests());
+    let used: BTreeSet<(String, String)> = modules
+        .filter_map(|source| Some((source, top(source.module()?).to_owned())))
+        .flat_map(|(source, own)| {
+            let named = source.code().into_iter().flat_map(|(_, line)| named_modules(line));
+            named.map(move |name| (own.clone(), name)).collect::<Vec<_>>()
+        })
+        .collect();
+    let allowed =
+        architecture.imports.iter().flat_map(|(own, list)| list.iter().map(move |n| (own, n)));
+    allowed
+        .filter(|(own, name)| !used.contains(&((*own).clone(), (*name).clone())))
+        .map(|(own, name)| format!("ARCHITECTURE.md lets `{own}` import `{name}`: no file does"))
+        .collect()
+}
+
+#[test]
+fn allowed_imports_are_all_used() {
+    report(&unused_imports(&tree(), &architecture()));
+}
+
 #[test]
 fn allowed_imports_form_no_circle() {
     let architecture = architecture();
@@ -275,22 +297,6 @@ fn tests_wait_for_facts_not_for_time() {
     report(&rust(&tree()).flat_map(check_pauses).collect::<Vec<_>>());
 }
 
-#[test]
-fn every_ready_made_configuration_loads() {
-    let folder = repository().join("config");
-    let mut loaded = 0;
-    for entry in std::fs::read_dir(&folder).expect("config folder") {
-        let path = entry.expect("entry").path();
-        if path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml") {
-            let faults = sluicegate::config::load(&path).err().unwrap_or_default();
-            let texts: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            report(&texts);
-            loaded += 1;
-        }
-    }
-    assert!(loaded > 0, "config holds no file");
-}
-
 /// A page with two modules that may import each other in one direction only.
 fn sample_page() -> Architecture {
     Architecture::read(
@@ -325,6 +331,21 @@ fn import_rule_catches_every_way_to_name_a_module() {
     check("proxy/src/stranger.rs", "", 1);
     check(args, "#[cfg(test)]\nmod tests {\nuse super::*;\n}\n", 0);
     check(args, "use super::*;\n", 1);
+}
+
+#[test]
+fn unused_import_rule_catches_an_edge_that_only_comments_and_tests_use() {
+    let page = sample_page();
+    let unused = |body: &str| {
+        let tree = [
+            sample("proxy/src/resp/args.rs", body),
+            sample("proxy/src/io.rs", "use crate::resp;\n"),
+        ];
+        unused_imports(&tree, &page).len()
+    };
+    assert_eq!(unused("use crate::limits::X;\n"), 0);
+    assert_eq!(unused("// as in crate::limits\n"), 1);
+    assert_eq!(unused("#[cfg(test)]\nmod tests {\nuse crate::limits;\n}\n"), 1);
 }
 
 #[test]

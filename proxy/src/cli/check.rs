@@ -2,9 +2,10 @@
 //!
 //! In: a path. Out: all faults with their lines and exit code 1; or, with exit code 0, each pool with its shards, how
 //! many of a fixed set of sample keys each shard gets, and the warnings. The sample keys are those of redis-benchmark,
-//! so that the shares are what a load test will see.
+//! so that the shares are what a load test will see. Plugins are loaded as `run` loads them, so that a config which its
+//! plugin refuses is a fault here too.
 //!
-//! Nothing is started and no server is asked.
+//! Nothing listens and no server is asked.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -12,6 +13,8 @@ use std::path::Path;
 use super::{Outcome, finding_line, shown_bytes, shown_listen, shown_rules};
 use crate::config::fault::Fault;
 use crate::config::{self, Config, Distribution, Loaded, PoolConfig, Workers};
+use crate::io::plugins::Plugins;
+use crate::server;
 use crate::topology::Topology;
 
 /// Keys whose shards are counted for each pool.
@@ -19,7 +22,16 @@ const SAMPLE_KEYS: u32 = 100_000;
 
 /// Checks the file at `path`.
 pub fn check(path: &Path) -> Outcome {
-    report(path, config::load(path))
+    report(path, config::load(path).and_then(with_plugins))
+}
+
+/// What was read, unless its plugins cannot be loaded; each fault names the setting that it is about.
+fn with_plugins(loaded: Loaded) -> Result<Loaded, Vec<Fault>> {
+    let workers = server::worker_count(loaded.config.workers);
+    match Plugins::load(&loaded.config, workers) {
+        Ok(_) => Ok(loaded),
+        Err(texts) => Err(texts.into_iter().map(Fault::from_text).collect()),
+    }
 }
 
 /// What to say about a file that was read.

@@ -1,8 +1,7 @@
 //! `sluicegate explain -c FILE GET user:1`: where would this command go, and why?
 //!
 //! In: a checked configuration, the command as typed and its keys. Out: for each pool, how each key finds its shard
-//! (hash tag, hash, ring point) and the plugins bound to it. What the keys of a command are and how key patterns match
-//! is known in other modules: the caller passes both in.
+//! (hash tag, hash, ring point) and the plugins bound to it. What the keys of a command are the caller knows.
 //!
 //! Nothing is started and no server is asked.
 
@@ -10,10 +9,8 @@ use std::fmt::Write;
 
 use super::{Outcome, shown_bytes, shown_listen, shown_rules};
 use crate::config::{Config, Distribution, PoolConfig};
+use crate::plugin::glob::Pattern;
 use crate::topology::Topology;
-
-/// Whether a key pattern (first) matches a key (second).
-pub type KeyMatch = fn(&[u8], &[u8]) -> bool;
 
 /// Explains a command that names `keys`. `pool_name` picks one pool; `None` shows all.
 pub fn explain(
@@ -21,7 +18,6 @@ pub fn explain(
     pool_name: Option<&str>,
     command: &[&[u8]],
     keys: &[&[u8]],
-    key_match: KeyMatch,
 ) -> Outcome {
     let shown: Vec<_> = command.iter().map(|part| shown_bytes(part)).collect();
     let mut text = format!("{}\n", shown.join(" "));
@@ -47,7 +43,7 @@ pub fn explain(
         let topology = Topology::from_pool(pool);
         for key in keys {
             text.push_str(&key_lines(pool, &topology, key));
-            text.push_str(&plugin_lines(config, pool, key, key_match));
+            text.push_str(&plugin_lines(config, pool, key));
         }
     }
     Outcome { text, exit_code: 0 }
@@ -85,10 +81,10 @@ fn key_lines(pool: &PoolConfig, topology: &Topology, key: &[u8]) -> String {
 }
 
 /// The plugins bound to a key, in the order in which they are tried.
-fn plugin_lines(config: &Config, pool: &PoolConfig, key: &[u8], key_match: KeyMatch) -> String {
+fn plugin_lines(config: &Config, pool: &PoolConfig, key: &[u8]) -> String {
     let mut text = String::new();
     for binding in &pool.bindings {
-        let pattern = binding.keys.iter().find(|pattern| key_match(pattern, key));
+        let pattern = binding.keys.iter().find(|pattern| Pattern::new(pattern).matches(key));
         let (Some(pattern), Some(plugin)) = (pattern, config.plugins.get(binding.plugin)) else {
             continue;
         };
@@ -110,15 +106,10 @@ mod tests {
     use super::*;
     use crate::config;
 
-    /// Enough of a pattern for these tests: a prefix before `*`.
-    fn key_match(pattern: &[u8], key: &[u8]) -> bool {
-        pattern.strip_suffix(b"*").is_some_and(|prefix| key.starts_with(prefix))
-    }
-
     fn check(text: &str, pool: Option<&str>, command: &str, keys: &[&[u8]], expected: &str) {
         let config = config::parse(text, Path::new("gate.yaml")).unwrap().config;
         let command: Vec<_> = command.split(' ').map(str::as_bytes).collect();
-        let outcome = explain(&config, pool, &command, keys, key_match);
+        let outcome = explain(&config, pool, &command, keys);
         assert_eq!(outcome.text, expected);
         assert_eq!(outcome.exit_code, 0);
     }
@@ -208,7 +199,7 @@ pool a on h:1: random
     #[test]
     fn unknown_pool_fails_with_the_known_ones() {
         let config = config::parse(TWO_POOLS, Path::new("gate.yaml")).unwrap().config;
-        let outcome = explain(&config, Some("c"), &[b"GET"], &[], key_match);
+        let outcome = explain(&config, Some("c"), &[b"GET"], &[]);
         assert_eq!((outcome.text.as_str(), outcome.exit_code), ("no pool \"c\", known: a, b\n", 1));
     }
 }

@@ -59,11 +59,6 @@ impl CommandSpec {
         self.has(flags::READONLY)
     }
 
-    /// Whether it may block its connection.
-    pub fn is_blocking(&self) -> bool {
-        self.has(flags::BLOCKING)
-    }
-
     /// Whether it is allowed before authentication.
     pub fn is_allowed_unauthenticated(&self) -> bool {
         self.has(flags::NO_AUTH)

@@ -9,7 +9,9 @@ use super::rule::{JoinRule, LocalCommand, Rule, TransactionStep};
 
 use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
-use Rule::{Blocking, Keys, Later, Local, Refuse, Script, Sort, Split, StreamRead, Transaction};
+use Rule::{
+    Blocking, Copy, Keys, Later, Local, Refuse, Script, Sort, Split, StreamRead, Transaction,
+};
 
 const PUBSUB: Rule = Later("publish and subscribe come later; subscribe at a shard directly");
 const WHOLE_KEYSPACE: Rule =
@@ -127,7 +129,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("config|resetstat", Later("CONFIG SET and RESETSTAT on all shards come later; send it to each shard")),
     ("config|rewrite", ALL_SHARDS),
     ("config|set", Later("CONFIG SET and RESETSTAT on all shards come later; send it to each shard")),
-    ("copy", Keys),
+    ("copy", Copy),
     ("dbsize", WHOLE_KEYSPACE),
     ("debug", Refuse("it can stop a server; send it to the shard directly")),
     ("del", Split(Sum)),
@@ -210,6 +212,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("module|loadex", ALL_SHARDS),
     ("module|unload", ALL_SHARDS),
     ("monitor", Later("MONITOR comes later; send it to a shard directly")),
+    ("move", Refuse("there is one database, so a key has nowhere to move")),
     ("mset", Split(Ok)),
     ("msetex", Keys),
     ("msetnx", Keys),

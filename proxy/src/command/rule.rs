@@ -18,6 +18,8 @@ pub enum Rule {
     Script,
     /// SORT: like `Keys`, and its BY and GET patterns name keys too.
     Sort,
+    /// COPY: like `Keys`, unless it names another database.
+    Copy,
     /// XREAD and XREADGROUP: like `Keys`, unless BLOCK makes it a blocking command.
     StreamRead,
     /// Waits for data: not carried out yet, but inside MULTI, where it never waits, it is like `Keys`.

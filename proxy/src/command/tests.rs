@@ -125,7 +125,7 @@ fn no_name_needs_a_long_probe() {
 fn heading(rule: Rule) -> Option<&'static str> {
     match rule {
         Rule::Key => Some("By key"),
-        Rule::Keys | Rule::Script | Rule::Sort | Rule::StreamRead => {
+        Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::StreamRead => {
             Some("Several keys on one shard")
         }
         Rule::Split(_) => Some("Split over shards"),

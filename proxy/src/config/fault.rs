@@ -21,6 +21,13 @@ pub struct Fault {
     pub problem: String,
 }
 
+impl Fault {
+    /// A fault whose text names its setting, and that was found where lines are not known.
+    pub fn from_text(text: String) -> Self {
+        Self { path: String::new(), line: None, problem: text }
+    }
+}
+
 /// `line 3: pools.main: ` as far as known.
 fn prefix(line: Option<usize>, path: &str) -> String {
     let line = line.map_or(String::new(), |line| format!("line {line}: "));

@@ -77,7 +77,7 @@ fn faulty_shard_is_reported_with_its_index_and_line() {
         ("- {name: 'b c', address: 'h:1'}", "[1].name: found \"b c\", allowed: a name without white space, up to 255 bytes".to_owned()),
         ("- {adress: 'h:1', address: 'h:1'}", "[1].adress: unknown key; did you mean address?".to_owned()),
         ("- [h:1]", "[1]: found a list, allowed: a mapping (key: value)".to_owned()),
-        ("- {name: a, address: 'h:1'}", "[1]: shard name \"a\" is taken by shard 0, allowed: names that differ (an unnamed shard is called by its address)".to_owned()),
+        ("- {name: a, address: 'h:1'}", "[1]: shard name \"a\" is taken by pools.main.shards[0], allowed: names that differ (an unnamed shard is called by its address)".to_owned()),
     ];
     for (line, expected) in cases {
         let text = format!(
@@ -111,6 +111,22 @@ fn faulty_file_is_reported_as_a_whole() {
     for (text, expected) in cases {
         assert_eq!(faults(&text), [expected], "{text}");
     }
+}
+
+#[test]
+fn second_shard_of_a_name_is_told_where_the_first_one_stands() {
+    let text = "pools:\n  main:\n    listen: h:1\n    shards: [7, 'h:2', 'h:3', 'h:2', 'h:2']\n";
+    let told: Vec<String> = faults(text)
+        .iter()
+        .filter_map(|fault| Some(fault.split_once(", allowed")?.0.to_owned()))
+        .collect();
+    let taken = "shard name \"h:2\" is taken by pools.main.shards[1]";
+    let expected = [
+        "line 4: pools.main.shards[0]: found 7".to_owned(),
+        format!("line 4: pools.main.shards[3]: {taken}"),
+        format!("line 4: pools.main.shards[4]: {taken}"),
+    ];
+    assert_eq!(told, expected);
 }
 
 /// A plugin (line 6 of the file), and its fault.

@@ -158,7 +158,7 @@ fn named<'t, T>(
     list
 }
 
-/// Whether `name` can name a pool or a plugin: it appears in paths, metrics and error texts.
+/// Whether `name` can name a pool or a plugin: it appears in paths and error texts.
 fn is_name(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     !name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && name.bytes().all(allowed)

@@ -157,7 +157,7 @@ fn faulty_pool_is_reported() {
         ("p:\n  listen: h:1\n  redis: true\n", format!("line 1: p: servers is missing, allowed: a list of {server}")),
         ("p:\n  listen: h:1\n  redis: true\n  servers:\n", format!("line 4: p.servers: no servers, allowed: at least one {server}")),
         ("p:\n  listen: h:0\n  redis: true\n  servers: [h:2:1]\n", format!("line 2: p.listen: found \"h:0\", allowed: {modes}")),
-        ("p:\n  listen: h:1\n  redis: true\n  servers: [h:2:1 a, h:3:1 a]\n", "line 4: p.servers[1]: shard name \"a\" is taken by shard 0, allowed: names that differ (an unnamed shard is called by its address)".to_owned()),
+        ("p:\n  listen: h:1\n  redis: true\n  servers: [h:2:1 a, h:3:1 a]\n", "line 4: p.servers[1]: shard name \"a\" is taken by p.servers[0], allowed: names that differ (an unnamed shard is called by its address)".to_owned()),
         ("p:\n  listen: h:1\n  redis: true\n  servers: [h:2:1]\nq: 1\n", "line 5: q: found 1, allowed: a mapping (key: value)".to_owned()),
         ("p:\n  listen: h:1\n  redis: true\n  servers: [h:2:1]\nq:\n  listen: h:1\n  redis: true\n  servers: [h:2:1]\n", "line 6: q.listen: pool p listens on this address already".to_owned()),
     ];

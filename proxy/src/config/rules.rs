@@ -70,12 +70,13 @@ fn listen_is_free<'p>(
 
 fn names_are_unique(pool: &PoolConfig, places: &PoolPlaces, findings: &mut Findings) {
     let mut seen = std::collections::HashMap::new();
-    for (index, (shard, place)) in pool.shards.iter().zip(&places.each_shard).enumerate() {
-        if let Some(first) = seen.insert(&shard.name, index) {
+    for (shard, place) in pool.shards.iter().zip(&places.each_shard) {
+        let first: &Place = seen.entry(&shard.name).or_insert(place);
+        if first != place {
             let problem = format!(
-                "shard name {:?} is taken by shard {first}, allowed: names that differ (an unnamed shard is \
-                 called by its address)",
-                shard.name
+                "shard name {:?} is taken by {}, allowed: names that differ (an unnamed shard is called by its \
+                 address)",
+                shard.name, first.path
             );
             findings.fault(place, problem);
         }

@@ -27,6 +27,8 @@ pub struct GatewayFacts {
     pub started_unix_ms: u64,
     /// Clients of all workers, a moment ago.
     pub clients: u64,
+    /// Clients that were turned away because their pool was full, a moment ago.
+    pub clients_refused: u64,
     /// Counters of the other workers, a moment ago.
     pub others: Stats,
     /// The port of each pool; 0 for a unix socket.
@@ -81,7 +83,7 @@ impl Core {
             idle_timeout_s: config.idle_timeout.map_or(0, |limit| limit.as_secs()),
             stats: local::Stats {
                 connections_received: stats.sessions_opened,
-                connections_rejected: 0,
+                connections_rejected: self.facts.clients_refused,
                 commands_processed: stats.requests,
                 input_bytes: stats.input_bytes,
                 output_bytes: stats.output_bytes,

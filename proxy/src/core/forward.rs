@@ -105,18 +105,12 @@ impl Core {
         Some(id)
     }
 
-    /// Opens the lanes of all shards before the first request, so that a shard that is down is known.
-    pub fn preconnect(&mut self) {
-        for pool in 0..self.pools.len() {
-            let shards = self.pools.get(pool).map_or(0, |pool| pool.topology.len());
-            for shard in 0..shards {
-                let (Ok(pool), Ok(shard)) = (u16::try_from(pool), u16::try_from(shard)) else {
-                    return;
-                };
-                let target = Target { pool, shard, protocol_index: 0 };
-                if let Some(id) = self.lane_of(target) {
-                    self.usable_lane(id);
-                }
+    /// Opens the lanes of a pool's shards before the first request, so that a shard that is down is known.
+    pub fn preconnect(&mut self, pool: u16) {
+        let shards = self.pools.get(usize::from(pool)).map_or(0, |pool| pool.topology.len());
+        for shard in 0..u16::try_from(shards).unwrap_or(u16::MAX) {
+            if let Some(id) = self.lane_of(Target { pool, shard, protocol_index: 0 }) {
+                self.usable_lane(id);
             }
         }
     }

@@ -181,7 +181,6 @@ impl Core {
             if session.pending.len() >= limits::SESSION_PENDING_MAX {
                 return Some(verdict);
             }
-            session.identity.last_command = Some(spec.index);
             let owner = Owner::Session(id, session.pending.push());
             hands.send(lane, (Piece::borrowed(args.raw()), 0), owner, pool.timeout_ms);
             hands.stats.requests += 1;

@@ -377,10 +377,9 @@ impl Core {
     }
 
     fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
-        let Some(session) = self.sessions.get_mut(id) else {
+        let Some(session) = self.sessions.get(id) else {
             return;
         };
-        session.identity.last_command = Some(spec.index);
         if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
             return self.refuse_next(id, "NOAUTH Authentication required.");
         }

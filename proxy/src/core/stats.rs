@@ -1,7 +1,7 @@
 //! Counters of one worker.
 //!
-//! Plain numbers that only the worker's own thread changes: counting costs no atomic on the request path. INFO and
-//! the metrics add the workers up.
+//! Plain numbers that only the worker's own thread changes: counting costs no atomic on the request path. INFO adds the
+//! workers up, from what each publishes once a second.
 
 /// What a worker has counted since it started.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

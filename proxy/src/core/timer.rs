@@ -18,7 +18,8 @@ pub enum Timer {
     LaneIdle(LaneId),
     /// This lane has waited long enough for a client.
     LanePaused(LaneId),
-    /// Whether this session still takes its replies; the number is what was unsent when the timer was set.
+    /// Whether this session still takes its replies; the number is the bytes it had been sent when the
+    /// timer was set.
     SessionStalled(SessionId, u64),
     /// Whether this session has been idle too long.
     SessionIdle(SessionId),

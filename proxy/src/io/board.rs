@@ -1,14 +1,14 @@
 //! What the workers of a gateway know of each other.
 //!
 //! Numbers of clients (the acceptor gives a new one to the least loaded), counters for INFO (published once a second),
-//! who waits for keys, when which shard may be
-//! connected to again, and everybody's inbox. None of it is touched on the request path: clients coming and going,
-//! INFO and NOTIFY are rare, and a NOTIFY leaves its worker only while another one waits for something.
+//! who waits for keys, when which shard may be connected to again, and everybody's inbox. None of it is touched on the
+//! request path: clients coming and going, INFO and NOTIFY are rare, and a NOTIFY leaves its worker only while another
+//! one waits for something.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -30,14 +30,18 @@ struct Seat {
 #[derive(Debug)]
 pub struct Board {
     seats: Vec<Seat>,
+    /// Clients of each pool, over all workers.
+    pool_clients: Vec<AtomicU64>,
+    /// Clients that were turned away because their pool was full.
+    refused: AtomicU64,
     started: Instant,
     /// By pool and shard: when the next connection to it may be opened.
     next_connect: Mutex<HashMap<(u16, u16), Instant>>,
 }
 
 impl Board {
-    /// A board for the workers with these inboxes.
-    pub fn new(inboxes: Vec<mpsc::Sender<Message>>) -> Self {
+    /// A board for the workers with these inboxes and for so many pools.
+    pub fn new(inboxes: Vec<mpsc::Sender<Message>>, pools: usize) -> Self {
         let seats = inboxes
             .into_iter()
             .map(|inbox| Seat {
@@ -47,12 +51,34 @@ impl Board {
                 stats: Mutex::default(),
             })
             .collect();
-        Self { seats, started: Instant::now(), next_connect: Mutex::default() }
+        Self {
+            seats,
+            pool_clients: (0..pools).map(|_| AtomicU64::new(0)).collect(),
+            refused: AtomicU64::new(0),
+            started: Instant::now(),
+            next_connect: Mutex::default(),
+        }
     }
 
     /// Clients of all workers.
     pub fn clients(&self) -> u64 {
         self.seats.iter().map(|seat| seat.clients.load(Ordering::Relaxed) as u64).sum()
+    }
+
+    /// Clients of one pool, over all workers.
+    pub fn clients_of(&self, pool: u16) -> u64 {
+        let clients = self.pool_clients.get(usize::from(pool));
+        clients.map_or(0, |clients| clients.load(Ordering::Relaxed))
+    }
+
+    /// A client was turned away.
+    pub fn client_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Clients that were turned away, of all pools.
+    pub fn clients_refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// The worker with the fewest clients.
@@ -61,17 +87,23 @@ impl Board {
         loads.enumerate().min_by_key(|(_, load)| *load).map_or(0, |(worker, _)| worker)
     }
 
-    /// A client was given to a worker.
-    pub fn client_comes(&self, worker: usize) {
+    /// A client of `pool` was given to a worker.
+    pub fn client_comes(&self, worker: usize, pool: u16) {
         if let Some(seat) = self.seats.get(worker) {
             seat.clients.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(clients) = self.pool_clients.get(usize::from(pool)) {
+            clients.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A worker's client is gone.
-    pub fn client_left(&self, worker: usize) {
+    pub fn client_left(&self, worker: usize, pool: u16) {
         if let Some(seat) = self.seats.get(worker) {
             seat.clients.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(clients) = self.pool_clients.get(usize::from(pool)) {
+            clients.fetch_sub(1, Ordering::Relaxed);
         }
     }
 

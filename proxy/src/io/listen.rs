@@ -2,9 +2,11 @@
 //!
 //! One thread for all listeners. Each accepted socket goes to the worker with the fewest live clients, counted
 //! exactly, so that no worker is left with more than its share. Running out of file descriptors makes the acceptor
-//! wait, not fail; a client above `max_clients` is told so in Redis's words.
+//! wait, not fail; a client above its pool's `max_clients` is told so in Redis's words.
 
-use std::os::unix::fs::PermissionsExt;
+use std::io::{Error, ErrorKind};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,10 +52,7 @@ pub fn bind(listen: &Listen, backlog: u32) -> std::io::Result<ListenSocket> {
     match listen {
         Listen::Tcp { host, port } => bind_tcp(host, *port, backlog).map(ListenSocket::Tcp),
         Listen::Unix { path, mode } => {
-            // A socket file that nobody listens on is left from an earlier run.
-            if path.exists() && std::os::unix::net::UnixStream::connect(path).is_err() {
-                std::fs::remove_file(path)?;
-            }
+            remove_left_socket(path)?;
             let listener = std::os::unix::net::UnixListener::bind(path)?;
             if let Some(mode) = mode {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(*mode))?;
@@ -64,9 +63,31 @@ pub fn bind(listen: &Listen, backlog: u32) -> std::io::Result<ListenSocket> {
     }
 }
 
+/// Removes a socket that nobody listens on, left from an earlier run. Whatever else is at `path` stays.
+fn remove_left_socket(path: &Path) -> std::io::Result<()> {
+    let kind = match std::fs::symlink_metadata(path) {
+        Ok(facts) => facts.file_type(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !kind.is_socket() {
+        let text = "there is a file that is no socket, and it is left as it is";
+        return Err(Error::new(ErrorKind::AlreadyExists, text));
+    }
+    // Without waiting: a listener whose backlog is full is one as well.
+    let probe = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+    probe.set_nonblocking(true)?;
+    match probe.connect(&socket2::SockAddr::unix(path)?) {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::fs::remove_file(path),
+        Ok(()) => Err(ErrorKind::AddrInUse.into()),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::AddrInUse.into()),
+        Err(error) => Err(error),
+    }
+}
+
 fn bind_tcp(host: &str, port: u16, backlog: u32) -> std::io::Result<std::net::TcpListener> {
     use std::net::ToSocketAddrs;
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    let mut last = Error::new(ErrorKind::NotFound, "the name has no address");
     for address in (host, port).to_socket_addrs()? {
         let family = socket2::Domain::for_address(address);
         let bound = socket2::Socket::new(family, socket2::Type::STREAM, None).and_then(|socket| {
@@ -149,15 +170,16 @@ async fn accept_one(socket: &Socket) -> std::io::Result<(Accepted, String)> {
 }
 
 async fn hand_over(socket: Accepted, address: String, bounds: Bounds, board: &Board) {
-    if board.clients() >= bounds.clients_max {
+    let Bounds { pool, clients_max } = bounds;
+    if board.clients_of(pool) >= clients_max {
+        board.client_refused();
         refuse(socket);
         return;
     }
     let worker = board.least_loaded();
-    board.client_comes(worker);
-    let message = Message::Client { pool: bounds.pool, socket, address };
-    if !board.send(worker, message).await {
-        board.client_left(worker);
+    board.client_comes(worker, pool);
+    if !board.send(worker, Message::Client { pool, socket, address }).await {
+        board.client_left(worker, pool);
     }
 }
 
@@ -169,4 +191,48 @@ fn refuse(socket: Accepted) {
         Accepted::Tcp(mut socket) => socket.write(text),
         Accepted::Unix(mut socket) => socket.write(text),
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> std::path::PathBuf {
+        let name = format!("sluicegate-listen-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn bind_at(path: &Path) -> std::io::Result<ListenSocket> {
+        bind(&Listen::Unix { path: path.to_path_buf(), mode: Some(0o600) }, 16)
+    }
+
+    #[test]
+    fn file_at_the_path_of_a_socket_stays_and_is_told() {
+        let folder = folder("file");
+        let file = folder.join("notes");
+        std::fs::write(&file, "mine").unwrap();
+        let link = folder.join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        for path in [&file, &link, &folder] {
+            let error = bind_at(path).unwrap_err();
+            assert!(error.to_string().contains("no socket"), "{path:?}: {error}");
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn socket_is_taken_over_only_when_nobody_listens_on_it() {
+        let folder = folder("socket");
+        let path = folder.join("gate.sock");
+        let first = bind_at(&path).unwrap();
+        assert_eq!(bind_at(&path).unwrap_err().kind(), ErrorKind::AddrInUse);
+        drop(first);
+        assert!(path.exists(), "a socket file outlives its listener");
+        bind_at(&path).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

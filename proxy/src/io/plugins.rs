@@ -16,11 +16,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command::keys;
 use crate::command::resolve::resolve;
-use crate::config::{Config, Grant, PluginConfig};
+use crate::config::{Config, Grant, PluginConfig, PoolConfig};
 use crate::core::plugins::PluginBinding;
 use crate::io::worker::Message;
 use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup};
+use crate::plugin::fault::LoadError;
 use crate::plugin::generation::{BindingSetup, Generation};
 use crate::plugin::grants::{CommandFacts, Grants};
 use crate::plugin::limits::PluginLimits;
@@ -30,6 +31,8 @@ use crate::resp::args::Args;
 struct Watched {
     config: PluginConfig,
     bindings: Vec<BindingSetup>,
+    /// Where each binding stands in the configuration: `pools.main.plugins[0]`.
+    places: Vec<String>,
     sha256: [u8; 32],
     seen: Option<(SystemTime, u64)>,
     changed: Option<(SystemTime, u64)>,
@@ -88,6 +91,7 @@ impl Plugins {
         let mut watched = Watched {
             config: plugin.clone(),
             bindings: bindings_of(config, number),
+            places: places_of(config, number),
             sha256: [0; 32],
             seen: stamp(&plugin.file),
             changed: None,
@@ -104,7 +108,7 @@ impl Plugins {
                 self.generations.push(Some(generation));
                 self.watched.push(Some(watched));
             }
-            Err(fault) => faults.push(format!("plugins.{}: {fault}", plugin.name)),
+            Err(fault) => faults.push(fault),
         }
     }
 
@@ -234,23 +238,39 @@ fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
         .collect()
 }
 
+fn places_of(config: &Config, plugin: usize) -> Vec<String> {
+    let in_pool = |pool: &PoolConfig| {
+        let numbered = pool.bindings.iter().enumerate();
+        let ours = numbered.filter(|(_, binding)| binding.plugin == plugin);
+        ours.map(|(index, _)| format!("pools.{}.plugins[{index}]", pool.name)).collect::<Vec<_>>()
+    };
+    config.pools.iter().flat_map(in_pool).collect()
+}
+
 fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
     let facts = std::fs::metadata(file).ok()?;
     Some((facts.modified().ok()?, facts.len()))
 }
 
+/// The file as it is now; a fault starts with the path of the setting that it is about.
 fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, String> {
     let config = &watched.config;
-    let path = config.file.display();
-    let wasm =
-        std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
+    let (name, path) = (&config.name, config.file.display());
+    let wasm = std::fs::read(&config.file)
+        .map_err(|error| format!("plugins.{name}.file: cannot read {path}: {error}"))?;
     let limits = plugin_limits(config);
     let generation = engine
-        .load(&config.name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
-        .map_err(|error| format!("{path}: {error}"))?;
+        .load(name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
+        .map_err(|error| match &error {
+        LoadError::Config { binding, detail, .. } => {
+            let place = watched.places.get(*binding).map_or("", String::as_str);
+            format!("{place}.config: {detail}")
+        }
+        _ => format!("plugins.{name}.file: {path}: {error}"),
+    })?;
     match config.sha256 {
         Some(pinned) if pinned != generation.sha256 => Err(format!(
-            "{path}: its SHA-256 is {}, not the one that is pinned in the configuration",
+            "plugins.{name}.sha256: {path} has {}, not the one that is pinned here",
             generation.sha256_hex()
         )),
         _ => Ok(generation),

@@ -89,8 +89,11 @@ pub struct WorkerSetup {
 pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let board = Arc::clone(&setup.board);
-    // The first worker looks at once, so that a shard that is down is told at the start.
-    let preconnect = setup.number == 0 || setup.pools.iter().any(|pool| pool.config.preconnect);
+    // The first worker looks at every shard at once, so that one that is down is told at the start.
+    let connects_first = |pool: &PoolSetup| setup.number == 0 || pool.config.preconnect;
+    let numbered = (0..).zip(&setup.pools);
+    let first: Vec<u16> =
+        numbered.filter(|(_, pool)| connects_first(pool)).map(|(number, _)| number).collect();
     let pools = setup.pools.into_iter().map(|pool| Pool::new(pool, setup.seed)).collect();
     let mut core = Core::new(pools, setup.number, setup.seed, setup.bytes_max);
     core.set_facts(setup.facts);
@@ -98,9 +101,7 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
     let turn = Rc::new(RefCell::new(Turn::new(core, Arc::clone(&board), number)));
     runtime.block_on(async move {
         tokio::task::spawn_local(timers(Rc::clone(&turn)));
-        if preconnect {
-            with_turn(&turn, |turn| turn.core.preconnect());
-        }
+        with_turn(&turn, |turn| first.iter().for_each(|pool| turn.core.preconnect(*pool)));
         tokio::task::spawn_local(publish(Rc::clone(&turn), Arc::clone(&board), number));
         serve(turn, inbox, board, number).await;
     });
@@ -174,7 +175,7 @@ fn start_client(
             tracing::warn!(%error, "a client's socket could not be used");
             with_turn(&turn, |turn| turn.core.close_session(opened));
         }
-        board.client_left(number);
+        board.client_left(number, pool);
     });
 }
 
@@ -187,6 +188,7 @@ async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
         let facts = shared.core.facts_mut();
         facts.others = board.others(number);
         facts.clients = board.clients();
+        facts.clients_refused = board.clients_refused();
     }
 }
 

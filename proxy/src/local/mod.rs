@@ -78,12 +78,6 @@ pub enum After {
     Close,
 }
 
-/// The error for a command that comes before AUTH, or `None` if it may be carried out.
-pub fn refusal_unauthenticated(spec: &CommandSpec, identity: &Identity) -> Option<&'static str> {
-    let refused = !identity.authenticated && !spec.is_allowed_unauthenticated();
-    refused.then_some("NOAUTH Authentication required.")
-}
-
 /// Writes the one reply to `command`.
 pub fn answer(
     command: LocalCommand,
@@ -195,6 +189,7 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Keys
         | Rule::Script
         | Rule::Sort
+        | Rule::Copy
         | Rule::StreamRead
         | Rule::Split(_)
         | Rule::Transaction(_) => true,

@@ -1,7 +1,10 @@
-//! The bounds of one plugin: what an operator may set in `plugins.<name>.limits`, with the measured defaults.
+//! The bounds of one plugin: what an operator may set in `plugins.<name>.limits`, and what is fixed.
 //!
-//! Plain numbers, no checks and no imports: `config` fills them in, `cell` and `frame` enforce them. What may not be
-//! changed, because a change would break a promise of the contract, is a constant at the end.
+//! Plain numbers, no checks: `config` fills them in, `cell` and `frame` enforce them. The defaults stand in
+//! `crate::limits`. What no operator may change, because a change would break a promise of the contract, is a constant
+//! here.
+
+use crate::limits;
 
 /// The bounds of one plugin. The defaults come from measurements on prototypes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,21 +32,21 @@ pub struct PluginLimits {
 impl Default for PluginLimits {
     fn default() -> Self {
         Self {
-            step_cpu_us: 2_000,
-            call_ms: 2_000,
-            memory_bytes: 16 * 1024 * 1024,
-            calls_per_cell: 32,
-            cells_max: 320,
-            ops_per_batch: 128,
-            steps_per_call: 1_000,
-            bytes_in_flight: 4 * 1024 * 1024,
-            reply_bytes: 1024 * 1024,
+            step_cpu_us: u64::try_from(limits::PLUGIN_CPU_PER_STEP.as_micros()).unwrap_or(u64::MAX),
+            call_ms: u64::try_from(limits::PLUGIN_CALL_TIMEOUT.as_millis()).unwrap_or(u64::MAX),
+            memory_bytes: limits::PLUGIN_MEMORY_BYTES,
+            calls_per_cell: u16::try_from(limits::PLUGIN_CALLS_PER_CELL).unwrap_or(u16::MAX),
+            cells_max: u16::try_from(limits::PLUGIN_CELLS).unwrap_or(u16::MAX),
+            ops_per_batch: u16::try_from(limits::PLUGIN_OPERATIONS).unwrap_or(u16::MAX),
+            steps_per_call: u32::try_from(limits::PLUGIN_STEPS).unwrap_or(u32::MAX),
+            bytes_in_flight: limits::PLUGIN_BYTES_IN_FLIGHT,
+            reply_bytes: limits::PLUGIN_REPLY_BYTES,
         }
     }
 }
 
 /// Room reserved for the memory of each instance, bytes: no plugin's `memory_bytes` may be more.
-pub const MEMORY_SLOT_BYTES: usize = 32 * 1024 * 1024;
+pub const MEMORY_SLOT_BYTES: usize = limits::PLUGIN_MEMORY_BYTES_MAX;
 /// Native stack of a guest, bytes.
 pub const STACK_BYTES: usize = 64 * 1024;
 /// Elements of a guest's table (its function pointers).

@@ -22,6 +22,7 @@ const CROSS_SHARD: &str = "CROSSSHARD Keys in request don't live on the same sha
 const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys that may live on other shards; give \
      the pattern the hash tag of the key, as in SORT {x}:list BY {x}:weight:*";
 const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
+const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str =
     "scripts without keys come later; name a key that tells the shard";
 
@@ -76,7 +77,7 @@ pub fn plan(
             Plan::Refuse(not_supported(spec, " yet", BLOCKING))
         }
         Rule::Blocking => Plan::Refuse(not_supported(spec, " yet", BLOCKING)),
-        Rule::Keys | Rule::Script | Rule::Sort | Rule::StreamRead => {
+        Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::StreamRead => {
             match one_shard(spec, args, topology, scratch) {
                 Ok(shard) => Plan::One(shard),
                 Err(reply) => Plan::Refuse(reply),
@@ -101,6 +102,7 @@ pub fn queued(
         Rule::Keys
         | Rule::Script
         | Rule::Sort
+        | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
         | Rule::Split(_) => one_shard(spec, args, topology, scratch),
@@ -136,6 +138,9 @@ pub fn one_shard(
     let first = *first;
     if others.iter().any(|shard| *shard != first) {
         return Err(error_reply(CROSS_SHARD));
+    }
+    if spec.rule == Rule::Copy && copies_to_another_database(args) {
+        return Err(not_supported(spec, " with DB", ONE_DATABASE));
     }
     if spec.rule == Rule::Sort && !sort_stays_on_shard(args, topology, scratch) {
         return Err(error_reply(CROSS_SHARD_SORT));
@@ -204,6 +209,15 @@ fn sort_stays_on_shard(args: &Args<'_>, topology: &Topology, scratch: &mut Scrat
         let fixed = fixed.unwrap_or_default();
         let fixed_tag = topology.hashed_part(fixed);
         fixed_tag.len() < fixed.len() && fixed_tag == tag
+    })
+}
+
+/// Whether a COPY names a database that no client can select. What is no number its shard refuses.
+fn copies_to_another_database(args: &Args<'_>) -> bool {
+    let options = args.from(3).zip(args.from(4));
+    options.filter(|(word, _)| word.eq_ignore_ascii_case(b"DB")).any(|(_, index)| {
+        let number = std::str::from_utf8(index).ok().and_then(|text| text.parse::<i64>().ok());
+        number.is_some_and(|number| number != 0)
     })
 }
 

@@ -32,8 +32,6 @@ pub struct Identity {
     pub local_address: String,
     /// When it connected, milliseconds of the Unix clock.
     pub created_ms: u64,
-    /// The `CommandSpec::index` of its last request.
-    pub last_command: Option<u16>,
     name: Vec<u8>,
     library_name: Vec<u8>,
     library_version: Vec<u8>,
@@ -55,7 +53,6 @@ impl Identity {
             address,
             local_address,
             created_ms: now_ms,
-            last_command: None,
             name: Vec::new(),
             library_name: Vec::new(),
             library_version: Vec::new(),
