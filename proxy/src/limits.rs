@@ -47,8 +47,10 @@ pub const SHARED_PIECE_BYTES_MIN: usize = 32 * 1024;
 /// A reply of this many bytes is shared with the buffer it came in until its client's next write; what is not written
 /// then is copied, so that a client that takes nothing does not keep other clients' bytes.
 pub const TURN_SHARE_BYTES_MIN: usize = 2 * 1024;
-/// Requests of one session without a reply; more are not read until some are answered.
-pub const SESSION_PENDING_MAX: usize = 16 * 1024;
+/// Requests of one session without a reply; more are not read until some are answered. So many may stand before
+/// another client's request in the queue of a shard: enough to keep a shard busy that is a millisecond away, and few
+/// enough to cost the other no more than about that.
+pub const SESSION_PENDING_MAX: usize = 1024;
 /// How long a client whose unsent output is above its bound may take nothing, milliseconds.
 pub const CLIENT_STALL_MS: u64 = 10_000;
 /// A shared lane without requests is closed after this time, milliseconds.

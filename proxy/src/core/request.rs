@@ -206,12 +206,13 @@ impl Core {
             return false;
         };
         session.held = false;
-        if session.pending.len() >= limits::SESSION_PENDING_MAX {
-            return false;
-        }
+        let is_full = session.pending.len() >= limits::SESSION_PENDING_MAX;
         let has_much = session.output_held() > limits::CLIENT_OUTPUT_WATCHED_BYTES;
         if !session.tasks.is_empty() {
             self.hurry_session(id);
+        }
+        if is_full {
+            return false;
         }
         if has_much && self.output_is_full(id) {
             return false;
