@@ -26,6 +26,8 @@ use sluicegate_tests::rng::Rng;
 const CLIENTS: usize = 6;
 const STEPS: usize = 400;
 const SEEDS: u64 = 300;
+/// Above the smallest `large_request`, which the pool is given here.
+const LARGE_BYTES: usize = 20_000;
 
 /// What a client expects at one place.
 #[derive(Debug, PartialEq)]
@@ -34,6 +36,8 @@ enum Expected {
     Reply(Vec<u8>),
     /// This reply exactly.
     Exactly(Vec<u8>),
+    /// What HELLO says.
+    Greeting,
 }
 
 #[derive(Default)]
@@ -95,7 +99,8 @@ impl World {
             })
             .collect();
         let listen = Listen::Tcp { host: "127.0.0.1".into(), port: 0 };
-        let pool = PoolConfig::with_defaults("main", listen, shards);
+        let mut pool = PoolConfig::with_defaults("main", listen, shards);
+        pool.large_request_bytes = sluicegate::limits::LARGE_REQUEST_BYTES_MIN;
         let topology = Topology::from_pool(&pool);
         let setup = PoolSetup { config: Arc::new(pool), topology, bindings: Vec::new() };
         let pools = vec![sluicegate::core::Pool::new(setup, seed)];
@@ -209,7 +214,7 @@ impl World {
             let client = &mut self.clients[number];
             let key =
                 |n: usize| format!("c{number}:{}:r{}:{n}", client.before, client.sent).into_bytes();
-            let (request, expected): (Vec<Vec<u8>>, Expected) = match self.rng.below(10) {
+            let (request, expected): (Vec<Vec<u8>>, Expected) = match self.rng.below(12) {
                 0 => {
                     let keys: Vec<Vec<u8>> = (0..2 + self.rng.below(6)).map(key).collect();
                     let mut reply = Vec::new();
@@ -229,6 +234,20 @@ impl World {
                     let key = key(0);
                     self.transaction(number, &key);
                     continue;
+                }
+                // Another protocol is other connections.
+                4 => {
+                    let version = if client.sent % 2 == 0 { b"3" } else { b"2" };
+                    (vec![b"HELLO".to_vec(), version.to_vec()], Expected::Greeting)
+                }
+                // Large: over a private connection, whole or in parts.
+                5 if self.rng.one_in(4) => {
+                    let keys: Vec<Vec<u8>> = (0..1 + self.rng.below(3))
+                        .map(|n| [key(n), vec![b'x'; LARGE_BYTES]].concat())
+                        .collect();
+                    let reply = format!(":{}\r\n", keys.len()).into_bytes();
+                    let request = std::iter::once(b"DEL".to_vec()).chain(keys).collect();
+                    (request, Expected::Reply(reply))
                 }
                 _ => {
                     let key = key(0);
@@ -306,6 +325,7 @@ impl World {
             self.real_replies += usize::from(!reply.starts_with(b"-"));
             let fits = match &expected {
                 Expected::Exactly(wanted) => *wanted == reply,
+                Expected::Greeting => matches!(reply.first(), Some(b'*' | b'%')),
                 Expected::Reply(wanted) => *wanted == reply || reply.starts_with(b"-ERR shard 's"),
             };
             assert!(
@@ -444,6 +464,7 @@ fn answer_request(args: &Args<'_>, in_multi: &mut Option<Vec<Vec<u8>>>, out: &mu
             *in_multi = Some(Vec::new());
             write::simple(out, "OK");
         }
+        (b"HELLO", None) => out.extend_from_slice(b"%1\r\n$5\r\nproto\r\n:3\r\n"),
         (b"DISCARD", Some(_)) => {
             *in_multi = None;
             write::simple(out, "OK");
