@@ -152,3 +152,9 @@ pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
 /// Keys of one session that plugins may watch; more are not watched.
 pub const SESSION_WATCHES_MAX: usize = 1024;
+/// Plugin: steps of ready calls in one pass; the others come after a rest.
+pub const PLUGIN_STEPS_PER_PASS: usize = 4096;
+/// Plugin: time that one pass of steps may take before others get their turn, milliseconds.
+pub const PLUGIN_PASS_MS: u64 = 4;
+/// Plugin: calls in flight that other calls have started (SPAWN), per worker and binding; more are not started.
+pub const PLUGIN_SPAWNED_MAX: usize = 1024;

@@ -12,7 +12,7 @@ use crate::core::forward::Target;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::session::Watched;
-use crate::core::task::{Awaiting, HeldResult, NewTask};
+use crate::core::task::{Awaiting, Caller, HeldResult, NewTask};
 use crate::core::timer::Timer;
 use crate::core::waiters::{Notice, WaitLimits};
 use crate::limits;
@@ -30,7 +30,7 @@ use crate::topology::{ShardIndex, Topology};
 struct About {
     kind: Kind,
     session: Option<SessionId>,
-    closed_session: Option<u64>,
+    caller: Option<Caller>,
 }
 
 impl Core {
@@ -55,13 +55,13 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        if task.client.is_none()
+        if task.owner == Owner::Nobody
             && task.session.is_some_and(|s| !self.sessions.contains_key(s))
             && task.only_waits()
         {
             return self.cancel_task(id);
         }
-        if let Some((session, _)) = task.client
+        if let Some((session, _)) = task.client()
             && task.only_waits()
         {
             self.wake_if_held(session);
@@ -84,7 +84,8 @@ impl Core {
             }
             Op::Sleep { ms } => {
                 self.open_op(id, number, Awaiting::Timer);
-                let at_ms = self.clock.now_ms + u64::from(ms);
+                let deadline_ms = self.tasks.get(id).map_or(0, |task| task.deadline_ms);
+                let at_ms = self.clock.now_ms.saturating_add(u64::from(ms)).min(deadline_ms);
                 self.timers.set(at_ms, Timer::TaskOperation(id, number));
             }
             Op::WaitKey { timeout_ms, behind_ms, key } => {
@@ -116,8 +117,7 @@ impl Core {
             }
             Op::Spawn { handler, args } => {
                 let request = self.encode(pool, batch, args);
-                let about = About { kind: Kind::Spawned, session, closed_session: None };
-                self.start_plain_task(pool, Taken { binding, handler }, about, &request);
+                self.spawn(pool, Taken { binding, handler }, session, &request);
             }
             Op::Command { .. }
             | Op::Transaction { .. }
@@ -267,10 +267,7 @@ impl Core {
                 }
                 Op::Spawn { handler, args } => {
                     let request = self.encode(pool, batch, args);
-                    let taken = Taken { binding, handler };
-                    let about =
-                        About { kind: Kind::Spawned, session: Some(session), closed_session: None };
-                    self.start_plain_task(pool, taken, about, &request);
+                    self.spawn(pool, Taken { binding, handler }, Some(session), &request);
                 }
                 Op::UnwatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
@@ -325,22 +322,31 @@ impl Core {
         let mut request = Vec::new();
         write::request(&mut request, watched.iter().map(|one| one.key.as_slice()));
         let taken = Taken { binding: first.binding, handler: first.handler };
-        let about =
-            About { kind: Kind::SessionClosed, session: None, closed_session: Some(number) };
+        let caller = Some(Caller { number, protocol: Protocol::Resp2 });
+        let about = About { kind: Kind::SessionClosed, session: None, caller };
         self.start_plain_task(pool, taken, about, &request);
     }
 
-    /// Starts a call that no client waits for; `request` holds its arguments.
+    /// Starts a call that another one asks for, unless too many such calls are in flight.
+    fn spawn(&mut self, pool: u16, taken: Taken, session: Option<SessionId>, request: &[u8]) {
+        if self.spawned_begins(pool, taken.binding) {
+            let about = About { kind: Kind::Spawned, session, caller: None };
+            self.start_plain_task(pool, taken, about, request);
+        }
+    }
+
+    /// Starts a call that no client waits for; `request` holds its arguments. It comes from inside a step, so it is
+    /// entered later.
     fn start_plain_task(&mut self, pool: u16, taken: Taken, about: About, request: &[u8]) {
         let mut scan = RequestScan::default();
         if let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) {
-            self.start_task(NewTask {
+            self.start_task_later(NewTask {
                 pool,
                 taken,
                 kind: about.kind,
-                client: None,
+                owner: Owner::Nobody,
                 session: about.session,
-                closed_session: about.closed_session,
+                caller: about.caller,
                 spec: None,
                 args: Args::new(request, scan.spans()),
                 key: &[],

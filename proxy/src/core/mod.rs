@@ -11,7 +11,8 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and `task` carry out what is more than one request,
+//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and
+//! `task` (with `ready`) carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
@@ -25,6 +26,7 @@ pub mod ids;
 pub mod lane;
 pub mod plugins;
 pub mod private;
+pub mod ready;
 pub mod reply;
 pub mod request;
 pub mod session;
@@ -46,6 +48,7 @@ use crate::core::exec::ActiveExec;
 use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
+use crate::core::ready::Ready;
 use crate::core::session::{Closing, Session};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
@@ -153,7 +156,7 @@ pub struct Core {
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
-    pub(crate) ready_tasks: Vec<TaskId>,
+    pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
     pub notes: Vec<String>,
@@ -186,7 +189,7 @@ impl Core {
             joins: SlotMap::with_key(),
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
-            ready_tasks: Vec::new(),
+            ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),
             facts: GatewayFacts::default(),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::command;
 use crate::core::{Core, Pool};
+use crate::limits;
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::Cells;
 use crate::plugin::generation::Generation;
@@ -39,6 +40,8 @@ struct Slot {
     binding: PluginBinding,
     cells: Cells,
     last_fault: Option<String>,
+    /// Calls in flight that other calls have started.
+    spawned: usize,
 }
 
 impl PoolPlugins {
@@ -57,6 +60,7 @@ impl PoolPlugins {
                 ),
                 binding,
                 last_fault: None,
+                spawned: 0,
             })
             .collect();
         Some(Self { bindings: table(&slots), slots })
@@ -157,6 +161,32 @@ impl Core {
                 slot.last_fault = Some(fault.replace(['\r', '\n'], " "));
             }
         }
+    }
+
+    /// Counts a call that another one starts; `false` when there are too many.
+    pub(crate) fn spawned_begins(&mut self, pool: u16, binding: u16) -> bool {
+        let Some(slot) = self.slot(pool, binding) else {
+            return false;
+        };
+        if slot.spawned >= limits::PLUGIN_SPAWNED_MAX {
+            let name = slot.cells.generation().name.clone();
+            self.notes.push(format!("plugin {name}: too many calls spawned; one is not started"));
+            return false;
+        }
+        slot.spawned += 1;
+        true
+    }
+
+    /// A call that another one had started has ended.
+    pub(crate) fn spawned_ended(&mut self, pool: u16, binding: u16) {
+        if let Some(slot) = self.slot(pool, binding) {
+            slot.spawned = slot.spawned.saturating_sub(1);
+        }
+    }
+
+    fn slot(&mut self, pool: u16, binding: u16) -> Option<&mut Slot> {
+        let plugins = self.pools.get_mut(usize::from(pool))?.plugins.as_mut()?;
+        plugins.slots.get_mut(usize::from(binding))
     }
 
     /// The plugins' part of INFO.

@@ -241,7 +241,9 @@ async fn timers(turn: Rc<RefCell<Turn>>) {
                 shared.arm_timer(cx.waker()).map(|at_ms| shared.instant_of(at_ms))
             };
             start_lanes(&turn);
-            let deadline = next.map_or_else(|| tokio::time::Instant::now() + far, Into::into);
+            // Never in the past: what follows at once (a plugin's next pass) must let sockets be served between.
+            let soonest = tokio::time::Instant::now() + Duration::from_millis(1);
+            let deadline = next.map_or(soonest + far, |at| soonest.max(at.into()));
             sleep.as_mut().reset(deadline);
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::<()>::Pending;

@@ -58,7 +58,7 @@ impl Engine {
             .map_err(|error| EngineError::Config(error.to_string()))?;
         let mut linker = Linker::new(&engine);
         add_imports(&mut linker).map_err(|error| EngineError::Config(error.to_string()))?;
-        let ticker = Ticker::start(engine.clone())?;
+        let ticker = Ticker::start(engine.clone(), Arc::default())?;
         Ok(Self {
             engine,
             linker,
@@ -80,7 +80,7 @@ impl Engine {
         if self.ticker.is_running() {
             return Ok(false);
         }
-        self.ticker = Ticker::start(self.engine.clone())?;
+        self.ticker = Ticker::start(self.engine.clone(), Arc::clone(&self.ticker.ticks))?;
         Ok(true)
     }
 
@@ -126,6 +126,7 @@ impl Engine {
             configs: bindings.iter().map(|binding| binding.config_json.clone()).collect(),
             facts: self.facts,
             engine: self.engine.clone(),
+            ticks: Arc::clone(&self.ticker.ticks),
             pre,
         };
         try_out(&generation)?;
@@ -304,23 +305,27 @@ fn try_out(generation: &Generation) -> Result<(), LoadError> {
 /// The thread that advances the epoch.
 struct Ticker {
     stop: Arc<AtomicBool>,
+    /// Counts the epochs.
+    ticks: Arc<AtomicU64>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Result<Self, EngineError> {
+    fn start(engine: wasmtime::Engine, ticks: Arc<AtomicU64>) -> Result<Self, EngineError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let counted = Arc::clone(&ticks);
         let thread = std::thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::park_timeout(TICK);
                     engine.increment_epoch();
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
             })
             .map_err(|error| EngineError::Ticker(error.to_string()))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, ticks, thread: Some(thread) })
     }
 
     fn is_running(&self) -> bool {
