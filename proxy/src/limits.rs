@@ -123,6 +123,10 @@ pub const PLUGIN_CELLS: usize = 320;
 pub const PLUGIN_OPERATIONS: usize = 128;
 /// Plugin: steps of one call.
 pub const PLUGIN_STEPS: usize = 1000;
+/// Plugin: longest command that it is given, bytes.
+pub const PLUGIN_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Plugin: copies of one request or reply that the memory of a cell must hold.
+pub const PLUGIN_COPIES: usize = 4;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
 /// Messages that wait in a worker's inbox.

@@ -26,7 +26,7 @@ const FAULTS: [(&str, &str); 12] = [
     ("out-of-bounds", "PLUGINERR bad: trap out of bounds"),
     ("recurse", "PLUGINERR bad: trap stack overflow"),
     ("huge", "PLUGINERR bad: memory limit"),
-    ("long", "PLUGINERR bad: bad reply"),
+    ("long", "PLUGINERR bad: reply larger than limits.reply (1048576 bytes)"),
     ("broken-resp", "PLUGINERR bad: bad reply"),
     ("two-replies", "PLUGINERR bad: bad reply"),
     ("garbage", "PLUGINERR bad: bad reply"),

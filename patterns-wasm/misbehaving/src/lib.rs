@@ -134,6 +134,13 @@ fn misbehave(fault: &str, call: u32) -> u32 {
             reply.extend_from_slice(b"\r\n");
             done(&reply)
         }
+        "long-batch" => {
+            let len = 1_u32 << 20;
+            let mut frame = [&[0, 0, 1, 0, 5][..], &len.to_le_bytes()].concat();
+            frame.resize(frame.len() + len as usize, b'k');
+            frame.extend_from_slice(&[0; 4]);
+            answer(frame)
+        }
         "broken-resp" => done(b"$10\r\nabc\r\n"),
         "two-replies" => done(b"+OK\r\n+OK\r\n"),
         "resp3" => done(b"_\r\n"),

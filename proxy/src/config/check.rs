@@ -19,6 +19,7 @@ use super::{
     Secret, ShardConfig,
 };
 use crate::hashing::HashKind;
+use crate::limits;
 
 /// What is known of the surroundings of a file.
 #[derive(Clone, Copy, Debug)]
@@ -80,22 +81,44 @@ fn plugin_config(
         present,
         optional,
         sha256: plugin.sha256.map(|found| found.value),
-        limits: plugin_limits(plugin.limits),
+        limits: plugin_limits(plugin.limits, findings),
         grant: plugin.grant.map_or(Grant::AsAsked, |given| grant(given, findings)),
     }
 }
 
-fn plugin_limits(given: LimitsFile) -> PluginLimits {
-    let mut limits = PluginLimits::default();
-    set(&mut limits.cpu_per_step, given.cpu_per_step);
-    set(&mut limits.call_timeout, given.call_timeout);
-    set(&mut limits.memory_bytes, given.memory);
-    set(&mut limits.calls_per_cell, given.calls_per_cell);
-    set(&mut limits.cells, given.cells);
-    set(&mut limits.operations, given.operations);
-    set(&mut limits.steps, given.steps);
-    set(&mut limits.reply_bytes, given.reply);
-    limits
+fn plugin_limits(given: LimitsFile, findings: &mut Findings) -> PluginLimits {
+    let mut all = PluginLimits::default();
+    set(&mut all.cpu_per_step, given.cpu_per_step);
+    set(&mut all.call_timeout, given.call_timeout);
+    set(&mut all.memory_bytes, given.memory);
+    set(&mut all.calls_per_cell, given.calls_per_cell);
+    set(&mut all.cells, given.cells);
+    set(&mut all.operations, given.operations);
+    set(&mut all.steps, given.steps);
+    carried(&mut all.request_bytes, given.request, all.memory_bytes, findings);
+    carried(&mut all.reply_bytes, given.reply, all.memory_bytes, findings);
+    all
+}
+
+/// Bytes of a request or a reply: a guest holds some copies of it in its memory.
+fn carried(
+    target: &mut usize,
+    given: Setting<usize>,
+    memory_bytes: usize,
+    findings: &mut Findings,
+) {
+    let most = memory_bytes / limits::PLUGIN_COPIES;
+    *target = (*target).min(most);
+    if let Some(found) = given {
+        if found.value > most {
+            let problem = format!(
+                "found {} bytes, allowed: at most {most}, a quarter of the plugin's memory",
+                found.value
+            );
+            findings.fault(&found.place, problem);
+        }
+        *target = found.value;
+    }
 }
 
 fn grant(given: GrantFile, findings: &mut Findings) -> Grant {

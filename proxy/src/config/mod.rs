@@ -231,7 +231,9 @@ pub struct PluginLimits {
     pub operations: usize,
     /// Steps of one call.
     pub steps: usize,
-    /// Longest reply, bytes.
+    /// Longest command that the plugin is given, bytes.
+    pub request_bytes: usize,
+    /// Longest reply, and most of the shards' replies that one step is given, bytes.
     pub reply_bytes: usize,
 }
 
@@ -245,6 +247,7 @@ impl Default for PluginLimits {
             cells: limits::PLUGIN_CELLS,
             operations: limits::PLUGIN_OPERATIONS,
             steps: limits::PLUGIN_STEPS,
+            request_bytes: limits::PLUGIN_REQUEST_BYTES,
             reply_bytes: limits::PLUGIN_REPLY_BYTES,
         }
     }

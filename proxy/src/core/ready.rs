@@ -96,7 +96,9 @@ impl Core {
         let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
             return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
         };
-        task.deadline_ms = self.clock.now_ms.saturating_add(cells.generation().limits.call_ms);
+        let limits = &cells.generation().limits;
+        task.deadline_ms = self.clock.now_ms.saturating_add(limits.call_ms);
+        task.result_bytes_max = limits.reply_bytes;
         self.timers.set(task.deadline_ms, Timer::TaskDeadline(id));
         let args = Args::new(&task.request, &task.spans);
         let step = cells.start(clock, &task.head, args.from(0)).map(|(call, step)| {

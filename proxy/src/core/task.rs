@@ -70,6 +70,8 @@ pub(crate) struct Task {
     pub(crate) results: Vec<HeldResult>,
     /// Resume at the first result.
     pub(crate) first: bool,
+    /// A longer result is not kept: its plugin may not be given it.
+    pub(crate) result_bytes_max: usize,
     /// When its whole time is over, milliseconds on the worker's clock.
     pub(crate) deadline_ms: u64,
     /// Whether the task is in the list of those to step.
@@ -166,6 +168,7 @@ impl Core {
             open: Vec::new(),
             results: Vec::new(),
             first: false,
+            result_bytes_max: usize::MAX,
             deadline_ms: u64::MAX,
             ready: false,
         });
@@ -204,6 +207,11 @@ impl Core {
             return;
         };
         let (_, awaiting) = task.open.swap_remove(at);
+        let (status, bytes): (Status, &[u8]) = if bytes.len() > task.result_bytes_max {
+            (Status::TooLarge, &[])
+        } else {
+            (status, bytes)
+        };
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
         task.results.push(HeldResult { number, status, bytes: held });

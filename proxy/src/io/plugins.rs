@@ -269,8 +269,8 @@ fn plugin_limits(config: &PluginConfig) -> PluginLimits {
         cells_max: u16::try_from(limits.cells).unwrap_or(u16::MAX),
         ops_per_batch: u16::try_from(limits.operations).unwrap_or(u16::MAX),
         steps_per_call: u32::try_from(limits.steps).unwrap_or(u32::MAX),
+        request_bytes: limits.request_bytes,
         reply_bytes: limits.reply_bytes,
-        ..PluginLimits::default()
     }
 }
 

@@ -304,7 +304,7 @@ mod tests {
             resp: 2,
             silent: false,
             ops_max: 8,
-            bytes_max: 1_000,
+            request_max: 1_000,
             reply_max: 100,
             tasks: 0..9,
             next_op: 0,
