@@ -9,6 +9,7 @@ use crate::buffer::Piece;
 use crate::command::resolve::resolve;
 use crate::core::Core;
 use crate::core::forward::Target;
+use crate::core::hook::only_key;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::session::Watched;
@@ -71,17 +72,16 @@ impl Core {
 
     fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
         match op {
-            Op::Command { reply_wanted, target, args, .. } => {
-                self.command_op(id, batch, number, (target, args, reply_wanted));
-            }
-            Op::Transaction { target, guard, commands } => {
-                if guard.is_some() {
-                    self.open_op(id, number, Awaiting::Shard);
-                    let text = b"guarded transactions are not carried out by this version";
-                    return self.settle_task(id, number, Status::Denied, text);
+            Op::Command { reply_wanted, hooked, target, args } => {
+                let taken = hooked && self.hooked_op(id, batch, number, (args, reply_wanted));
+                if !taken {
+                    self.command_op(id, batch, number, (target, args, reply_wanted));
                 }
-                self.transaction_op(id, batch, number, (target, commands));
             }
+            Op::Transaction { target, guard, commands } => match guard {
+                Some(guard) => self.begin_guard(id, batch, number, (target, guard, commands)),
+                None => self.transaction_op(id, batch, number, (target, commands)),
+            },
             Op::Sleep { ms } => {
                 self.open_op(id, number, Awaiting::Timer);
                 let deadline_ms = self.tasks.get(id).map_or(0, |task| task.deadline_ms);
@@ -161,6 +161,54 @@ impl Core {
         self.spare.give(request);
     }
 
+    /// A command that bindings behind this call's own may take; whether one does. Each such call is about a later
+    /// binding, so they nest no deeper than there are bindings.
+    fn hooked_op(
+        &mut self,
+        id: TaskId,
+        batch: &Batch,
+        number: u32,
+        (args, reply_wanted): (ArgList, bool),
+    ) -> bool {
+        let Some(task) = self.tasks.get(id) else {
+            return false;
+        };
+        let (pool, from, session) = (task.pool, task.binding.saturating_add(1), task.session);
+        let caller = Caller { number: task.head.session, protocol: task.protocol };
+        let request = self.encode(pool, batch, args);
+        let mut scan = RequestScan::default();
+        let Scanned::Complete { .. } = scan.scan(&request, &RequestLimits::OPEN) else {
+            return false;
+        };
+        let args = Args::new(&request, scan.spans());
+        let Ok(spec) = resolve(&args) else {
+            return false;
+        };
+        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
+        let key = only_key(spec, &args);
+        let taken = plugins
+            .zip(key)
+            .and_then(|(plugins, key)| plugins.bindings.take(spec.index, Some(key), from));
+        let Some(taken) = taken else {
+            return false;
+        };
+        if reply_wanted {
+            self.open_op(id, number, Awaiting::Shard);
+        }
+        self.start_task_later(NewTask {
+            pool,
+            taken,
+            kind: Kind::Hook,
+            owner: if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody },
+            session,
+            caller: Some(caller),
+            spec: Some(spec),
+            args,
+            key: key.unwrap_or_default(),
+        });
+        true
+    }
+
     fn transaction_op(
         &mut self,
         id: TaskId,
@@ -208,7 +256,7 @@ impl Core {
     }
 
     /// A command of a batch as a request, with the names of keys beside others written out.
-    fn encode(&mut self, pool: u16, batch: &Batch, args: ArgList) -> Vec<u8> {
+    pub(crate) fn encode(&mut self, pool: u16, batch: &Batch, args: ArgList) -> Vec<u8> {
         let mut request = self.spare.take();
         let topology = self.pools.get(usize::from(pool)).map(|pool| &pool.topology);
         let args = batch.args(args);
@@ -229,7 +277,7 @@ impl Core {
     }
 
     /// The shard that a command of a batch goes to.
-    fn shard_for(
+    pub(crate) fn shard_for(
         &mut self,
         pool: u16,
         batch: &Batch,
@@ -249,6 +297,24 @@ impl Core {
                 Some(owner) => Ok(topology.shard_of(owner)),
                 None => own_shard(request, topology, &mut self.scratch),
             },
+        }
+    }
+
+    /// Whether the keys of a command live on `shard`; a plugin that names a shard by its number knows best.
+    pub(crate) fn lives_on(
+        &mut self,
+        pool: u16,
+        shard: ShardIndex,
+        batch: &Batch,
+        (target, args, request): (batch::Target, ArgList, &[u8]),
+    ) -> bool {
+        if matches!(target, batch::Target::Shard(_)) {
+            return true;
+        }
+        match self.shard_for(pool, batch, batch::Target::OwnKeys, args, request) {
+            Ok(own) => own == shard,
+            // A command without keys lives anywhere.
+            Err(reply) => !reply.starts_with(b"-CROSSSHARD"),
         }
     }
 

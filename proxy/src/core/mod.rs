@@ -20,6 +20,7 @@ pub mod effects;
 pub mod exec;
 pub mod expiry;
 pub mod forward;
+pub mod guard;
 pub mod hook;
 pub mod hot;
 pub mod ids;
@@ -45,7 +46,8 @@ use crate::buffer::Spare;
 use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
 use crate::core::exec::ActiveExec;
-use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::guard::ActiveGuard;
+use crate::core::ids::{ExecId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::ready::Ready;
@@ -156,6 +158,7 @@ pub struct Core {
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
+    pub(crate) guards: SlotMap<GuardId, ActiveGuard>,
     pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
@@ -189,6 +192,7 @@ impl Core {
             joins: SlotMap::with_key(),
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
+            guards: SlotMap::with_key(),
             ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),

@@ -90,7 +90,11 @@ impl Task {
     pub(crate) fn client(&self) -> Option<(SessionId, Place)> {
         match self.owner {
             Owner::Session(session, place) => Some((session, place)),
-            Owner::Part(..) | Owner::Task(..) | Owner::Exec(_) | Owner::Nobody => None,
+            Owner::Part(..)
+            | Owner::Task(..)
+            | Owner::Exec(_)
+            | Owner::Guard(_)
+            | Owner::Nobody => None,
         }
     }
 

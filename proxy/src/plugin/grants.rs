@@ -169,9 +169,11 @@ pub(super) fn check(
 ) -> Verdict {
     let verdict = |denied: Option<Denied>| Verdict { denied, readonly: denied.is_some() };
     match op {
-        Op::Command { target, args, .. } => {
+        Op::Command { target, args, hooked, .. } => {
             let target_key = target_key(batch, *target);
-            check_command(granted, facts, scratch, batch, *args, target_key)
+            let verdict = check_command(granted, facts, scratch, batch, *args, target_key);
+            // What a later binding makes of it is not known.
+            Verdict { readonly: verdict.readonly && !*hooked, ..verdict }
         }
         Op::Transaction { target, guard, commands } => {
             let key = target_key(batch, *target);
