@@ -15,8 +15,8 @@ use super::plugin_file::{BindingFile, GrantFile, LimitsFile, PluginFile};
 use super::read::Setting;
 use super::rules::{self, PoolPlaces};
 use super::{
-    BindingConfig, Config, Distribution, Grant, GrantList, PluginConfig, PluginLimits, PoolConfig,
-    Secret, ShardConfig,
+    BindingConfig, Config, Distribution, Grant, GrantList, PluginCache, PluginConfig, PluginLimits,
+    PoolConfig, Secret, ShardConfig,
 };
 use crate::hashing::HashKind;
 use crate::limits;
@@ -46,6 +46,12 @@ pub(super) fn config(
     set(&mut config.workers, file.workers);
     set(&mut config.drain_timeout, file.drain_timeout);
     set(&mut config.memory_budget_bytes, file.memory_budget);
+    if let Some(given) = file.plugin_cache {
+        config.plugin_cache = match given.value.as_str() {
+            "off" => PluginCache::Off,
+            folder => PluginCache::Folder(around.folder.join(folder)),
+        };
+    }
     config
 }
 
@@ -133,9 +139,7 @@ fn grant(given: GrantFile, findings: &mut Findings) -> Grant {
         let upper = commands.value.iter().map(|name| name.to_ascii_uppercase());
         list.commands = upper.collect();
     }
-    if let Some(keys) = given.keys {
-        list.keys = keys.value.into_iter().map(String::into_bytes).collect();
-    }
+    list.keys = given.keys.map(|keys| keys.value.into_iter().map(String::into_bytes).collect());
     set(&mut list.wait, given.wait);
     set(&mut list.background, given.background);
     set(&mut list.shared_bytes, given.shared_bytes);

@@ -277,7 +277,7 @@ impl Core {
 
     fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
     }
 }

@@ -299,11 +299,11 @@ impl Core {
 
     fn task_failed(&mut self, id: TaskId, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
         let (pool, binding) = match self.tasks.get(id) {
             Some(task) => (task.pool, task.binding),
             None => return,
         };
+        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
         let text = fault.client_text();
         self.end_task(id, format!("-{text}\r\n").as_bytes());
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
@@ -401,7 +401,8 @@ impl Core {
         };
         let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+            let text = format!("{}: {}", fault.client_text(), fault.detail);
+            self.note_plugin(pool, binding, text);
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
     }

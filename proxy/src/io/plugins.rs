@@ -17,14 +17,16 @@ use tokio::sync::{mpsc, watch};
 use crate::command::keys;
 use crate::command::resolve::resolve;
 use crate::command::rule::{LocalCommand, Rule};
-use crate::config::{Config, Grant, PluginConfig};
+use crate::config::{Config, Grant, PluginCache, PluginConfig};
 use crate::core::plugins::PluginBinding;
 use crate::io::worker::Message;
 use crate::limits;
-use crate::plugin::engine::{Engine, EngineSetup};
-use crate::plugin::generation::{BindingSetup, Generation};
+use crate::plugin::engine::{Engine, EngineSetup, sha256};
+use crate::plugin::generation::{BindingSetup, Generation, hex};
 use crate::plugin::grants::{CommandFacts, Denied, Grants};
+use crate::plugin::host::LogLine;
 use crate::plugin::limits::PluginLimits;
+use crate::plugin::precompiled::CompiledCache;
 use crate::resp::args::Args;
 
 /// A plugin as its watcher sees it.
@@ -32,6 +34,8 @@ struct Watched {
     config: PluginConfig,
     bindings: Vec<BindingSetup>,
     sha256: [u8; 32],
+    /// The last file was not taken.
+    refused: bool,
     seen: Option<(SystemTime, u64)>,
     changed: Option<(SystemTime, u64)>,
 }
@@ -64,7 +68,10 @@ impl Plugins {
                 .unwrap_or(u32::MAX),
             facts: command_facts,
         };
-        let engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
+        let mut engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
+        if let Some(cache) = compiled_cache(&config.plugin_cache) {
+            engine.keep_compiled(cache);
+        }
         let mut plugins = Self { engine, watched: Vec::new(), generations: Vec::new() };
         let mut faults = Vec::new();
         for (number, plugin) in config.plugins.iter().enumerate() {
@@ -90,12 +97,19 @@ impl Plugins {
             config: plugin.clone(),
             bindings: bindings_of(config, number),
             sha256: [0; 32],
+            refused: false,
             seen: stamp(&plugin.file),
             changed: None,
         };
         match load_file(&self.engine, &watched) {
             Ok(generation) => {
                 watched.sha256 = generation.sha256;
+                tracing::info!(
+                    plugin = plugin.name,
+                    sha256 = generation.sha256_hex(),
+                    code = generation.code(),
+                    "plugin loaded"
+                );
                 for refused in &generation.refused {
                     tracing::warn!(
                         plugin = plugin.name,
@@ -176,10 +190,14 @@ impl Plugins {
         }
         watched.seen = now;
         let name = watched.config.name.clone();
-        match load_file(&self.engine, watched) {
-            Ok(generation) if generation.sha256 == watched.sha256 => None,
-            Ok(generation) => {
+        match load_changed(&self.engine, watched) {
+            Ok(None) => {
+                let mended = std::mem::take(&mut watched.refused);
+                mended.then_some(PluginNews::Mended { plugin })
+            }
+            Ok(Some(generation)) => {
                 watched.sha256 = generation.sha256;
+                watched.refused = false;
                 tracing::info!(
                     plugin = name,
                     generation = generation.number,
@@ -189,6 +207,7 @@ impl Plugins {
                 Some(PluginNews::Swapped { plugin, generation })
             }
             Err(fault) => {
+                watched.refused = true;
                 tracing::error!(
                     plugin = name,
                     fault,
@@ -209,6 +228,11 @@ pub enum PluginNews {
         plugin: usize,
         /// What to run.
         generation: Arc<Generation>,
+    },
+    /// The file that runs is back after others that were not taken.
+    Mended {
+        /// Index of the plugin in the configuration.
+        plugin: usize,
     },
     /// A new file was not taken.
     Refused {
@@ -240,21 +264,76 @@ fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
     Some((facts.modified().ok()?, facts.len()))
 }
 
+/// The generation of the file as it is now.
 fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, String> {
-    let config = &watched.config;
+    let (wasm, _) = read_file(&watched.config)?;
+    load_bytes(engine, watched, &wasm)
+}
+
+/// The same; `None` when it is the file that runs already.
+fn load_changed(engine: &Engine, watched: &Watched) -> Result<Option<Arc<Generation>>, String> {
+    let (wasm, sha256) = read_file(&watched.config)?;
+    if sha256 == watched.sha256 {
+        return Ok(None);
+    }
+    load_bytes(engine, watched, &wasm).map(Some)
+}
+
+/// A plugin's bytes and their SHA-256. One that is pinned is compared before any of them is looked at or run.
+fn read_file(config: &PluginConfig) -> Result<(Vec<u8>, [u8; 32]), String> {
     let path = config.file.display();
     let wasm =
         std::fs::read(&config.file).map_err(|error| format!("cannot read {path}: {error}"))?;
-    let limits = plugin_limits(config);
-    let generation = engine
-        .load(&config.name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
-        .map_err(|error| format!("{path}: {error}"))?;
+    let found = sha256(&wasm);
     match config.sha256 {
-        Some(pinned) if pinned != generation.sha256 => Err(format!(
+        Some(pinned) if pinned != found => Err(format!(
             "{path}: its SHA-256 is {}, not the one that is pinned in the configuration",
-            generation.sha256_hex()
+            hex(&found)
         )),
-        _ => Ok(generation),
+        _ => Ok((wasm, found)),
+    }
+}
+
+fn load_bytes(engine: &Engine, watched: &Watched, wasm: &[u8]) -> Result<Arc<Generation>, String> {
+    let config = &watched.config;
+    let limits = plugin_limits(config);
+    engine
+        .load(&config.name, wasm, &limits, &grants(&config.grant), &watched.bindings)
+        .map_err(|error| format!("{}: {error}", config.file.display()))
+}
+
+/// Where compiled code is kept. That it cannot be is no reason not to start.
+fn compiled_cache(setting: &PluginCache) -> Option<CompiledCache> {
+    let folder = match setting {
+        PluginCache::Off => return None,
+        PluginCache::Folder(folder) => folder.clone(),
+        PluginCache::OfUser => {
+            let given =
+                |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+            let home = || given("HOME").map(|home| home.join(".cache"));
+            given("XDG_CACHE_HOME").or_else(home)?.join("sluicegate")
+        }
+    };
+    let cache = CompiledCache::open(&folder);
+    if cache.is_none() {
+        tracing::warn!(
+            folder = %folder.display(),
+            "compiled plugins are not kept: the folder cannot be made, or is not this user's alone (0700)"
+        );
+    }
+    cache
+}
+
+/// Writes what guests have logged.
+pub fn log_lines(lines: &[(String, LogLine)]) {
+    for (plugin, LogLine { level, text }) in lines {
+        match level {
+            0 => tracing::trace!(plugin, "{text}"),
+            1 => tracing::debug!(plugin, "{text}"),
+            2 => tracing::info!(plugin, "{text}"),
+            3 => tracing::warn!(plugin, "{text}"),
+            _ => tracing::error!(plugin, "{text}"),
+        }
     }
 }
 
@@ -279,7 +358,7 @@ fn grants(grant: &Grant) -> Grants {
         Grant::AsAsked => Grants::default(),
         Grant::Listed(list) => Grants {
             commands: Some(list.commands.clone()),
-            keys: (!list.keys.is_empty()).then(|| list.keys.clone()),
+            keys: list.keys.clone(),
             wait: Some(list.wait),
             background: Some(list.background),
             shared_bytes: Some(u32::try_from(list.shared_bytes).unwrap_or(u32::MAX)),

@@ -23,7 +23,7 @@ use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
 use crate::io::plugins::PluginNews;
 use crate::io::turn::Turn;
-use crate::io::{backend, client};
+use crate::io::{backend, client, plugins};
 
 /// A socket that was accepted.
 #[derive(Debug)]
@@ -122,6 +122,7 @@ async fn serve(
                 PluginNews::Swapped { plugin, generation } => {
                     turn.core.swap_plugin(plugin, &generation);
                 }
+                PluginNews::Mended { plugin } => turn.core.plugin_mended(plugin),
                 PluginNews::Refused { plugin, fault } => {
                     turn.core.plugin_load_failed(plugin, &fault);
                 }
@@ -177,10 +178,11 @@ fn start_client(
     });
 }
 
-/// Tells the other workers what this one has counted, and the core what they have, once a second.
+/// Once a second: tidies plugins, tells the other workers what this one has counted, and the core what they have.
 async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        plugins::log_lines(&with_turn(&turn, |turn| turn.core.tidy_plugins()));
         let mut shared = turn.borrow_mut();
         board.publish(number, &shared.core.stats);
         let facts = shared.core.facts_mut();

@@ -95,10 +95,9 @@ impl Engine {
     ) -> Result<Arc<Generation>, LoadError> {
         let plugin = || name.to_owned();
         check_bytes(name, wasm)?;
-        let sha256: [u8; 32] = Sha256::digest(wasm).into();
-        let module = self.module(wasm, &sha256).map_err(|error| LoadError::Compile {
-            plugin: plugin(),
-            detail: error.root_cause().to_string(),
+        let sha256 = sha256(wasm);
+        let (module, from_cache) = self.module(wasm, &sha256).map_err(|error| {
+            LoadError::Compile { plugin: plugin(), detail: error.root_cause().to_string() }
         })?;
         check_imports(name, &module, &self.linker, &self.engine)?;
         check_exports(name, &module)?;
@@ -128,17 +127,24 @@ impl Engine {
             engine: self.engine.clone(),
             ticks: Arc::clone(&self.ticker.ticks),
             pre,
+            from_cache,
         };
         try_out(&generation)?;
         Ok(Arc::new(generation))
     }
 
-    fn module(&self, wasm: &[u8], sha256: &[u8; 32]) -> wasmtime::Result<Module> {
+    /// The module, and whether its machine code was there already.
+    fn module(&self, wasm: &[u8], sha256: &[u8; 32]) -> wasmtime::Result<(Module, bool)> {
         match &self.compiled {
-            Some(cache) => Ok(cache.module(&self.engine, wasm, sha256)?.0),
-            None => Module::from_binary(&self.engine, wasm),
+            Some(cache) => cache.module(&self.engine, wasm, sha256),
+            None => Ok((Module::from_binary(&self.engine, wasm)?, false)),
         }
     }
+}
+
+/// The SHA-256 by which a plugin's file is known.
+pub fn sha256(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
 }
 
 /// What can be said of a file without compiling it.

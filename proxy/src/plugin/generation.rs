@@ -42,12 +42,18 @@ pub struct Generation {
     pub(super) engine: Engine,
     pub(super) ticks: Arc<AtomicU64>,
     pub(super) pre: InstancePre<HostState>,
+    pub(super) from_cache: bool,
 }
 
 impl Generation {
     /// The SHA-256 in hexadecimal.
     pub fn sha256_hex(&self) -> String {
         hex(&self.sha256)
+    }
+
+    /// Where its machine code is from: `cached` or `compiled`.
+    pub fn code(&self) -> &'static str {
+        if self.from_cache { "cached" } else { "compiled" }
     }
 
     /// Milliseconds that the engine's ticker has counted: how long a pass of steps has taken by now.
@@ -87,7 +93,8 @@ impl std::fmt::Debug for Generation {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
