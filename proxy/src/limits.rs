@@ -22,6 +22,8 @@ pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Most spare buffers that a worker keeps.
 pub const SPARE_BUFFERS_MAX: usize = 1024;
+/// Longest list of an ended plugin call whose memory is kept for the next one, entries.
+pub const SPARE_LIST_ENTRIES_MAX: usize = 64;
 /// Output is kept in chunks of at most this many bytes, unless one piece is longer.
 pub const OUT_CHUNK_BYTES: usize = SPARE_BUFFER_BYTES_MAX;
 /// The first memory that output takes, bytes: room for the replies of a short pipeline.

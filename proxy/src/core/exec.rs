@@ -247,7 +247,7 @@ impl Core {
             return b"-PLUGINERR the plugin is gone\r\n".to_vec();
         };
         let result = OpResult { number, status: Status::Reply, bytes: list };
-        match cells.resume(clock, call, &[result]) {
+        match cells.resume(clock, call, [result].into_iter()) {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::DoneBackground { reply, batch }) => {
                 self.carry_out_last(session, (pool, binding), &batch);

@@ -54,7 +54,7 @@ use crate::core::ready::Ready;
 use crate::core::session::{Closing, Session};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
-use crate::core::task::Task;
+use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
 use crate::core::waiters::{Notice, Waiters};
 use crate::resp::request::RequestScan;
@@ -165,6 +165,7 @@ pub struct Core {
     pub notes: Vec<String>,
     pub(crate) facts: GatewayFacts,
     pub(crate) spare: Spare,
+    pub(crate) spare_lists: Vec<SpareLists>,
     pub(crate) scan: RequestScan,
     pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
@@ -198,6 +199,7 @@ impl Core {
             notes: Vec::new(),
             facts: GatewayFacts::default(),
             spare: Spare::default(),
+            spare_lists: Vec::new(),
             scan: RequestScan::default(),
             scratch: Scratch::default(),
             bytes_held: 0,

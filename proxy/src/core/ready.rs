@@ -114,19 +114,22 @@ impl Core {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let results = std::mem::take(&mut task.results);
+        let mut results = std::mem::take(&mut task.results);
         let Some(call) = task.call else { return };
         let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
             return;
         };
-        let view: Vec<OpResult<'_>> = results
-            .iter()
-            .map(|held| OpResult { number: held.number, status: held.status, bytes: &held.bytes })
-            .collect();
-        let step = cells.resume(clock, call, &view);
-        for held in results {
+        let view = results.iter().map(|held| OpResult {
+            number: held.number,
+            status: held.status,
+            bytes: &held.bytes,
+        });
+        let step = cells.resume(clock, call, view);
+        for held in results.drain(..) {
             self.spare.give(held.bytes);
         }
+        // The list goes back before the step fills it again.
+        task.results = results;
         self.take_step(id, step);
     }
 }

@@ -18,6 +18,7 @@ use crate::core::forward::Target;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
+use crate::limits;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
@@ -25,7 +26,6 @@ use crate::plugin::fault::{Fault, FaultKind, LostCall, client_text};
 use crate::plugin::frame::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
-use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write::Protocol;
 
 /// A result that waits for its call to be resumed.
@@ -104,6 +104,14 @@ impl Task {
     }
 }
 
+/// The lists of a task, kept for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct SpareLists {
+    spans: Vec<Span>,
+    open: Vec<(u32, Awaiting)>,
+    results: Vec<HeldResult>,
+}
+
 /// What starts a task.
 pub(crate) struct NewTask<'a> {
     pub(crate) pool: u16,
@@ -156,7 +164,11 @@ impl Core {
             binding: new.taken.binding,
             session: number,
         };
-        let (request, spans) = owned(&new.args);
+        let mut lists = self.spare_lists.pop().unwrap_or_default();
+        lists.spans.extend_from_slice(new.args.spans());
+        let [mut request, mut key] = [self.spare.take(), self.spare.take()];
+        request.extend_from_slice(new.args.raw());
+        key.extend_from_slice(new.key);
         let task = self.tasks.insert(Task {
             pool: new.pool,
             binding: new.taken.binding,
@@ -166,11 +178,11 @@ impl Core {
             session: new.session,
             spec: new.spec,
             request,
-            spans,
-            key: new.key.to_vec(),
+            spans: lists.spans,
+            key,
             protocol,
-            open: Vec::new(),
-            results: Vec::new(),
+            open: lists.open,
+            results: lists.results,
             first: false,
             result_bytes_max: usize::MAX,
             deadline_ms: u64::MAX,
@@ -256,6 +268,25 @@ impl Core {
                 self.waiters.forget(task.pool, task.binding, key, id, *number);
             }
         }
+        self.keep_memory(task);
+    }
+
+    /// Keeps the memory of a task that is over for the next one.
+    fn keep_memory(&mut self, mut task: Task) {
+        self.spare.give(task.request);
+        self.spare.give(task.key);
+        for held in task.results.drain(..) {
+            self.spare.give(held.bytes);
+        }
+        task.spans.clear();
+        task.open.clear();
+        let few = task.spans.capacity() <= limits::SPARE_LIST_ENTRIES_MAX
+            && task.open.capacity() <= limits::SPARE_LIST_ENTRIES_MAX
+            && task.results.capacity() <= limits::SPARE_LIST_ENTRIES_MAX;
+        if few && self.spare_lists.len() < limits::SPARE_BUFFERS_MAX {
+            let (spans, open, results) = (task.spans, task.open, task.results);
+            self.spare_lists.push(SpareLists { spans, open, results });
+        }
     }
 
     /// The plugin leaves the command alone: the next binding gets it, or its shard as it came.
@@ -273,7 +304,7 @@ impl Core {
             plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
-            return self.start_task_later(NewTask {
+            self.start_task_later(NewTask {
                 pool: task.pool,
                 taken,
                 kind: Kind::Hook,
@@ -284,6 +315,7 @@ impl Core {
                 args,
                 key: &task.key,
             });
+            return self.keep_memory(task);
         }
         let Some(pool) = self.pools.get(usize::from(task.pool)) else {
             return;
@@ -295,6 +327,7 @@ impl Core {
         if let Some(session) = client {
             self.wake_if_held(session);
         }
+        self.keep_memory(task);
     }
 
     fn task_failed(&mut self, id: TaskId, fault: &Fault) {
@@ -405,18 +438,5 @@ impl Core {
             self.note_plugin(pool, binding, text);
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
-    }
-}
-
-/// A copy of a request, with spans that fit the copy.
-pub(crate) fn owned(args: &Args<'_>) -> (Vec<u8>, Vec<Span>) {
-    let raw = args.raw().to_vec();
-    let mut scan = RequestScan::default();
-    match scan.scan(&raw, &RequestLimits::OPEN) {
-        Scanned::Complete { .. } => {
-            let spans = scan.spans().to_vec();
-            (raw, spans)
-        }
-        Scanned::Inline { .. } | Scanned::Incomplete | Scanned::Broken(_) => (raw, Vec::new()),
     }
 }

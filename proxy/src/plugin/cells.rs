@@ -135,11 +135,11 @@ impl Cells {
     }
 
     /// Gives results to a call. A stale id is `FaultKind::Aborted`.
-    pub fn resume(
+    pub fn resume<'a>(
         &mut self,
         clock: Clock,
         id: CallId,
-        results: &[OpResult<'_>],
+        results: impl ExactSizeIterator<Item = OpResult<'a>>,
     ) -> Result<Step, Fault> {
         let Some(call) = self.call(id) else {
             return Err(self.fault(FaultKind::Aborted, "no such call".to_owned()));

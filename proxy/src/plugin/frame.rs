@@ -195,7 +195,11 @@ pub(super) fn write_start<'a>(
 
 /// Overwrites `out` with a resume frame whose larger results have at most `bytes_max` bytes together: of one beyond,
 /// only that it is too large is told.
-pub(super) fn write_resume(out: &mut Vec<u8>, results: &[OpResult<'_>], bytes_max: usize) {
+pub(super) fn write_resume<'a>(
+    out: &mut Vec<u8>,
+    results: impl ExactSizeIterator<Item = OpResult<'a>>,
+    bytes_max: usize,
+) {
     out.clear();
     put_len(out, results.len());
     let mut left = bytes_max;
@@ -588,7 +592,8 @@ mod tests {
         word(&mut wanted, b"k");
         assert_eq!(out, wanted);
         let result = |bytes| OpResult { number: 9, status: Status::Event, bytes };
-        write_resume(&mut out, &[result(&[0; 2_000]), result(&[0; 2_000]), result(b"ab")], 3_999);
+        let results = [result(&[0; 2_000]), result(&[0; 2_000]), result(b"ab")];
+        write_resume(&mut out, results.into_iter(), 3_999);
         let mut wanted = vec![3, 0, 0, 0, 9, 0, 0, 0, 3];
         word(&mut wanted, &[0; 2_000]);
         wanted.extend_from_slice(&[9, 0, 0, 0, 5, 0, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0]);

@@ -40,7 +40,7 @@ fn pass_guest_passes_hooks_and_sends_a_command_of_its_own() {
     let args: Vec<Arg<'_>> = batch.args(args).collect();
     assert_eq!(args, [Arg::Plain(b"GET"), Arg::Plain(b"k")]);
     let result = OpResult { number: 0, status: Status::Reply, bytes: b"$3\r\nabc\r\n" };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     assert_eq!(step, Step::Done(b"$3\r\nabc\r\n".to_vec()));
     assert_eq!(cells.stats().live, 0);
 }
@@ -65,7 +65,7 @@ fn pass_guest_outside_its_grant_is_denied_visibly() {
     assert_eq!(denied, Some(Denied::Key));
     let result =
         OpResult { number: 0, status: Status::Denied, bytes: Denied::Key.text().as_bytes() };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     let text = b"-ERR denied: a key is outside the granted patterns\r\n";
     assert_eq!(step, Step::Done(text.to_vec()));
 }
@@ -249,7 +249,7 @@ fn request_larger_than_the_plugin_may_get_is_refused_before_the_guest() {
     let (id, _) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", "k"]).unwrap();
     let reply = format!("$2002\r\n{value}{value}\r\n");
     let result = OpResult { number: 0, status: Status::Reply, bytes: reply.as_bytes() };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     let Step::Done(reply) = step else {
         panic!("not done: {step:?}");
     };

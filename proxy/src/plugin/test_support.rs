@@ -105,5 +105,5 @@ pub(super) fn misbehave(cells: &mut Cells, words: &[&str]) -> Result<(CallId, St
 /// Ends the sleep of a call.
 pub(super) fn wake(cells: &mut Cells, id: CallId) -> Result<Step, Fault> {
     let result = OpResult { number: 0, status: Status::Timeout, bytes: b"" };
-    cells.resume(CLOCK, id, &[result])
+    cells.resume(CLOCK, id, [result].into_iter())
 }
