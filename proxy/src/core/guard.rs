@@ -82,6 +82,17 @@ impl Core {
             Ok(requests) => requests,
             Err(reply) => return self.settle(Owner::Task(id, number), Piece::borrowed(&reply)),
         };
+        let expected = batch.slice(guard.expected).to_vec();
+        self.send_guard((id, number), pool, expected, requests);
+    }
+
+    fn send_guard(
+        &mut self,
+        (id, number): (TaskId, u32),
+        pool: u16,
+        expected: Vec<u8>,
+        requests: Requests,
+    ) {
         let target = Target { pool, shard: requests.shard, protocol_index: 0 };
         let Some(lane) = self.private_lane(target) else {
             self.stats.overloads += 1;
@@ -94,7 +105,7 @@ impl Core {
             number,
             lane,
             target,
-            expected: batch.slice(guard.expected).to_vec(),
+            expected,
             commands: requests.commands,
             stage: Stage::Watch,
         }));
@@ -223,8 +234,176 @@ fn watch_request(read: &[u8]) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::watch_request;
+    use std::sync::Arc;
+
+    use super::{Requests, watch_request};
+    use crate::config::{Address, Listen, PoolConfig, ShardConfig};
+    use crate::core::ids::{LaneId, TaskId};
+    use crate::core::lane::Owner;
+    use crate::core::task::{Awaiting, Caller, NewTask};
+    use crate::core::{Clock, Core, Pool, PoolSetup};
+    use crate::plugin::bindings::Taken;
+    use crate::plugin::frame::{Kind, Status};
     use crate::resp::sample::Request;
+    use crate::resp::write::Protocol;
+    use crate::topology::Topology;
+
+    /// A core with one shard and a task whose operation 0 is a guarded transaction under way.
+    struct World {
+        core: Core,
+        task: TaskId,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let address = Address::Tcp { host: "fake".into(), port: 1 };
+            let listen = Listen::Tcp { host: "127.0.0.1".into(), port: 0 };
+            let shards = vec![ShardConfig::named("a", address)];
+            let config = PoolConfig::with_defaults("main", listen, shards);
+            let topology = Topology::from_pool(&config);
+            let setup = PoolSetup { config: Arc::new(config), topology, bindings: Vec::new() };
+            let mut core = Core::new(vec![Pool::new(setup, 1)], 0, 1, 1 << 30);
+            let task = core.new_task(NewTask {
+                pool: 0,
+                taken: Taken { binding: 0, handler: 0 },
+                kind: Kind::OwnCommand,
+                owner: Owner::Nobody,
+                session: None,
+                caller: Some(Caller { number: 1, protocol: Protocol::Resp2 }),
+                spec: None,
+                args: Request::new(&[b"X"]).args(),
+                key: b"k",
+            });
+            // The second operation never ends, so the results stay to be looked at.
+            core.tasks[task].open = vec![(0, Awaiting::Shard), (1, Awaiting::Timer)];
+            let request = |words: &[&[u8]]| Request::new(words).args().raw().to_vec();
+            let requests = Requests {
+                shard: 0,
+                watch: request(&[b"WATCH", b"k"]),
+                read: request(&[b"GET", b"k"]),
+                commands: vec![request(&[b"SET", b"k", b"2"])],
+            };
+            core.send_guard((task, 0), 0, b"$1\r\n1\r\n".to_vec(), requests);
+            Self { core, task }
+        }
+
+        fn lane(&self) -> LaneId {
+            self.core.lanes.keys().next().expect("a private lane")
+        }
+
+        /// Connects; the shard's answers to the set-up come at once.
+        fn connect(&mut self, multi: &[u8]) {
+            let lane = self.lane();
+            self.core.lane_connected(lane);
+            self.sent();
+            self.core.lane_input(lane, multi).expect("a set-up");
+        }
+
+        /// The names of the commands that went out since the last time.
+        fn sent(&mut self) -> String {
+            let lane = self.lane();
+            let (lane, spare) = self.core.lane_and_spare(lane).expect("a lane");
+            let mut text = String::new();
+            if let Some((out, written)) = lane.writing() {
+                while !out.is_empty() {
+                    let len = out.front().len();
+                    text.push_str(&String::from_utf8_lossy(out.front()));
+                    out.advance(len, spare);
+                    *written += len as u64;
+                }
+            }
+            let is_name = |word: &&str| word.len() > 2 && word.chars().all(char::is_alphabetic);
+            text.split("\r\n").filter(is_name).collect::<Vec<_>>().join(" ")
+        }
+
+        fn answer(&mut self, bytes: &[u8]) {
+            let lane = self.lane();
+            self.core.lane_input(lane, bytes).expect("replies");
+        }
+
+        fn result(&self) -> Option<(Status, String)> {
+            let held = self.core.tasks[self.task].results.first()?;
+            Some((held.status, String::from_utf8_lossy(&held.bytes).into_owned()))
+        }
+
+        /// Whether another guarded transaction may have the connection.
+        fn is_lent_on(&mut self) -> bool {
+            let lane = &self.core.lanes[self.lane()];
+            lane.awaited() == 0 && lane.to_close.is_none()
+        }
+    }
+
+    const READY: &[u8] = b"+OK\r\n+OK\r\n";
+
+    #[test]
+    fn guard_that_holds_executes_and_one_that_does_not_unwatches() {
+        // What WATCH and the read answer, what goes out then, its replies, the result.
+        type Case<'a> = (&'a [u8], &'a str, &'a [u8], Status, &'a str);
+        let cases: &[Case<'_>] = &[
+            (
+                b"+OK\r\n$1\r\n1\r\n",
+                "MULTI SET EXEC",
+                b"+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n",
+                Status::Reply,
+                "*1\r\n+OK\r\n",
+            ),
+            (
+                b"+OK\r\n$1\r\n1\r\n",
+                "MULTI SET EXEC",
+                b"+OK\r\n+QUEUED\r\n*-1\r\n",
+                Status::Event,
+                "*-1\r\n",
+            ),
+            (b"+OK\r\n$1\r\n7\r\n", "UNWATCH", b"+OK\r\n", Status::Event, "$1\r\n7\r\n"),
+            (b"+OK\r\n-LOADING\r\n", "UNWATCH", b"+OK\r\n", Status::Event, "-LOADING\r\n"),
+            (b"-NOPERM\r\n$1\r\n1\r\n", "UNWATCH", b"-NO\r\n", Status::Reply, "-NOPERM\r\n"),
+        ];
+        for (found, sent, replies, status, text) in cases {
+            let mut world = World::new();
+            world.connect(READY);
+            assert_eq!(world.sent(), "WATCH GET");
+            world.answer(found);
+            assert_eq!(world.sent(), *sent);
+            assert!(!world.is_lent_on(), "{text}: it may still watch");
+            world.answer(replies);
+            assert_eq!(world.result(), Some((*status, (*text).to_owned())));
+            assert!(world.is_lent_on(), "{text}");
+            assert!(world.core.guards.is_empty());
+        }
+    }
+
+    #[test]
+    fn guard_without_multi_or_with_a_connection_that_breaks_says_what_is_known() {
+        let mut world = World::new();
+        world.connect(b"-NOPERM no multi\r\n-ERR\r\n");
+        world.sent();
+        world.answer(b"+OK\r\n$1\r\n1\r\n");
+        let (status, text) = world.result().expect("a result");
+        assert_eq!(status, Status::BackendError);
+        assert!(text.ends_with("does not allow MULTI; not sent"), "{text}");
+        for (found, outcome) in
+            [(&b""[..], "not carried out"), (b"+OK\r\n$1\r\n1\r\n", "outcome unknown")]
+        {
+            let mut world = World::new();
+            world.connect(READY);
+            world.sent();
+            world.answer(found);
+            world.sent();
+            let lane = world.lane();
+            world.core.lane_closed(lane, "closed the connection");
+            let (_, text) = world.result().expect("a result");
+            assert!(text.ends_with(outcome), "{text}");
+            assert!(world.core.lanes.is_empty() && world.core.guards.is_empty());
+        }
+        // Late: the connection is closed and not lent on, since it watches.
+        let mut world = World::new();
+        world.connect(READY);
+        world.sent();
+        world.core.set_clock(Clock { now_ms: 6_000, unix_ms: 0 });
+        world.core.on_time();
+        assert!(world.result().expect("a result").1.ends_with("not carried out"));
+        assert!(!world.is_lent_on());
+    }
 
     #[test]
     fn watch_names_every_key_of_the_read_and_a_read_without_keys_has_none() {

@@ -146,7 +146,8 @@ impl Core {
         self.make_ready(id);
     }
 
-    fn new_task(&mut self, new: NewTask<'_>) -> TaskId {
+    /// A task that has not begun.
+    pub(crate) fn new_task(&mut self, new: NewTask<'_>) -> TaskId {
         self.stats.plugin_calls += 1;
         let of_session = |id| {
             self.sessions
