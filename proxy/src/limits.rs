@@ -22,6 +22,8 @@ pub const REPLY_ELEMENTS_MAX: u64 = 1 << 32;
 pub const SPARE_BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Most spare buffers that a worker keeps.
 pub const SPARE_BUFFERS_MAX: usize = 1024;
+/// Longest list of an ended plugin call whose memory is kept for the next one, entries.
+pub const SPARE_LIST_ENTRIES_MAX: usize = 64;
 /// Output is kept in chunks of at most this many bytes, unless one piece is longer.
 pub const OUT_CHUNK_BYTES: usize = SPARE_BUFFER_BYTES_MAX;
 /// The first memory that output takes, bytes: room for the replies of a short pipeline.
@@ -130,8 +132,10 @@ pub const PLUGIN_CELLS: usize = 320;
 pub const PLUGIN_OPERATIONS: usize = 128;
 /// Plugin: steps of one call.
 pub const PLUGIN_STEPS: usize = 1000;
-/// Plugin: bytes of one batch, and of the results that one step is given. Fixed: no setting changes it.
-pub const PLUGIN_BYTES_IN_FLIGHT: usize = 4 * 1024 * 1024;
+/// Plugin: longest command that it is given, bytes.
+pub const PLUGIN_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+/// Plugin: copies of one request or reply that the memory of a cell must hold.
+pub const PLUGIN_COPIES: usize = 4;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
 /// Messages that wait in a worker's inbox.
@@ -161,3 +165,9 @@ pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
 /// Keys of one session that plugins may watch; more are not watched.
 pub const SESSION_WATCHES_MAX: usize = 1024;
+/// Plugin: steps of ready calls in one pass; the others come after a rest.
+pub const PLUGIN_STEPS_PER_PASS: usize = 4096;
+/// Plugin: time that one pass of steps may take before others get their turn, milliseconds.
+pub const PLUGIN_PASS_MS: u64 = 4;
+/// Plugin: calls in flight that other calls have started (SPAWN), per worker and binding; more are not started.
+pub const PLUGIN_SPAWNED_MAX: usize = 1024;

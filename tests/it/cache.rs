@@ -8,7 +8,7 @@
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::InProcess;
 use sluicegate_tests::herd::{connect, nils, replies, send_all, take_first_answered};
-use sluicegate_tests::plugins::{Entry, built, client_of_each_worker, yaml_with};
+use sluicegate_tests::plugins::{Entry, binding_rows, built, client_of_each_worker, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::{eventually, eventually_true};
@@ -392,4 +392,64 @@ fn stat(client: &mut Client, name: &str) -> i64 {
         Some((_, Value::Integer(count))) => count,
         other => panic!("{name} in CACHE.STATS: {other:?}"),
     }
+}
+
+/// The cache with the limits that an operator has who sets none, but those in `limits`.
+fn cache_with(shards: &[RealServer], limits: &str) -> InProcess {
+    let file = built("cache");
+    let limits = format!("limits: {{{limits}}}");
+    let settings = [limits.as_str()];
+    let cache = Entry { name: "cache", file: &file, settings: &settings };
+    InProcess::start(&yaml_with(shards, &[cache], &["{use: cache, keys: [\"cache:*\"]}"]))
+}
+
+#[test]
+fn large_values_are_answered_or_refused_by_name_and_other_keys_go_on() {
+    let shards = RealServer::start_many(1);
+    let gateway = cache_with(&shards, "call_timeout: 60s");
+    let mut client = gateway.client();
+    let mut shard = shards[0].client();
+    assert_eq!(client.command(&["SETEX", "cache:small", "60", "v"]), Value::ok());
+    for bytes in [1_100_000, 3_900_000, 5_000_000, 20_000_000] {
+        let key = format!("cache:{bytes}");
+        let value = vec![b'v'; bytes];
+        let setex: [&[u8]; 4] = [b"SETEX", key.as_bytes(), b"60", &value];
+        for _ in 0..6 {
+            let stored = client.command(&setex);
+            if bytes <= 4 << 20 {
+                assert_eq!(stored, Value::ok(), "{bytes}");
+            } else {
+                let named = "PLUGINERR cache: request larger than limits.request (4194304 bytes)";
+                assert_eq!(stored, Value::Error(named.into()), "{bytes}");
+            }
+            assert_eq!(client.command(&["GET", "cache:small"]), Value::bulk("v"));
+        }
+        assert_eq!(shard.command(&setex), Value::ok());
+        for _ in 0..6 {
+            assert!(client.command(&["GET", &key]) == Value::bulk(&value), "{bytes}");
+            assert_eq!(client.command(&["GET", "cache:small"]), Value::bulk("v"));
+        }
+        // Within its grace (20 s) it is stale: one reader computes, the others get it at once.
+        assert_eq!(shard.command(&["EXPIRE", &key, "10"]), Value::Integer(1));
+        assert_eq!(client.command(&["GET", &key]), Value::Null, "{bytes}");
+        assert!(client.command(&["GET", &key]) == Value::bulk(&value), "{bytes}");
+    }
+    let row = binding_rows(&mut client).swap_remove(0);
+    assert_eq!((row.number("crashes"), row.fields["state"].as_str()), (0, "up"), "{row:?}");
+}
+
+#[test]
+fn operator_who_gives_the_cache_more_room_stores_larger_values() {
+    let shards = RealServer::start_many(1);
+    let gateway = cache_with(&shards, "request: 8MiB, reply: 6MiB, memory: 32MiB");
+    let mut client = gateway.client();
+    let value = vec![b'v'; 5_000_000];
+    for round in 0..6 {
+        let key = format!("cache:{round}");
+        let stored = client.command(&[&b"SETEX"[..], key.as_bytes(), b"60", &value]);
+        assert_eq!(stored, Value::ok());
+        assert!(client.command(&["GET", &key]) == Value::bulk(&value));
+    }
+    let row = binding_rows(&mut client).swap_remove(0);
+    assert_eq!((row.number("crashes"), row.fields["state"].as_str()), (0, "up"), "{row:?}");
 }

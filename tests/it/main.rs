@@ -2,7 +2,8 @@
 //!
 //! `tidy` reads the source tree; `same_as_redis` compares replies to what `command_mix` makes with a plain server's; `clients` runs the client
 //! libraries people use; `placement` compares with twemproxy; `failures` breaks things on purpose, `bounds` fills them;
-//! `plugins` loads and swaps plugins and `plugin_faults` breaks them; `cache` and `cache_herd` hold the cache pattern to
+//! `plugins` loads and swaps plugins, `plugin_effects` holds what they ask for to its word, `plugin_faults` and
+//! `plugin_frames` break them; `cache` and `cache_herd` hold the cache pattern to
 //! its guarantee.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
 
@@ -13,7 +14,9 @@ mod clients;
 mod command_mix;
 mod failures;
 mod placement;
+mod plugin_effects;
 mod plugin_faults;
+mod plugin_frames;
 mod plugins;
 mod same_as_redis;
 mod scanner;

@@ -7,14 +7,15 @@
 use std::fmt::Write;
 
 use sluicegate_tests::client::Client;
-use sluicegate_tests::gateway::InProcess;
+use sluicegate_tests::gateway::{InProcess, Process};
 use sluicegate_tests::load::{Load, ask};
 use sluicegate_tests::plugins::{
     Entry, PluginFile, await_binding, binding_rows, built, client_of_each_worker, plugins_yaml,
     variant, yaml_with,
 };
-use sluicegate_tests::real_server::RealServer;
+use sluicegate_tests::real_server::{RealServer, free_port};
 use sluicegate_tests::value::Value;
+use sluicegate_tests::wait::eventually_true;
 
 const WORKERS: usize = 2;
 
@@ -26,7 +27,7 @@ const FAULTS: [(&str, &str); 12] = [
     ("out-of-bounds", "PLUGINERR bad: trap out of bounds"),
     ("recurse", "PLUGINERR bad: trap stack overflow"),
     ("huge", "PLUGINERR bad: memory limit"),
-    ("long", "PLUGINERR bad: bad reply"),
+    ("long", "PLUGINERR bad: reply larger than limits.reply (1048576 bytes)"),
     ("broken-resp", "PLUGINERR bad: bad reply"),
     ("two-replies", "PLUGINERR bad: bad reply"),
     ("garbage", "PLUGINERR bad: bad reply"),
@@ -139,4 +140,24 @@ fn plugin_that_breaks_again_and_again_is_stopped_on_its_worker_until_its_file_is
     });
     assert_eq!(workers[0].line("GET fine"), Value::ok());
     assert_eq!(state(&mut workers[0]), "up");
+}
+
+#[test]
+fn log_tells_what_guests_say_and_counts_what_fails_again_and_again() {
+    let shards = RealServer::start_many(1);
+    let bad = built("misbehaving/misbehaving");
+    let entry = Entry { name: "bad", file: &bad, settings: &[] };
+    let yaml = yaml_with(&shards, &[entry], &["{use: bad, keys: [\"*\"]}"]);
+    let port = free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let yaml = yaml.replace("127.0.0.1:0", &listen).replace("workers: 2", "workers: 1");
+    let gateway = Process::start(&yaml, listen.parse().expect("an address"));
+    let mut client = Client::connect(gateway.address());
+    assert_eq!(client.line("MISBEHAVE log-flood"), Value::ok());
+    eventually_true("what the guest said", || gateway.log().contains(&"x".repeat(512)));
+    (0..5).for_each(|_| assert!(client.line("GET panic").is_error("PLUGINERR")));
+    (0..2_000).for_each(|_| assert!(client.line("GET fine").is_error("PLUGINDOWN")));
+    eventually_true("the others to be counted", || gateway.log().contains("more like it"));
+    let lines = gateway.log().matches("PLUGINDOWN").count();
+    assert!(lines < 20, "{lines} lines");
 }

@@ -166,6 +166,48 @@ fn missing_plugin_file_stops_the_start_unless_it_is_optional() {
     assert_eq!(client.line("GET a"), Value::bulk("1"));
 }
 
+#[test]
+fn pinned_file_is_compared_before_any_of_it_runs() {
+    let shards = RealServer::start_many(1);
+    let file = built("misbehaving/misbehaving");
+    let pinned = format!("sha256: {}", "0".repeat(64));
+    let settings = [pinned.as_str()];
+    let entry = Entry { name: "bad", file: &file, settings: &settings };
+    let binding = "{use: bad, keys: [\"*\"], config: {fault: init-loop}}";
+    let refused = InProcess::try_start(&yaml_with(&shards, &[entry], &[binding]));
+    let refused = refused.expect_err("another file is pinned");
+    assert!(refused.contains("not the one that is pinned"), "{refused}");
+}
+
+#[test]
+fn compiled_code_is_kept_for_the_next_start_and_nothing_else_is_taken_for_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let shards = RealServer::start_many(1);
+    let file = PluginFile::copy_of("pass");
+    let folder = file.path().with_extension("code");
+    let entry = Entry { name: "pass", file: file.path(), settings: &[] };
+    let yaml = yaml_with(&shards, &[entry], &["{use: pass, keys: [\"*\"]}"]);
+    let (_, rest) = yaml.split_once('\n').expect("the cache of the tests");
+    let yaml = |setting: &str| format!("plugin_cache: {setting}\n{rest}");
+    let here = folder.display().to_string();
+    let code = |setting: &str| {
+        let gateway = InProcess::start(&yaml(setting));
+        let mut client = gateway.client();
+        assert_eq!(client.line("PASS.ECHO nothing"), Value::Null);
+        binding_rows(&mut client)[0].fields["code"].clone()
+    };
+    assert_eq!(["off", &here, &here].map(code), ["compiled", "compiled", "cached"]);
+    let kept = || {
+        let mut files = std::fs::read_dir(&folder).expect("the folder");
+        files.next().expect("a file").expect("a file").path()
+    };
+    std::fs::write(kept(), b"anything").expect("spoil a file");
+    assert_eq!([&here, &here].map(|folder| code(folder)), ["compiled", "cached"]);
+    let others = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(&folder, others).expect("let others in");
+    assert_eq!(code(&here), "compiled", "others can change what is in it");
+}
+
 /// What each client does while files are replaced: hooks, a command of a plugin's own, and a key without plugins.
 fn ask_all_ways(client: &mut Client, user: usize, round: usize) {
     let value = format!("{user}-{round}");
@@ -271,6 +313,11 @@ fn file_that_is_no_plugin_or_refuses_the_config_leaves_the_old_one_at_work_and_s
     let taken = |row: &BindingRow| row.fields["sha256"] != old.fields["sha256"];
     let row = await_binding(&mut watchers, 0, "the mended file to be taken", taken);
     assert_eq!(row.last_load_failed, None);
+    // Also the file that runs, back in its place, ends the complaint.
+    file.replace(b"no plugin at all");
+    await_binding(&mut watchers, 0, "a complaint", |row| row.last_load_failed.is_some());
+    file.replace(&variant(&good, "mended"));
+    await_binding(&mut watchers, 0, "no complaint", |row| row.last_load_failed.is_none());
     load.await_round();
     load.finish();
 }

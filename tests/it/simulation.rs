@@ -237,7 +237,7 @@ impl World {
                 }
                 // Another protocol is other connections.
                 4 => {
-                    let version = if client.sent % 2 == 0 { b"3" } else { b"2" };
+                    let version = if client.sent.is_multiple_of(2) { b"3" } else { b"2" };
                     (vec![b"HELLO".to_vec(), version.to_vec()], Expected::Greeting)
                 }
                 // Large: over a private connection, whole or in parts.

@@ -21,11 +21,16 @@ use crate::wait::eventually;
 /// Limits that no busy machine breaks: what a test wants to see must not depend on how fast it runs.
 pub const PATIENT: &str = "{cpu_per_step: 50ms, call_timeout: 60s, cells: 64}";
 
-/// The built file of a plugin: `cache`, `pass`, `misbehaving/misbehaving`.
-pub fn built(name: &str) -> PathBuf {
+/// Where `scripts/build-plugins` puts its files.
+fn plugin_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), |given| repository().join(given));
-    let path = target.join("plugins").join(format!("{name}.wasm"));
+    target.join("plugins")
+}
+
+/// The built file of a plugin: `cache`, `pass`, `misbehaving/misbehaving`.
+pub fn built(name: &str) -> PathBuf {
+    let path = plugin_folder().join(format!("{name}.wasm"));
     assert!(path.is_file(), "there is no {}: run scripts/build-plugins", path.display());
     path
 }
@@ -99,7 +104,9 @@ pub fn yaml_with(servers: &[RealServer], plugins: &[Entry<'_>], bindings: &[&str
 
 /// The part of the YAML that names the plugins.
 pub fn plugins_yaml(plugins: &[Entry<'_>]) -> String {
-    let mut text = String::from("plugins:\n");
+    // Compiled once for all tests of this checkout.
+    let cache = plugin_folder().join("compiled");
+    let mut text = format!("plugin_cache: {}\nplugins:\n", cache.display());
     for Entry { name, file, settings } in plugins {
         let mut settings = settings.to_vec();
         let limits = format!("limits: {PATIENT}");

@@ -10,13 +10,14 @@
 //!
 //! A wait never outlasts `wait`, and hardly `wait_behind` when its connection has other commands to carry or is the
 //! leader's own. Inside MULTI one script does the same without waiting.
+//! A value that is too large to come here is judged by its TTL alone, and its GET goes on as it came.
 
 use std::rc::Rc;
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
 use sluicegate_plugin::cx::{Cx, Kind, Wait};
-use sluicegate_plugin::error::{Error, Result};
+use sluicegate_plugin::error::{Error, ErrorKind, Result};
 use sluicegate_plugin::reply::Reply;
 use sluicegate_plugin::wait::{First, first};
 
@@ -38,12 +39,14 @@ pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
     if cx.kind() == Kind::InMulti {
         return get_in_multi(&cx, &config, args.key()).await;
     }
-    let (value, life) = look(&cx, &config, args.key()).await?;
-    if life == Life::Fresh {
-        stats::count(&cx, &config, Count::Hit);
-        return Ok(value);
+    match look(&cx, &config, args.key()).await? {
+        (Found::Large, life) => compete_for_large(&cx, &config, args.key(), life).await,
+        (Found::Here(value), Life::Fresh) => {
+            stats::count(&cx, &config, Count::Hit);
+            Ok(value)
+        }
+        (Found::Here(_), Life::Missing | Life::Stale) => compete(&cx, &config, args.key()).await,
     }
-    compete(&cx, &config, args.key()).await
 }
 
 /// `GETEX key [option]`: a stale value is not made fresh by it, as an expired one could not be.
@@ -63,7 +66,15 @@ pub async fn getex(cx: Cx, args: Args) -> Result<Reply> {
     if in_multi {
         return first_row(cx.transaction(key, [command]).await?);
     }
-    let (value, life) = look(&cx, &config, key).await?;
+    let (found, life) = look(&cx, &config, key).await?;
+    let value = match found {
+        Found::Here(value) => value,
+        Found::Large if expiry == Expiry::None => {
+            return compete_for_large(&cx, &config, key, life).await;
+        }
+        // Its time could be moved here, but the value not be given.
+        Found::Large => return Err(too_large()),
+    };
     match life {
         Life::Fresh if expiry == Expiry::None => {
             stats::count(&cx, &config, Count::Hit);
@@ -127,12 +138,57 @@ fn reply_error(text: &str) -> Error {
     }
 }
 
-async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Reply, Life)> {
+/// A stored value, as far as it may come here.
+enum Found {
+    /// The value, or null.
+    Here(Reply),
+    /// There is one, larger than the plugin may be given.
+    Large,
+}
+
+async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Found, Life)> {
     let [value, pttl] = cx.pipeline([cmd("GET").arg(key), cmd("PTTL").arg(key)]).await;
-    let value = value?;
+    let value = match value {
+        Err(error) if error.kind == ErrorKind::TooLarge => None,
+        value => Some(value?),
+    };
     let pttl = pttl?.int().unwrap_or(-2);
-    let life = ttl::life_of(&value, pttl, config.grace_ms);
-    Ok((value, life))
+    Ok(match value {
+        Some(value) => {
+            let life = ttl::life_of(&value, pttl, config.grace_ms);
+            (Found::Here(value), life)
+        }
+        None => (Found::Large, ttl::life_of_pttl(pttl, config.grace_ms)),
+    })
+}
+
+fn too_large() -> Error {
+    Error::new("cache: the value is larger than the plugin's limits.reply; read it with GET")
+}
+
+/// A large value: fresh and stale ones go to the client past this plugin, and one reader per lease computes.
+async fn compete_for_large(cx: &Cx, config: &Rc<Config>, key: &[u8], life: Life) -> Result<Reply> {
+    let token = lease::token(cx, config);
+    if life != Life::Fresh {
+        let rows =
+            cx.transaction(key, [lease::take(key, &token, config), cmd("PTTL").arg(key)]).await?;
+        let [holder, pttl] = <[Reply; 2]>::try_from(rows)
+            .map_err(|_| Error::new("the transaction gave no two rows"))?;
+        let life = ttl::life_of_pttl(pttl.int().unwrap_or(-2), config.grace_ms);
+        if holder.is_null() && life != Life::Fresh {
+            lease::watch(cx, key)?;
+            stats::count(cx, config, Count::Leader);
+            return Ok(Reply::Null);
+        }
+        if holder.is_null() {
+            cx.call(lease::release(key, &token)).await?;
+        } else if life == Life::Stale {
+            stats::count(cx, config, Count::Stale);
+            return cx.pass();
+        }
+    }
+    stats::count(cx, config, Count::Hit);
+    cx.pass()
 }
 
 async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
@@ -165,7 +221,14 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
         let mut pause = pause(config, wait_ms, spent_ms);
         // Registered before the transaction is sent, so that no fill after it goes unnoticed.
         let wake = cx.wait_key(key, pause);
-        let attempt = attempt(cx, config, key, &token).await?;
+        let attempt = match attempt(cx, config, key, &token).await {
+            // It has grown since it was looked at; what was taken is given back, and all begins anew.
+            Err(error) if error.kind == ErrorKind::TooLarge => {
+                cx.call(lease::release(key, &token)).await?;
+                return compete_for_large(cx, config, key, Life::Stale).await;
+            }
+            attempt => attempt?,
+        };
         if let Some(reply) = settle(cx, config, key, &token, &attempt)? {
             return Ok(reply);
         }
@@ -187,12 +250,13 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
         };
         match woken.map(|bytes| notice::read(&bytes)) {
             Some(Notice::Value(value)) => return Ok(Reply::Bulk(value)),
-            Some(Notice::Filled) => {
-                let (value, life) = look(cx, config, key).await?;
-                if life == Life::Fresh {
-                    return Ok(value);
+            Some(Notice::Filled) => match look(cx, config, key).await? {
+                (Found::Here(value), Life::Fresh) => return Ok(value),
+                (Found::Large, life) => {
+                    return compete_for_large(cx, config, key, life).await;
                 }
-            }
+                (Found::Here(_), Life::Missing | Life::Stale) => {}
+            },
             Some(Notice::Gone) => {}
             None => {
                 let now_ms = cx.mono_ms();

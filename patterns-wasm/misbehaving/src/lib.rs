@@ -2,7 +2,10 @@
 //!
 //! `MISBEHAVE <fault>` (or GET with the fault as key) does it at once; `MISBEHAVE <fault> later` first sleeps, then does it
 //! in `resume`; `MISBEHAVE loop-cancel later` loops when it is cancelled. `fine` behaves. A fault in the config
-//! (`{"fault": "init-refuse"}`) acts in `init`. The SDK is not used: it would not let us.
+//! (`{"fault": "init-refuse"}`) acts in `init`. `RAW <frame>...` answers the frames that the test gives, one per step, and
+//! at last the resume frame that it got; `again` for a frame repeats the one before for ever, `burn` spends about a
+//! millisecond in each step from then on. The task takes the same arguments; `bomb` makes it spawn two of itself.
+//! The SDK is not used: it would not let us.
 #![allow(
     unsafe_code,
     clippy::indexing_slicing,
@@ -13,11 +16,18 @@
 #![cfg(target_arch = "wasm32")]
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 const MANIFEST: &[u8] = br#"{"name":"misbehaving","version":"1.0.0","abi":"1.0.0","hooks":["GET"],
-"commands":[{"name":"MISBEHAVE","arity":-2,"keys":[0,0,0],"flags":["write"]}],"tasks":["task"],
-"capabilities":{"commands":["GET"],"wait":true,"background":true,"shared_bytes":1024},"metrics":[],"config":"fault"}"#;
+"commands":[{"name":"MISBEHAVE","arity":-2,"keys":[0,0,0],"flags":["write"]},
+{"name":"RAW","arity":-2,"keys":[0,0,0],"flags":["write"]}],"tasks":["task"],
+"capabilities":{"commands":["GET","SET","SELECT","MULTI","EXEC","WATCH","SUBSCRIBE","BLPOP","XREAD","CLIENT","TIME"],
+"wait":true,"background":true,"shared_bytes":1024},"metrics":[],"config":"fault"}"#;
+
+/// Number of the handler `task`: behind one hook and two commands.
+const TASK: u8 = 3;
+/// Kind of a call that another one spawned.
+const SPAWNED: u8 = 2;
 
 #[used]
 #[unsafe(link_section = "sluicegate-manifest")]
@@ -34,6 +44,8 @@ static SECTION: [u8; MANIFEST.len()] = {
 thread_local! {
     /// The fault that each sleeping call will do.
     static LATER: RefCell<HashMap<u32, String>> = RefCell::default();
+    /// The frames that each `RAW` call has left.
+    static RAW: RefCell<HashMap<u32, Raw>> = RefCell::default();
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static RETURNED: RefCell<[u32; 3]> = const { RefCell::new([0; 3]) };
     /// When set, the allocator lies.
@@ -122,6 +134,13 @@ fn misbehave(fault: &str, call: u32) -> u32 {
             reply.extend_from_slice(b"\r\n");
             done(&reply)
         }
+        "long-batch" => {
+            let len = 1_u32 << 20;
+            let mut frame = [&[0, 0, 1, 0, 5][..], &len.to_le_bytes()].concat();
+            frame.resize(frame.len() + len as usize, b'k');
+            frame.extend_from_slice(&[0; 4]);
+            answer(frame)
+        }
         "broken-resp" => done(b"$10\r\nabc\r\n"),
         "two-replies" => done(b"+OK\r\n+OK\r\n"),
         "resp3" => done(b"_\r\n"),
@@ -148,13 +167,67 @@ fn misbehave(fault: &str, call: u32) -> u32 {
     }
 }
 
+/// What a `RAW` call answers.
+#[derive(Default)]
+struct Raw {
+    frames: VecDeque<Vec<u8>>,
+    last: Vec<u8>,
+    burns: bool,
+    silent: bool,
+}
+
+impl Raw {
+    /// The next out-frame; with none left, the end with `got` as the reply.
+    fn next(&mut self, got: &[u8]) -> Vec<u8> {
+        if self.frames.front().is_some_and(|frame| frame == b"burn") {
+            self.frames.pop_front();
+            self.burns = true;
+        }
+        if self.burns {
+            for spin in 0..1_000_000_u32 {
+                std::hint::black_box(spin);
+            }
+        }
+        match self.frames.front() {
+            Some(frame) if frame == b"again" => self.last.clone(),
+            Some(_) => {
+                self.last = self.frames.pop_front().unwrap_or_default();
+                self.last.clone()
+            }
+            None if self.silent => vec![1],
+            None => {
+                let mut reply = format!("\x01${}\r\n", got.len()).into_bytes();
+                reply.extend_from_slice(got);
+                reply.extend_from_slice(b"\r\n");
+                reply
+            }
+        }
+    }
+}
+
+/// Answers the next frame of a `RAW` call; `None` when `call` is none.
+fn raw(call: u32, got: &[u8]) -> Option<u32> {
+    let frame = RAW.with_borrow_mut(|calls| calls.get_mut(&call).map(|raw| raw.next(got)))?;
+    let over = frame.first() == Some(&1);
+    if over {
+        RAW.with_borrow_mut(|calls| calls.remove(&call));
+    }
+    Some(answer(frame))
+}
+
+/// DONE+BACKGROUND with the end of the call and two of the task's own kind.
+fn bomb_task() -> u32 {
+    let spawn = [&[8, TASK, 0, 1, 0, 0, 0, 4, 0, 0, 0][..], b"bomb"].concat();
+    answer([&[3, 0, 0, 0, 0, 2, 2, 0][..], &spawn, &spawn].concat())
+}
+
 /// The arguments of a start frame.
-fn arguments(frame: &[u8]) -> Vec<String> {
+fn arguments(frame: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = &frame[24..];
     let mut found = Vec::new();
     while rest.len() >= 4 {
         let len = u32::from_le_bytes([rest[0], rest[1], rest[2], rest[3]]) as usize;
-        found.push(String::from_utf8_lossy(&rest[4..4 + len]).into_owned());
+        found.push(rest[4..4 + len].to_vec());
         rest = &rest[4 + len..];
     }
     found
@@ -207,24 +280,39 @@ extern "C" fn init(ptr: *mut u8, len: usize) -> u32 {
 
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#start")]
 extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> u32 {
-    let arguments = arguments(&owned(ptr, len));
-    let fault = arguments.get(1).map_or("", String::as_str);
-    if arguments.get(2).is_some_and(|word| word == "later") {
-        LATER.with_borrow_mut(|later| later.insert(call, fault.to_owned()));
+    let frame = owned(ptr, len);
+    let arguments = arguments(&frame);
+    let silent = frame[1] == SPAWNED;
+    if silent && arguments.first().is_some_and(|word| word == b"bomb") {
+        return bomb_task();
+    }
+    if silent || arguments.first().is_some_and(|name| name.eq_ignore_ascii_case(b"RAW")) {
+        let frames = arguments.into_iter().skip(usize::from(!silent)).collect();
+        let call_of = Raw { frames, silent, ..Raw::default() };
+        RAW.with_borrow_mut(|calls| calls.insert(call, call_of));
+        return raw(call, &[]).unwrap_or(0);
+    }
+    let fault = arguments.get(1).map(|word| String::from_utf8_lossy(word)).unwrap_or_default();
+    if arguments.get(2).is_some_and(|word| word == b"later") {
+        LATER.with_borrow_mut(|later| later.insert(call, fault.into_owned()));
         return sleep(1);
     }
-    misbehave(fault, call)
+    misbehave(&fault, call)
 }
 
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#resume")]
 extern "C" fn resume(call: u32, ptr: *mut u8, len: usize) -> u32 {
-    drop(owned(ptr, len));
+    let frame = owned(ptr, len);
+    if let Some(answer) = raw(call, &frame) {
+        return answer;
+    }
     let fault = LATER.with_borrow_mut(|later| later.remove(&call));
     misbehave(&fault.unwrap_or_default(), call)
 }
 
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#cancel")]
 extern "C" fn cancel(call: u32) {
+    RAW.with_borrow_mut(|calls| calls.remove(&call));
     let fault = LATER.with_borrow_mut(|later| later.remove(&call));
     if fault.is_some_and(|fault| fault == "loop-cancel") {
         endless();

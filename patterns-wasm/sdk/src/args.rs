@@ -73,6 +73,17 @@ pub fn parse_int(text: &[u8]) -> Option<i64> {
         [b'0', ..] => return None,
         _ => {}
     }
+    if digits.len() <= 18 {
+        // Cannot overflow; and without the checks it needs no 128-bit product, which is slow in WebAssembly.
+        let mut value: i64 = 0;
+        for digit in digits {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            value = value.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'));
+        }
+        return Some(if negative { -value } else { value });
+    }
     let mut value: i64 = 0;
     for digit in digits {
         if !digit.is_ascii_digit() {

@@ -3,7 +3,7 @@
 //! A `Command` is already encoded as the arguments of a CMD or TX operation, so that handing it to the gateway is one
 //! copy. A key *beside* another is named by `beside(owner, name)`: the gateway chooses a name on the owner's shard.
 
-use crate::frame::{BESIDE_BIT, put_bytes, put_u32};
+use crate::frame::{BESIDE_BIT, put_bytes, put_raw, put_u32};
 use crate::reply::put_decimal;
 
 /// Which shard an operation goes to.
@@ -156,6 +156,6 @@ impl Command {
     /// Appends `u32 argc, args`.
     pub(crate) fn write_args(&self, out: &mut Vec<u8>) {
         put_u32(out, self.count);
-        out.extend_from_slice(&self.encoded);
+        put_raw(out, &self.encoded);
     }
 }

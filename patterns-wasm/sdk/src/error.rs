@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Timeout,
     /// The operator's configuration does not grant the operation.
     Denied,
+    /// The shard's reply is longer than the plugin may be given. The command has run.
+    TooLarge,
     /// Not an error: the command goes on as it came. Made by `Cx::pass`.
     Pass,
 }

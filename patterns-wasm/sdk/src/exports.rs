@@ -1,12 +1,12 @@
-//! The edge to the host: exported functions and imported ones, and the only unsafe code of the SDK.
+//! The edge to the host: exported functions, imported ones and the heap, and the only unsafe code of the SDK.
 //!
 //! Every unsafe block rests on the canonical ABI of `wit/plugin.wit`: the host hands over buffers that it got from
 //! `cabi_realloc` (so they are `Vec`s of exactly that length), reads results before the next entry, and never enters
 //! an instance twice at once. What is here only turns pointers into slices and back; behaviour lives in `run`.
 #![allow(unsafe_code, reason = "the canonical ABI is pointers; this is the one reviewed file")]
 
-use std::alloc::{Layout, alloc};
-use std::cell::{Cell, RefCell};
+use std::alloc::{GlobalAlloc, Layout, System, alloc};
+use std::cell::{Cell, RefCell, UnsafeCell};
 
 use crate::plugin::Plugin;
 use crate::run::Runner;
@@ -48,6 +48,118 @@ unsafe extern "Rust" {
 fn plugin() -> &'static Plugin {
     // SAFETY: `plugin!` defines it with exactly this signature; a crate without `plugin!` does not link.
     unsafe { sluicegate_plugin_of_this_module() }
+}
+
+/// The guest's heap: free lists by power of two over the standard allocator, whose search would be a third of a step.
+/// What was freed stays in its list; the host replaces an instance that has grown large.
+struct Heap {
+    free: UnsafeCell<[*mut u8; CLASSES]>,
+}
+
+/// Classes of 16 bytes to 64 KiB; what is larger goes to the standard allocator.
+const CLASSES: usize = 13;
+/// Alignment of every block, and size of the smallest; what wants more goes to the standard allocator.
+const ALIGN: usize = 16;
+/// Small blocks are cut from pieces of this size.
+const PIECE: usize = 4096;
+
+#[global_allocator]
+static HEAP: Heap = Heap { free: UnsafeCell::new([std::ptr::null_mut(); CLASSES]) };
+
+// SAFETY: a guest has one thread, and the host never enters it twice at once.
+unsafe impl Sync for Heap {}
+
+/// The class that holds `layout`, if any does.
+fn class_of(layout: Layout) -> Option<usize> {
+    let size = layout.size().max(ALIGN);
+    let class = (usize::BITS - (size - 1).leading_zeros()) as usize - 4;
+    (class < CLASSES && layout.align() <= ALIGN).then_some(class)
+}
+
+impl Heap {
+    /// A free block of `class`, cut or allocated when the list is empty.
+    #[cold]
+    fn refill(&self, class: usize) -> *mut u8 {
+        let size = ALIGN << class;
+        let piece = PIECE.max(size);
+        let Ok(layout) = Layout::from_size_align(piece, ALIGN) else {
+            return std::ptr::null_mut();
+        };
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { System.alloc(layout) };
+        if start.is_null() {
+            return start;
+        }
+        for offset in (size..piece).step_by(size) {
+            // SAFETY: `offset + size <= piece`, so the block lies in the piece and is nobody's.
+            unsafe { self.put(class, start.add(offset)) };
+        }
+        start
+    }
+
+    /// Puts a block of `class` that is nobody's into its list.
+    unsafe fn put(&self, class: usize, block: *mut u8) {
+        // SAFETY: one thread; the block has room for a pointer and is aligned to `ALIGN`.
+        unsafe {
+            let heads = &mut *self.free.get();
+            if let Some(head) = heads.get_mut(class) {
+                block.cast::<*mut u8>().write(*head);
+                *head = block;
+            }
+        }
+    }
+}
+
+// SAFETY: each block is in exactly one place, its owner or one list; a list's blocks have its class's size and
+// `ALIGN`, which cover every layout of the class.
+unsafe impl GlobalAlloc for Heap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let Some(class) = class_of(layout) else {
+            // SAFETY: as the caller promised.
+            return unsafe { System.alloc(layout) };
+        };
+        // SAFETY: one thread; a listed block holds the next one's address.
+        unsafe {
+            let heads = &mut *self.free.get();
+            match heads.get_mut(class) {
+                Some(head) if !head.is_null() => {
+                    let block = *head;
+                    *head = block.cast::<*mut u8>().read();
+                    block
+                }
+                _ => self.refill(class),
+            }
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        match class_of(layout) {
+            // SAFETY: the caller gives the block back, and it came from this class.
+            Some(class) => unsafe { self.put(class, block) },
+            // SAFETY: as the caller promised.
+            None => unsafe { System.dealloc(block, layout) },
+        }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let Ok(wanted) = Layout::from_size_align(size, layout.align()) else {
+            return std::ptr::null_mut();
+        };
+        match (class_of(layout), class_of(wanted)) {
+            (Some(old), Some(new)) if old == new => block,
+            // SAFETY: as the caller promised.
+            (None, None) => unsafe { System.realloc(block, layout, size) },
+            // SAFETY: both blocks are at least as long as what is copied, and they are different ones.
+            _ => unsafe {
+                let moved = self.alloc(wanted);
+                if !moved.is_null() {
+                    std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size));
+                    self.dealloc(block, layout);
+                }
+                moved
+            },
+        }
+    }
 }
 
 /// The argument buffer that the host got from `cabi_realloc` and now gives to us.

@@ -126,9 +126,20 @@ pub(crate) fn read_resume<'a>(frame: &'a [u8], mut each: impl FnMut(OpResult<'a>
     Some(())
 }
 
+/// Room beside a large value, so that the little behind it does not double the buffer.
+const SLACK: usize = 4096;
+
 /// Appends `u32 len, bytes`.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_u32(out, bytes.len());
+    put_raw(out, bytes);
+}
+
+/// Appends bytes as they are.
+pub(crate) fn put_raw(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.len() >= 16 * SLACK {
+        out.reserve_exact(bytes.len() + SLACK);
+    }
     out.extend_from_slice(bytes);
 }
 

@@ -19,6 +19,9 @@ use crate::reply::Reply;
 /// Most operations in one batch, a limit of the host.
 const BATCH_MAX: usize = 128;
 
+/// A batch of this many bytes is not copied once more.
+const LARGE: usize = 64 * 1024;
+
 pub(crate) const STATUS_REPLY: u8 = 0;
 pub(crate) const STATUS_TIMEOUT: u8 = 2;
 pub(crate) const STATUS_EVENT: u8 = 3;
@@ -81,6 +84,10 @@ impl Outcome {
                 line.push_str(&text);
                 Error::of(ErrorKind::Denied, line)
             }
+            5 => Error::of(
+                ErrorKind::TooLarge,
+                String::from("ERR the reply is larger than the plugin's limits.reply"),
+            ),
             _ => Error::new("the gateway gave an unknown result"),
         }
     }
@@ -122,7 +129,14 @@ impl State {
         out.push(flags);
         let count = u16::try_from(self.body_count).unwrap_or(u16::MAX);
         out.extend_from_slice(&count.to_le_bytes());
-        out.append(&mut self.body);
+        if self.body.len() >= LARGE {
+            // One copy less in the guest's memory: the little that stands in `out` moves before the body.
+            self.body.splice(0..0, out.drain(..));
+            std::mem::swap(out, &mut self.body);
+            self.body = Vec::new();
+        } else {
+            out.append(&mut self.body);
+        }
         self.body_count = 0;
     }
 

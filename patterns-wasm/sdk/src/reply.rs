@@ -5,6 +5,7 @@
 //! Reading never panics and answers `None` for bytes that are no reply.
 
 use crate::args::parse_int;
+use crate::frame::put_raw;
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 32;
@@ -110,7 +111,7 @@ fn put_items(out: &mut Vec<u8>, kind: u8, items: &[Reply], count: usize, resp: u
 
 fn put_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     put_head(out, b'$', i64::try_from(bytes.len()).unwrap_or(0));
-    out.extend_from_slice(bytes);
+    put_raw(out, bytes);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -13,7 +13,7 @@ use crate::args::Args;
 use crate::cx::{Cx, TaskNames};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
-    BACKGROUND, DONE, FLAG_LAST, PASS, PENDING, put_bytes, read_resume, read_start,
+    BACKGROUND, DONE, FLAG_LAST, PASS, PENDING, put_bytes, put_u32, read_resume, read_start,
 };
 use crate::host;
 use crate::operations::{Call, State};
@@ -138,19 +138,28 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
             host::log(3, &error.text);
         }
     }
-    let mut reply = early.unwrap_or_default();
+    let has_body = state.has_body();
+    out.push(if has_body { BACKGROUND } else { DONE });
+    let begin = out.len();
+    if has_body {
+        put_u32(out, 0);
+    }
+    // Written in its place: a large reply is copied no more than it must be.
+    let reply_begin = out.len();
+    if let Some(early) = early {
+        out.extend_from_slice(&early);
+    }
     if !silent {
         match result {
-            Ok(value) => value.write(call.head.resp, &mut reply),
-            Err(error) => Reply::Error(error.text).write(call.head.resp, &mut reply),
+            Ok(value) => value.write(call.head.resp, out),
+            Err(error) => Reply::Error(error.text).write(call.head.resp, out),
         }
     }
-    if state.has_body() {
-        out.push(BACKGROUND);
-        put_bytes(out, &reply);
+    if has_body {
+        let len = u32::try_from(out.len() - reply_begin).unwrap_or(u32::MAX);
+        if let Some(place) = out.get_mut(begin..reply_begin) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
         state.take_body(FLAG_LAST, out);
-    } else {
-        out.push(DONE);
-        out.append(&mut reply);
     }
 }

@@ -15,10 +15,11 @@ use super::plugin_file::{BindingFile, GrantFile, LimitsFile, PluginFile};
 use super::read::Setting;
 use super::rules::{self, PoolPlaces};
 use super::{
-    BindingConfig, Config, Distribution, Grant, GrantList, PluginConfig, PluginLimits, PoolConfig,
-    Secret, ShardConfig,
+    BindingConfig, Config, Distribution, Grant, GrantList, PluginCache, PluginConfig, PluginLimits,
+    PoolConfig, Secret, ShardConfig,
 };
 use crate::hashing::HashKind;
+use crate::limits;
 
 /// What is known of the surroundings of a file.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,12 @@ pub(super) fn config(
     set(&mut config.workers, file.workers);
     set(&mut config.drain_timeout, file.drain_timeout);
     set(&mut config.memory_budget_bytes, file.memory_budget);
+    if let Some(given) = file.plugin_cache {
+        config.plugin_cache = match given.value.as_str() {
+            "off" => PluginCache::Off,
+            folder => PluginCache::Folder(around.folder.join(folder)),
+        };
+    }
     config
 }
 
@@ -80,22 +87,44 @@ fn plugin_config(
         present,
         optional,
         sha256: plugin.sha256.map(|found| found.value),
-        limits: plugin_limits(plugin.limits),
+        limits: plugin_limits(plugin.limits, findings),
         grant: plugin.grant.map_or(Grant::AsAsked, |given| grant(given, findings)),
     }
 }
 
-fn plugin_limits(given: LimitsFile) -> PluginLimits {
-    let mut limits = PluginLimits::default();
-    set(&mut limits.cpu_per_step, given.cpu_per_step);
-    set(&mut limits.call_timeout, given.call_timeout);
-    set(&mut limits.memory_bytes, given.memory);
-    set(&mut limits.calls_per_cell, given.calls_per_cell);
-    set(&mut limits.cells, given.cells);
-    set(&mut limits.operations, given.operations);
-    set(&mut limits.steps, given.steps);
-    set(&mut limits.reply_bytes, given.reply);
-    limits
+fn plugin_limits(given: LimitsFile, findings: &mut Findings) -> PluginLimits {
+    let mut all = PluginLimits::default();
+    set(&mut all.cpu_per_step, given.cpu_per_step);
+    set(&mut all.call_timeout, given.call_timeout);
+    set(&mut all.memory_bytes, given.memory);
+    set(&mut all.calls_per_cell, given.calls_per_cell);
+    set(&mut all.cells, given.cells);
+    set(&mut all.operations, given.operations);
+    set(&mut all.steps, given.steps);
+    carried(&mut all.request_bytes, given.request, all.memory_bytes, findings);
+    carried(&mut all.reply_bytes, given.reply, all.memory_bytes, findings);
+    all
+}
+
+/// Bytes of a request or a reply: a guest holds some copies of it in its memory.
+fn carried(
+    target: &mut usize,
+    given: Setting<usize>,
+    memory_bytes: usize,
+    findings: &mut Findings,
+) {
+    let most = memory_bytes / limits::PLUGIN_COPIES;
+    *target = (*target).min(most);
+    if let Some(found) = given {
+        if found.value > most {
+            let problem = format!(
+                "found {} bytes, allowed: at most {most}, a quarter of the plugin's memory",
+                found.value
+            );
+            findings.fault(&found.place, problem);
+        }
+        *target = found.value;
+    }
 }
 
 fn grant(given: GrantFile, findings: &mut Findings) -> Grant {
@@ -110,9 +139,7 @@ fn grant(given: GrantFile, findings: &mut Findings) -> Grant {
         let upper = commands.value.iter().map(|name| name.to_ascii_uppercase());
         list.commands = upper.collect();
     }
-    if let Some(keys) = given.keys {
-        list.keys = keys.value.into_iter().map(String::into_bytes).collect();
-    }
+    list.keys = given.keys.map(|keys| keys.value.into_iter().map(String::into_bytes).collect());
     set(&mut list.wait, given.wait);
     set(&mut list.background, given.background);
     set(&mut list.shared_bytes, given.shared_bytes);

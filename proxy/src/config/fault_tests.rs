@@ -143,7 +143,7 @@ const PLUGIN_FAULTS: [(&str, &str); 17] = [
     ("{file: c.wasm, limits: {cells: 0}}", ".limits.cells: found 0, allowed: a whole number from 1 to 4096"),
     ("{file: c.wasm, limits: {operations: 0}}", ".limits.operations: found 0, allowed: a whole number from 1 to 4096"),
     ("{file: c.wasm, limits: {steps: 0}}", ".limits.steps: found 0, allowed: a whole number from 1 to 1000000"),
-    ("{file: c.wasm, limits: {reply: 1GiB}}", ".limits.reply: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1KiB to 64MiB"),
+    ("{file: c.wasm, limits: {reply: 1GiB}}", ".limits.reply: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1KiB to 8MiB"),
     ("{file: c.wasm, grant: {commands: GET}}", ".grant.commands: found \"GET\", allowed: a list (lines that start with -)"),
     ("{file: c.wasm, grant: {commands: [G T]}}", ".grant.commands: found \"G T\", allowed: names of Redis commands"),
     ("{file: c.wasm, grant: {keys: [[]]}}", ".grant.keys[0]: found a list, allowed: a text"),

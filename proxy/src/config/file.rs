@@ -18,8 +18,8 @@ use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
 /// Keys of the file itself.
-pub(super) const TOP_KEYS: [&str; 5] =
-    ["workers", "drain_timeout", "memory_budget", "plugins", "pools"];
+pub(super) const TOP_KEYS: [&str; 6] =
+    ["workers", "drain_timeout", "memory_budget", "plugin_cache", "plugins", "pools"];
 
 /// Keys of a pool.
 pub(super) const POOL_KEYS: [&str; 19] = [
@@ -74,6 +74,7 @@ pub(super) struct ConfigFile {
     pub(super) workers: Setting<Workers>,
     pub(super) drain_timeout: Setting<Duration>,
     pub(super) memory_budget: Setting<usize>,
+    pub(super) plugin_cache: Setting<String>,
     pub(super) plugins: Vec<PluginFile>,
     pub(super) pools: Vec<PoolFile>,
 }
@@ -132,6 +133,7 @@ impl ConfigFile {
             workers: top.read("workers", findings, workers),
             drain_timeout: top.read("drain_timeout", findings, drain),
             memory_budget: top.read("memory_budget", findings, budget),
+            plugin_cache: top.read("plugin_cache", findings, read::text),
             plugins: named(&top, "plugins", findings, PluginFile::read),
             pools: named(&top, "pools", findings, PoolFile::read),
         })

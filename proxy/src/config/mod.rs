@@ -40,6 +40,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Everything that one worker holds for requests and replies, bytes.
     pub memory_budget_bytes: usize,
+    /// Where the compiled code of plugins is kept.
+    pub plugin_cache: PluginCache,
     /// The plugin files, in the order of the file.
     pub plugins: Vec<PluginConfig>,
     /// The pools, in the order of the file; at least one.
@@ -53,6 +55,7 @@ impl Config {
             workers: Workers::Auto,
             drain_timeout: limits::DRAIN_TIMEOUT,
             memory_budget_bytes: limits::MEMORY_BUDGET_BYTES,
+            plugin_cache: PluginCache::OfUser,
             plugins: Vec::new(),
             pools,
         }
@@ -199,6 +202,17 @@ pub struct ShardQueue {
     pub bytes: usize,
 }
 
+/// Where the compiled code of plugins is kept, so that a restart does not compile again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PluginCache {
+    /// In the cache folder of the user that runs the gateway, if there is one.
+    OfUser,
+    /// Here; resolved against the folder of the YAML file.
+    Folder(PathBuf),
+    /// Nowhere.
+    Off,
+}
+
 /// A plugin file, its limits and what it may do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PluginConfig {
@@ -231,7 +245,9 @@ pub struct PluginLimits {
     pub operations: usize,
     /// Steps of one call.
     pub steps: usize,
-    /// Longest reply, bytes.
+    /// Longest command that the plugin is given, bytes.
+    pub request_bytes: usize,
+    /// Longest reply, and most of the shards' replies that one step is given, bytes.
     pub reply_bytes: usize,
 }
 
@@ -245,6 +261,7 @@ impl Default for PluginLimits {
             cells: limits::PLUGIN_CELLS,
             operations: limits::PLUGIN_OPERATIONS,
             steps: limits::PLUGIN_STEPS,
+            request_bytes: limits::PLUGIN_REQUEST_BYTES,
             reply_bytes: limits::PLUGIN_REPLY_BYTES,
         }
     }
@@ -264,8 +281,8 @@ pub enum Grant {
 pub struct GrantList {
     /// Redis commands, upper case.
     pub commands: Vec<String>,
-    /// Key patterns that those commands may touch.
-    pub keys: Vec<Vec<u8>>,
+    /// Key patterns that those commands may touch; `None`: those of each binding.
+    pub keys: Option<Vec<Vec<u8>>>,
     /// Whether calls may wait for keys.
     pub wait: bool,
     /// Whether calls may go on after their reply.

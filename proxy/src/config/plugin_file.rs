@@ -17,7 +17,7 @@ use crate::limits;
 pub(super) const PLUGIN_KEYS: [&str; 5] = ["file", "optional", "sha256", "limits", "grant"];
 
 /// Keys of a plugin's `limits`.
-pub(super) const LIMIT_KEYS: [&str; 8] = [
+pub(super) const LIMIT_KEYS: [&str; 9] = [
     "cpu_per_step",
     "call_timeout",
     "memory",
@@ -25,6 +25,7 @@ pub(super) const LIMIT_KEYS: [&str; 8] = [
     "cells",
     "operations",
     "steps",
+    "request",
     "reply",
 ];
 
@@ -38,7 +39,9 @@ const CPU_TIMES: RangeInclusive<Duration> =
     Duration::from_micros(100)..=Duration::from_millis(1000);
 const CALL_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
 const MEMORY: RangeInclusive<usize> = 64 * 1024..=limits::PLUGIN_MEMORY_BYTES_MAX;
-const REPLY: RangeInclusive<usize> = 1024..=64 * 1024 * 1024;
+/// Bytes of a request or a reply; a guest's memory holds some copies of it.
+const CARRIED: RangeInclusive<usize> =
+    1024..=limits::PLUGIN_MEMORY_BYTES_MAX / limits::PLUGIN_COPIES;
 const SHARED: RangeInclusive<usize> = 0..=1024 * 1024 * 1024;
 
 /// One entry of the top-level `plugins`.
@@ -62,6 +65,7 @@ pub(super) struct LimitsFile {
     pub(super) cells: Setting<usize>,
     pub(super) operations: Setting<usize>,
     pub(super) steps: Setting<usize>,
+    pub(super) request: Setting<usize>,
     pub(super) reply: Setting<usize>,
 }
 
@@ -123,7 +127,8 @@ impl LimitsFile {
         let mut size =
             |key, range| section.read(key, findings, |item, f| read::size(item, f, range));
         let memory = size("memory", MEMORY);
-        let reply = size("reply", REPLY);
+        let request = size("request", CARRIED);
+        let reply = size("reply", CARRIED);
         let mut whole =
             |key, most| section.read(key, findings, |item, f| read::whole(item, f, 1..=most));
         Self {
@@ -134,6 +139,7 @@ impl LimitsFile {
             cells: whole("cells", 4096),
             operations: whole("operations", 4096),
             steps: whole("steps", 1_000_000),
+            request,
             reply,
         }
     }

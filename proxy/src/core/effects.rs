@@ -9,10 +9,11 @@ use crate::buffer::Piece;
 use crate::command::resolve::resolve;
 use crate::core::Core;
 use crate::core::forward::Target;
+use crate::core::hook::only_key;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::session::Watched;
-use crate::core::task::{Awaiting, HeldResult, NewTask};
+use crate::core::task::{Awaiting, Caller, HeldResult, NewTask};
 use crate::core::timer::Timer;
 use crate::core::waiters::{Notice, WaitLimits};
 use crate::limits;
@@ -30,7 +31,7 @@ use crate::topology::{ShardIndex, Topology};
 struct About {
     kind: Kind,
     session: Option<SessionId>,
-    closed_session: Option<u64>,
+    caller: Option<Caller>,
 }
 
 impl Core {
@@ -55,13 +56,13 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        if task.client.is_none()
+        if task.owner == Owner::Nobody
             && task.session.is_some_and(|s| !self.sessions.contains_key(s))
             && task.only_waits()
         {
             return self.cancel_task(id);
         }
-        if let Some((session, _)) = task.client
+        if let Some((session, _)) = task.client()
             && task.only_waits()
         {
             self.wake_if_held(session);
@@ -71,20 +72,20 @@ impl Core {
 
     fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
         match op {
-            Op::Command { reply_wanted, target, args, .. } => {
-                self.command_op(id, batch, number, (target, args, reply_wanted));
-            }
-            Op::Transaction { target, guard, commands } => {
-                if guard.is_some() {
-                    self.open_op(id, number, Awaiting::Shard);
-                    let text = b"guarded transactions are not carried out by this version";
-                    return self.settle_task(id, number, Status::Denied, text);
+            Op::Command { reply_wanted, hooked, target, args } => {
+                let taken = hooked && self.hooked_op(id, batch, number, (args, reply_wanted));
+                if !taken {
+                    self.command_op(id, batch, number, (target, args, reply_wanted));
                 }
-                self.transaction_op(id, batch, number, (target, commands));
             }
+            Op::Transaction { target, guard, commands } => match guard {
+                Some(guard) => self.begin_guard(id, batch, number, (target, guard, commands)),
+                None => self.transaction_op(id, batch, number, (target, commands)),
+            },
             Op::Sleep { ms } => {
                 self.open_op(id, number, Awaiting::Timer);
-                let at_ms = self.clock.now_ms + u64::from(ms);
+                let deadline_ms = self.tasks.get(id).map_or(0, |task| task.deadline_ms);
+                let at_ms = self.clock.now_ms.saturating_add(u64::from(ms)).min(deadline_ms);
                 self.timers.set(at_ms, Timer::TaskOperation(id, number));
             }
             Op::WaitKey { timeout_ms, behind_ms, key } => {
@@ -116,8 +117,7 @@ impl Core {
             }
             Op::Spawn { handler, args } => {
                 let request = self.encode(pool, batch, args);
-                let about = About { kind: Kind::Spawned, session, closed_session: None };
-                self.start_plain_task(pool, Taken { binding, handler }, about, &request);
+                self.spawn(pool, Taken { binding, handler }, session, &request);
             }
             Op::Command { .. }
             | Op::Transaction { .. }
@@ -159,6 +159,54 @@ impl Core {
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
         }
         self.spare.give(request);
+    }
+
+    /// A command that bindings behind this call's own may take; whether one does. Each such call is about a later
+    /// binding, so they nest no deeper than there are bindings.
+    fn hooked_op(
+        &mut self,
+        id: TaskId,
+        batch: &Batch,
+        number: u32,
+        (args, reply_wanted): (ArgList, bool),
+    ) -> bool {
+        let Some(task) = self.tasks.get(id) else {
+            return false;
+        };
+        let (pool, from, session) = (task.pool, task.binding.saturating_add(1), task.session);
+        let caller = Caller { number: task.head.session, protocol: task.protocol };
+        let request = self.encode(pool, batch, args);
+        let mut scan = RequestScan::default();
+        let Scanned::Complete { .. } = scan.scan(&request, &RequestLimits::OPEN) else {
+            return false;
+        };
+        let args = Args::new(&request, scan.spans());
+        let Ok(spec) = resolve(&args) else {
+            return false;
+        };
+        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
+        let key = only_key(spec, &args);
+        let taken = plugins
+            .zip(key)
+            .and_then(|(plugins, key)| plugins.bindings.take(spec.index, Some(key), from));
+        let Some(taken) = taken else {
+            return false;
+        };
+        if reply_wanted {
+            self.open_op(id, number, Awaiting::Shard);
+        }
+        self.start_task_later(NewTask {
+            pool,
+            taken,
+            kind: Kind::Hook,
+            owner: if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody },
+            session,
+            caller: Some(caller),
+            spec: Some(spec),
+            args,
+            key: key.unwrap_or_default(),
+        });
+        true
     }
 
     fn transaction_op(
@@ -208,7 +256,7 @@ impl Core {
     }
 
     /// A command of a batch as a request, with the names of keys beside others written out.
-    fn encode(&mut self, pool: u16, batch: &Batch, args: ArgList) -> Vec<u8> {
+    pub(crate) fn encode(&mut self, pool: u16, batch: &Batch, args: ArgList) -> Vec<u8> {
         let mut request = self.spare.take();
         let topology = self.pools.get(usize::from(pool)).map(|pool| &pool.topology);
         let args = batch.args(args);
@@ -229,7 +277,7 @@ impl Core {
     }
 
     /// The shard that a command of a batch goes to.
-    fn shard_for(
+    pub(crate) fn shard_for(
         &mut self,
         pool: u16,
         batch: &Batch,
@@ -252,6 +300,24 @@ impl Core {
         }
     }
 
+    /// Whether the keys of a command live on `shard`; a plugin that names a shard by its number knows best.
+    pub(crate) fn lives_on(
+        &mut self,
+        pool: u16,
+        shard: ShardIndex,
+        batch: &Batch,
+        (target, args, request): (batch::Target, ArgList, &[u8]),
+    ) -> bool {
+        if matches!(target, batch::Target::Shard(_)) {
+            return true;
+        }
+        match self.shard_for(pool, batch, batch::Target::OwnKeys, args, request) {
+            Ok(own) => own == shard,
+            // A command without keys lives anywhere.
+            Err(reply) => !reply.starts_with(b"-CROSSSHARD"),
+        }
+    }
+
     /// Carries out what a call inside MULTI leaves behind: notices and new calls.
     pub(crate) fn carry_out_last(
         &mut self,
@@ -267,10 +333,7 @@ impl Core {
                 }
                 Op::Spawn { handler, args } => {
                     let request = self.encode(pool, batch, args);
-                    let taken = Taken { binding, handler };
-                    let about =
-                        About { kind: Kind::Spawned, session: Some(session), closed_session: None };
-                    self.start_plain_task(pool, taken, about, &request);
+                    self.spawn(pool, Taken { binding, handler }, Some(session), &request);
                 }
                 Op::UnwatchSession { handler, key } => {
                     let key = batch.slice(key).to_vec();
@@ -325,22 +388,31 @@ impl Core {
         let mut request = Vec::new();
         write::request(&mut request, watched.iter().map(|one| one.key.as_slice()));
         let taken = Taken { binding: first.binding, handler: first.handler };
-        let about =
-            About { kind: Kind::SessionClosed, session: None, closed_session: Some(number) };
+        let caller = Some(Caller { number, protocol: Protocol::Resp2 });
+        let about = About { kind: Kind::SessionClosed, session: None, caller };
         self.start_plain_task(pool, taken, about, &request);
     }
 
-    /// Starts a call that no client waits for; `request` holds its arguments.
+    /// Starts a call that another one asks for, unless too many such calls are in flight.
+    fn spawn(&mut self, pool: u16, taken: Taken, session: Option<SessionId>, request: &[u8]) {
+        if self.spawned_begins(pool, taken.binding) {
+            let about = About { kind: Kind::Spawned, session, caller: None };
+            self.start_plain_task(pool, taken, about, request);
+        }
+    }
+
+    /// Starts a call that no client waits for; `request` holds its arguments. It comes from inside a step, so it is
+    /// entered later.
     fn start_plain_task(&mut self, pool: u16, taken: Taken, about: About, request: &[u8]) {
         let mut scan = RequestScan::default();
         if let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) {
-            self.start_task(NewTask {
+            self.start_task_later(NewTask {
                 pool,
                 taken,
                 kind: about.kind,
-                client: None,
+                owner: Owner::Nobody,
                 session: about.session,
-                closed_session: about.closed_session,
+                caller: about.caller,
                 spec: None,
                 args: Args::new(request, scan.spans()),
                 key: &[],

@@ -247,7 +247,7 @@ impl Core {
             return b"-PLUGINERR the plugin is gone\r\n".to_vec();
         };
         let result = OpResult { number, status: Status::Reply, bytes: list };
-        match cells.resume(clock, call, &[result]) {
+        match cells.resume(clock, call, [result].into_iter()) {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::DoneBackground { reply, batch }) => {
                 self.carry_out_last(session, (pool, binding), &batch);
@@ -277,7 +277,7 @@ impl Core {
 
     fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
     }
 }

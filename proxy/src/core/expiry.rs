@@ -24,6 +24,7 @@ impl Core {
                 Timer::SessionIdle(id) => self.check_idle(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
                 Timer::TaskDeadline(id) => self.task_deadline(id),
+                Timer::ReadyTasks => self.end_rest(),
             }
         }
         self.run_ready_tasks();

@@ -9,6 +9,7 @@ use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
 use crate::core::ids::{SessionId, TaskId};
+use crate::core::lane::Owner;
 use crate::core::request::Request;
 use crate::core::task::{Awaiting, NewTask};
 use crate::core::{Core, wake_session};
@@ -36,9 +37,9 @@ impl Core {
             pool,
             taken,
             kind: Kind::Hook,
-            client: Some((id, place)),
+            owner: Owner::Session(id, place),
             session: Some(id),
-            closed_session: None,
+            caller: None,
             spec: Some(spec),
             args: request.args,
             key,
@@ -105,9 +106,9 @@ impl Core {
             pool,
             taken,
             kind: Kind::OwnCommand,
-            client: Some((id, place)),
+            owner: Owner::Session(id, place),
             session: Some(id),
-            closed_session: None,
+            caller: None,
             spec: None,
             args: request.args,
             key,

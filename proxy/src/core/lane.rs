@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::SetupStep;
-use crate::core::ids::{ExecId, JoinId, SessionId, TaskId};
+use crate::core::ids::{ExecId, GuardId, JoinId, SessionId, TaskId};
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -35,6 +35,8 @@ pub enum Owner {
     Task(TaskId, u32),
     /// A transaction in which plugins take part: the reply is EXEC's.
     Exec(ExecId),
+    /// A guarded transaction: the reply is its next one.
+    Guard(GuardId),
     /// Nobody: the reply is skipped.
     Nobody,
 }

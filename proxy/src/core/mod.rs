@@ -11,7 +11,8 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and `task` carry out what is more than one request,
+//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and
+//! `task` (with `ready`) carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
@@ -20,12 +21,14 @@ pub mod effects;
 pub mod exec;
 pub mod expiry;
 pub mod forward;
+pub mod guard;
 pub mod hook;
 pub mod hot;
 pub mod ids;
 pub mod lane;
 pub mod plugins;
 pub mod private;
+pub mod ready;
 pub mod reply;
 pub mod request;
 pub mod session;
@@ -45,13 +48,15 @@ use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
 use crate::core::beginning::Beginning;
 use crate::core::exec::ActiveExec;
-use crate::core::ids::{ExecId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::guard::ActiveGuard;
+use crate::core::ids::{ExecId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
+use crate::core::ready::Ready;
 use crate::core::session::{Closing, Session};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
-use crate::core::task::Task;
+use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
 use crate::core::waiters::{Notice, Waiters};
 use crate::resp::request::RequestScan;
@@ -155,12 +160,14 @@ pub struct Core {
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
-    pub(crate) ready_tasks: Vec<TaskId>,
+    pub(crate) guards: SlotMap<GuardId, ActiveGuard>,
+    pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
     pub notes: Vec<String>,
     pub(crate) facts: GatewayFacts,
     pub(crate) spare: Spare,
+    pub(crate) spare_lists: Vec<SpareLists>,
     pub(crate) scan: RequestScan,
     pub(crate) beginning: Option<Beginning>,
     pub(crate) scratch: Scratch,
@@ -189,11 +196,13 @@ impl Core {
             joins: SlotMap::with_key(),
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
-            ready_tasks: Vec::new(),
+            guards: SlotMap::with_key(),
+            ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),
             facts: GatewayFacts::default(),
             spare: Spare::default(),
+            spare_lists: Vec::new(),
             scan: RequestScan::default(),
             beginning: None,
             scratch: Scratch::default(),

@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use crate::command;
 use crate::core::{Core, Pool};
+use crate::limits;
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::Cells;
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
-use crate::plugin::host::Clock;
+use crate::plugin::host::{Clock, LogLine};
 
 /// A binding of a pool with the generation that it starts with.
 #[derive(Debug, Clone)]
@@ -39,6 +40,12 @@ struct Slot {
     binding: PluginBinding,
     cells: Cells,
     last_fault: Option<String>,
+    /// Calls in flight that other calls have started.
+    spawned: usize,
+    /// Notes for the log that were held back in this second.
+    held_notes: u64,
+    /// The second of the last note, on the worker's clock.
+    noted_s: Option<u64>,
 }
 
 impl PoolPlugins {
@@ -57,6 +64,9 @@ impl PoolPlugins {
                 ),
                 binding,
                 last_fault: None,
+                spawned: 0,
+                held_notes: 0,
+                noted_s: None,
             })
             .collect();
         Some(Self { bindings: table(&slots), slots })
@@ -86,11 +96,12 @@ impl PoolPlugins {
                 slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
             let _infallible = write!(
                 out,
-                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},keys={},calls={},crashes={},live={},cells={},state={}",
+                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},code={},keys={},calls={},crashes={},live={},cells={},state={}",
                 generation.name,
                 generation.manifest.version,
                 generation.number,
                 generation.sha256_hex(),
+                generation.code(),
                 keys.join(" "),
                 stats.started,
                 stats.crashed,
@@ -149,6 +160,16 @@ impl Core {
         }
     }
 
+    /// The file of a plugin is again the one that runs.
+    pub fn plugin_mended(&mut self, plugin: usize) {
+        for pool in &mut self.pools {
+            let slots = pool.plugins.iter_mut().flat_map(|plugins| &mut plugins.slots);
+            for slot in slots.filter(|slot| slot.binding.plugin == plugin) {
+                slot.last_fault = None;
+            }
+        }
+    }
+
     /// Notes why a new file of a plugin was not taken; INFO shows it.
     pub fn plugin_load_failed(&mut self, plugin: usize, fault: &str) {
         for pool in &mut self.pools {
@@ -157,6 +178,67 @@ impl Core {
                 slot.last_fault = Some(fault.replace(['\r', '\n'], " "));
             }
         }
+    }
+
+    /// Counts a call that another one starts; `false` when there are too many.
+    pub(crate) fn spawned_begins(&mut self, pool: u16, binding: u16) -> bool {
+        let Some(slot) = self.slot(pool, binding) else {
+            return false;
+        };
+        if slot.spawned >= limits::PLUGIN_SPAWNED_MAX {
+            let name = slot.cells.generation().name.clone();
+            let text = format!("plugin {name}: too many calls spawned; one is not started");
+            self.note_plugin(pool, binding, text);
+            return false;
+        }
+        slot.spawned += 1;
+        true
+    }
+
+    /// A call that another one had started has ended.
+    pub(crate) fn spawned_ended(&mut self, pool: u16, binding: u16) {
+        if let Some(slot) = self.slot(pool, binding) {
+            slot.spawned = slot.spawned.saturating_sub(1);
+        }
+    }
+
+    /// Notes something of a plugin for the log: one line per binding and second, the others are counted.
+    pub(crate) fn note_plugin(&mut self, pool: u16, binding: u16, text: String) {
+        let now_s = self.clock.now_ms / 1000;
+        match self.slot(pool, binding) {
+            Some(slot) if slot.noted_s == Some(now_s) => slot.held_notes += 1,
+            Some(slot) => {
+                slot.noted_s = Some(now_s);
+                self.notes.push(text);
+            }
+            None => self.notes.push(text),
+        }
+    }
+
+    /// About once a second: gives cells back that a burst has left, counts the notes that were held back, and gives
+    /// what guests have logged, with their plugins' names.
+    pub fn tidy_plugins(&mut self) -> Vec<(String, LogLine)> {
+        let clock = self.plugin_clock();
+        let mut logged = Vec::new();
+        let slots = self.pools.iter_mut().filter_map(|pool| pool.plugins.as_mut());
+        for slot in slots.flat_map(|plugins| &mut plugins.slots) {
+            slot.cells.tidy(clock);
+            let name = &slot.cells.generation().name;
+            if slot.held_notes > 0 {
+                self.notes.push(format!("plugin {name}: {} more like it", slot.held_notes));
+                slot.held_notes = 0;
+            }
+            if slot.cells.has_logs() {
+                let name = name.clone();
+                logged.extend(slot.cells.take_logs().into_iter().map(|line| (name.clone(), line)));
+            }
+        }
+        logged
+    }
+
+    fn slot(&mut self, pool: u16, binding: u16) -> Option<&mut Slot> {
+        let plugins = self.pools.get_mut(usize::from(pool))?.plugins.as_mut()?;
+        plugins.slots.get_mut(usize::from(binding))
     }
 
     /// The plugins' part of INFO.

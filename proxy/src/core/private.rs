@@ -3,6 +3,7 @@
 //! A large request would hold up everybody's small ones behind it on the shared lane, and so would its reply's way
 //! back. So it waits until its session owes no earlier reply, goes out over a private lane, and the session's next
 //! request waits for its reply: the client's order stays, and the others' requests pass on the shared lane.
+//! A plugin's guarded transaction uses one too, since WATCH is a state of the connection (`guard`).
 //! A private lane whose reply has come is kept for the next large request, until it has been unused for a minute.
 
 use crate::buffer::Piece;
@@ -50,6 +51,7 @@ impl Core {
             lane.shard == target.shard
                 && usize::from(lane.protocol == 3) == target.protocol_index
                 && lane.awaited() == 0
+                && lane.to_close.is_none()
         };
         let lanes = &self.lanes;
         let idle = pool.private_lanes.iter().find(|id| lanes.get(**id).is_some_and(fits));

@@ -27,6 +27,7 @@ impl Core {
                 self.settle_task(task, number, Status::Reply, reply.bytes());
             }
             Owner::Exec(exec) => self.settle_exec(exec, reply),
+            Owner::Guard(guard) => self.settle_guard(guard, reply),
             Owner::Nobody => {}
         }
     }
@@ -38,6 +39,7 @@ impl Core {
             Owner::Task(task, number) => {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }
+            Owner::Guard(guard) => return self.fail_guard(guard, text),
             Owner::Session(..) | Owner::Part(..) | Owner::Exec(_) => {}
         }
         let mut reply = self.spare.take();

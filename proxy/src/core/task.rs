@@ -7,8 +7,8 @@
 //!                            resume ◄── results ◄───────────────┘
 //! ```
 //! A task is one call of a plugin and what it waits for. Results gather until the call wants to go on; then the task
-//! is put into `ready` and stepped at the end of the worker's present call into the core, never from inside a
-//! delivery, so no chain of failing commands can nest. A task whose session closes goes on without a client while
+//! is put into the list of `ready` and stepped at the end of the worker's present call into the core, never from inside
+//! a delivery, so no chain of failing commands can nest. A task whose session closes goes on without a client while
 //! commands are under way (they may have run) and is cancelled as soon as it only waits.
 
 use crate::buffer::Piece;
@@ -18,15 +18,14 @@ use crate::core::forward::Target;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
-use crate::core::timer::Timer;
+use crate::limits;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
 use crate::plugin::fault::{Fault, FaultKind, LostCall, client_text};
-use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
+use crate::plugin::frame::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
-use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write::Protocol;
 
 /// A result that waits for its call to be resumed.
@@ -54,9 +53,10 @@ pub(crate) struct Task {
     pub(crate) pool: u16,
     pub(crate) binding: u16,
     pub(crate) head: StartHead,
+    /// Its call in the plugin's cells, once it has its first frame.
     pub(crate) call: Option<CallId>,
-    /// The client that waits, and the place that the reply fills.
-    pub(crate) client: Option<(SessionId, Place)>,
+    /// Who waits for the reply: a session's place, an operation of another task, or nobody.
+    pub(crate) owner: Owner,
     /// The session that the call belongs to, also after its reply.
     pub(crate) session: Option<SessionId>,
     pub(crate) spec: Option<&'static CommandSpec>,
@@ -70,6 +70,10 @@ pub(crate) struct Task {
     pub(crate) results: Vec<HeldResult>,
     /// Resume at the first result.
     pub(crate) first: bool,
+    /// A longer result is not kept: its plugin may not be given it.
+    pub(crate) result_bytes_max: usize,
+    /// When its whole time is over, milliseconds on the worker's clock.
+    pub(crate) deadline_ms: u64,
     /// Whether the task is in the list of those to step.
     pub(crate) ready: bool,
 }
@@ -82,10 +86,30 @@ impl Task {
             && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
     }
 
+    /// The client that waits, and its place.
+    pub(crate) fn client(&self) -> Option<(SessionId, Place)> {
+        match self.owner {
+            Owner::Session(session, place) => Some((session, place)),
+            Owner::Part(..)
+            | Owner::Task(..)
+            | Owner::Exec(_)
+            | Owner::Guard(_)
+            | Owner::Nobody => None,
+        }
+    }
+
     /// Whether the call has what it wants to go on with.
-    fn may_resume(&self) -> bool {
+    pub(crate) fn may_resume(&self) -> bool {
         !self.results.is_empty() && (self.first || self.open.is_empty())
     }
+}
+
+/// The lists of a task, kept for the next one.
+#[derive(Debug, Default)]
+pub(crate) struct SpareLists {
+    spans: Vec<Span>,
+    open: Vec<(u32, Awaiting)>,
+    results: Vec<HeldResult>,
 }
 
 /// What starts a task.
@@ -93,25 +117,46 @@ pub(crate) struct NewTask<'a> {
     pub(crate) pool: u16,
     pub(crate) taken: Taken,
     pub(crate) kind: Kind,
-    pub(crate) client: Option<(SessionId, Place)>,
+    pub(crate) owner: Owner,
     pub(crate) session: Option<SessionId>,
-    /// The number of the session whose end this call is about: it is not among the open ones any more.
-    pub(crate) closed_session: Option<u64>,
+    /// Whose call it is, where `session` may not be open any more.
+    pub(crate) caller: Option<Caller>,
     pub(crate) spec: Option<&'static CommandSpec>,
     pub(crate) args: Args<'a>,
     pub(crate) key: &'a [u8],
 }
 
+/// What a plugin is told of the session that a call belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller {
+    pub(crate) number: u64,
+    pub(crate) protocol: Protocol,
+}
+
 impl Core {
-    /// Starts a call.
+    /// Starts a call: its first frame goes to the plugin now.
     pub(crate) fn start_task(&mut self, new: NewTask<'_>) {
+        let id = self.new_task(new);
+        self.enter(id);
+    }
+
+    /// Starts a call from inside another's step: its first frame goes to the plugin with the tasks that are ready.
+    pub(crate) fn start_task_later(&mut self, new: NewTask<'_>) {
+        let id = self.new_task(new);
+        self.make_ready(id);
+    }
+
+    /// A task that has not begun.
+    pub(crate) fn new_task(&mut self, new: NewTask<'_>) -> TaskId {
         self.stats.plugin_calls += 1;
-        let (number, protocol) = new
-            .session
-            .and_then(|id| self.sessions.get(id))
-            .map_or((new.closed_session.unwrap_or(0), Protocol::Resp2), |s| {
-                (s.identity.id, s.identity.protocol)
-            });
+        let of_session = |id| {
+            self.sessions
+                .get(id)
+                .map(|s| Caller { number: s.identity.id, protocol: s.identity.protocol })
+        };
+        let caller = new.caller.or_else(|| new.session.and_then(of_session));
+        let Caller { number, protocol } =
+            caller.unwrap_or(Caller { number: 0, protocol: Protocol::Resp2 });
         let head = StartHead {
             kind: new.kind,
             resp: if protocol == Protocol::Resp3 { 3 } else { 2 },
@@ -120,84 +165,40 @@ impl Core {
             binding: new.taken.binding,
             session: number,
         };
-        let (request, spans) = owned(&new.args);
+        let mut lists = self.spare_lists.pop().unwrap_or_default();
+        lists.spans.extend_from_slice(new.args.spans());
+        let [mut request, mut key] = [self.spare.take(), self.spare.take()];
+        request.extend_from_slice(new.args.raw());
+        key.extend_from_slice(new.key);
         let task = self.tasks.insert(Task {
             pool: new.pool,
             binding: new.taken.binding,
             head,
             call: None,
-            client: new.client,
+            owner: new.owner,
             session: new.session,
             spec: new.spec,
             request,
-            spans,
-            key: new.key.to_vec(),
+            spans: lists.spans,
+            key,
             protocol,
-            open: Vec::new(),
-            results: Vec::new(),
+            open: lists.open,
+            results: lists.results,
             first: false,
+            result_bytes_max: usize::MAX,
+            deadline_ms: u64::MAX,
             ready: false,
         });
-        if let Some((session, _)) = new.client
+        if let Owner::Session(session, _) = new.owner
             && let Some(session) = self.sessions.get_mut(session)
         {
             session.tasks.push(task);
         }
-        self.enter(task);
+        task
     }
 
-    /// Gives a task's first frame to its plugin.
-    fn enter(&mut self, id: TaskId) {
-        let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get_mut(id) else {
-            return;
-        };
-        let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
-            return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
-        };
-        let limit_ms = cells.generation().limits.call_ms;
-        let args = Args::new(&task.request, &task.spans);
-        let started = cells.start(clock, &task.head, args.from(0));
-        self.timers.set(self.clock.now_ms + limit_ms, Timer::TaskDeadline(id));
-        match started {
-            Ok((call, step)) => {
-                task.call = Some(call);
-                self.take_step(id, Ok(step));
-            }
-            Err(fault) => self.take_step(id, Err(fault)),
-        }
-    }
-
-    /// Steps all tasks that have what they waited for. Called at the end of every call into the core.
-    pub(crate) fn run_ready_tasks(&mut self) {
-        while let Some(id) = self.ready_tasks.pop() {
-            let clock = self.plugin_clock();
-            let Some(task) = self.tasks.get_mut(id) else {
-                continue;
-            };
-            task.ready = false;
-            let results = std::mem::take(&mut task.results);
-            let Some(call) = task.call else { continue };
-            let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
-                continue;
-            };
-            let view: Vec<OpResult<'_>> = results
-                .iter()
-                .map(|held| OpResult {
-                    number: held.number,
-                    status: held.status,
-                    bytes: &held.bytes,
-                })
-                .collect();
-            let step = cells.resume(clock, call, &view);
-            for held in results {
-                self.spare.give(held.bytes);
-            }
-            self.take_step(id, step);
-        }
-    }
-
-    fn take_step(&mut self, id: TaskId, step: Result<Step, Fault>) {
+    /// Does what a step of a task's plugin asks for.
+    pub(crate) fn take_step(&mut self, id: TaskId, step: Result<Step, Fault>) {
         match step {
             Ok(Step::Done(reply)) => self.end_task(id, &reply),
             Ok(Step::Pass) => self.pass_on(id),
@@ -223,6 +224,11 @@ impl Core {
             return;
         };
         let (_, awaiting) = task.open.swap_remove(at);
+        let (status, bytes): (Status, &[u8]) = if bytes.len() > task.result_bytes_max {
+            (Status::TooLarge, &[])
+        } else {
+            (status, bytes)
+        };
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
         task.results.push(HeldResult { number, status, bytes: held });
@@ -233,31 +239,20 @@ impl Core {
         self.step_if_ready(id);
     }
 
-    /// Puts a task into the list of those to step, if it has what it waits for.
-    pub(crate) fn step_if_ready(&mut self, id: TaskId) {
-        if let Some(task) = self.tasks.get_mut(id)
-            && !task.ready
-            && task.may_resume()
-        {
-            task.ready = true;
-            self.ready_tasks.push(id);
-        }
-    }
-
     /// Gives the client its reply; the task may go on.
     fn answer_task(&mut self, id: TaskId, reply: &[u8]) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let Some((session, place)) = task.client.take() else {
-            return;
-        };
-        self.answer(session, place, Piece::borrowed(reply));
-        self.release_hold(session, id);
+        let owner = std::mem::replace(&mut task.owner, Owner::Nobody);
+        self.settle(owner, Piece::borrowed(reply));
+        if let Owner::Session(session, _) = owner {
+            self.release_hold(session, id);
+        }
     }
 
     /// Answers the client and forgets the task.
-    fn end_task(&mut self, id: TaskId, reply: &[u8]) {
+    pub(crate) fn end_task(&mut self, id: TaskId, reply: &[u8]) {
         self.answer_task(id, reply);
         self.drop_task(id);
     }
@@ -266,10 +261,32 @@ impl Core {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
+        if task.head.kind == Kind::Spawned {
+            self.spawned_ended(task.pool, task.binding);
+        }
         for (number, awaiting) in &task.open {
             if let Awaiting::Key { key, .. } = awaiting {
                 self.waiters.forget(task.pool, task.binding, key, id, *number);
             }
+        }
+        self.keep_memory(task);
+    }
+
+    /// Keeps the memory of a task that is over for the next one.
+    fn keep_memory(&mut self, mut task: Task) {
+        self.spare.give(task.request);
+        self.spare.give(task.key);
+        for held in task.results.drain(..) {
+            self.spare.give(held.bytes);
+        }
+        task.spans.clear();
+        task.open.clear();
+        let few = task.spans.capacity() <= limits::SPARE_LIST_ENTRIES_MAX
+            && task.open.capacity() <= limits::SPARE_LIST_ENTRIES_MAX
+            && task.results.capacity() <= limits::SPARE_LIST_ENTRIES_MAX;
+        if few && self.spare_lists.len() < limits::SPARE_BUFFERS_MAX {
+            let (spans, open, results) = (task.spans, task.open, task.results);
+            self.spare_lists.push(SpareLists { spans, open, results });
         }
     }
 
@@ -278,10 +295,8 @@ impl Core {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
-        let Some((session, place)) = task.client else {
-            return;
-        };
-        if let Some(session) = self.sessions.get_mut(session) {
+        let client = task.client().map(|(session, _)| session);
+        if let Some(session) = client.and_then(|session| self.sessions.get_mut(session)) {
             session.tasks.retain(|other| *other != id);
         }
         let args = Args::new(&task.request, &task.spans);
@@ -290,17 +305,18 @@ impl Core {
             plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
-            return self.start_task(NewTask {
+            self.start_task_later(NewTask {
                 pool: task.pool,
                 taken,
                 kind: Kind::Hook,
-                client: Some((session, place)),
-                session: Some(session),
-                closed_session: None,
+                owner: task.owner,
+                session: task.session,
+                caller: Some(Caller { number: task.head.session, protocol: task.protocol }),
                 spec: Some(spec),
                 args,
                 key: &task.key,
             });
+            return self.keep_memory(task);
         }
         let Some(pool) = self.pools.get(usize::from(task.pool)) else {
             return;
@@ -308,17 +324,20 @@ impl Core {
         let shard = pool.topology.shard_of(&task.key);
         let protocol_index = usize::from(task.protocol == Protocol::Resp3);
         let target = Target { pool: task.pool, shard, protocol_index };
-        self.forward(target, Piece::borrowed(&task.request), Owner::Session(session, place));
-        self.wake_if_held(session);
+        self.forward(target, Piece::borrowed(&task.request), task.owner);
+        if let Some(session) = client {
+            self.wake_if_held(session);
+        }
+        self.keep_memory(task);
     }
 
     fn task_failed(&mut self, id: TaskId, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
         let (pool, binding) = match self.tasks.get(id) {
             Some(task) => (task.pool, task.binding),
             None => return,
         };
+        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
         let text = fault.client_text();
         self.end_task(id, format!("-{text}\r\n").as_bytes());
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
@@ -359,7 +378,7 @@ impl Core {
         task.results.clear();
         task.call = None;
         task.ready = false;
-        let client = task.client;
+        let client = task.client();
         let again = self.tasks.insert(task);
         if let Some((session, _)) = client
             && let Some(session) = self.sessions.get_mut(session)
@@ -367,7 +386,7 @@ impl Core {
             session.tasks.retain(|other| *other != id);
             session.tasks.push(again);
         }
-        self.enter(again);
+        self.make_ready(again);
     }
 
     /// The task's whole time is over.
@@ -396,7 +415,7 @@ impl Core {
             let Some(task) = self.tasks.get_mut(*id) else {
                 continue;
             };
-            task.client = None;
+            task.owner = Owner::Nobody;
             if task.only_waits() {
                 self.cancel_task(*id);
             }
@@ -416,21 +435,9 @@ impl Core {
         };
         let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            self.notes.push(format!("{}: {}", fault.client_text(), fault.detail));
+            let text = format!("{}: {}", fault.client_text(), fault.detail);
+            self.note_plugin(pool, binding, text);
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
-    }
-}
-
-/// A copy of a request, with spans that fit the copy.
-pub(crate) fn owned(args: &Args<'_>) -> (Vec<u8>, Vec<Span>) {
-    let raw = args.raw().to_vec();
-    let mut scan = RequestScan::default();
-    match scan.scan(&raw, &RequestLimits::OPEN) {
-        Scanned::Complete { .. } => {
-            let spans = scan.spans().to_vec();
-            (raw, spans)
-        }
-        Scanned::Inline { .. } | Scanned::Incomplete | Scanned::Broken(_) => (raw, Vec::new()),
     }
 }

@@ -27,6 +27,8 @@ pub enum Timer {
     TaskOperation(TaskId, u32),
     /// The task's whole time is over.
     TaskDeadline(TaskId),
+    /// The tasks that were left over when a pass of steps was long enough.
+    ReadyTasks,
 }
 
 /// The timers of a worker.

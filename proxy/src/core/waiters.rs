@@ -92,9 +92,9 @@ impl Core {
                 hurried,
             },
         ));
-        let (pool, binding, session) = (task.pool, task.binding, task.client);
+        let (pool, binding, session) = (task.pool, task.binding, task.client());
+        let at_ms = now_ms.saturating_add(u64::from(limits.timeout_ms)).min(task.deadline_ms);
         self.waiters.add(pool, binding, key.to_vec(), id, number);
-        let at_ms = now_ms + u64::from(limits.timeout_ms);
         self.timers.set(at_ms, Timer::TaskOperation(id, number));
         let stands_behind = session.is_some_and(|(session, place)| {
             self.sessions.get(session).is_some_and(|session| {

@@ -16,15 +16,18 @@ use tokio::sync::{mpsc, watch};
 
 use crate::command::keys;
 use crate::command::resolve::resolve;
-use crate::config::{Config, Grant, PluginConfig, PoolConfig};
+use crate::command::rule::{LocalCommand, Rule};
+use crate::config::{Config, Grant, PluginCache, PluginConfig, PoolConfig};
 use crate::core::plugins::PluginBinding;
 use crate::io::worker::Message;
 use crate::limits;
-use crate::plugin::engine::{Engine, EngineSetup};
+use crate::plugin::engine::{Engine, EngineSetup, sha256};
 use crate::plugin::fault::LoadError;
-use crate::plugin::generation::{BindingSetup, Generation};
-use crate::plugin::grants::{CommandFacts, Grants};
+use crate::plugin::generation::{BindingSetup, Generation, hex};
+use crate::plugin::grants::{CommandFacts, Denied, Grants};
+use crate::plugin::host::LogLine;
 use crate::plugin::limits::PluginLimits;
+use crate::plugin::precompiled::CompiledCache;
 use crate::resp::args::Args;
 
 /// A plugin as its watcher sees it.
@@ -34,6 +37,8 @@ struct Watched {
     /// Where each binding stands in the configuration: `pools.main.plugins[0]`.
     places: Vec<String>,
     sha256: [u8; 32],
+    /// The last file was not taken.
+    refused: bool,
     seen: Option<(SystemTime, u64)>,
     changed: Option<(SystemTime, u64)>,
 }
@@ -66,7 +71,10 @@ impl Plugins {
                 .unwrap_or(u32::MAX),
             facts: command_facts,
         };
-        let engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
+        let mut engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
+        if let Some(cache) = compiled_cache(&config.plugin_cache) {
+            engine.keep_compiled(cache);
+        }
         let mut plugins = Self { engine, watched: Vec::new(), generations: Vec::new() };
         let mut faults = Vec::new();
         for (number, plugin) in config.plugins.iter().enumerate() {
@@ -93,12 +101,19 @@ impl Plugins {
             bindings: bindings_of(config, number),
             places: places_of(config, number),
             sha256: [0; 32],
+            refused: false,
             seen: stamp(&plugin.file),
             changed: None,
         };
         match load_file(&self.engine, &watched) {
             Ok(generation) => {
                 watched.sha256 = generation.sha256;
+                tracing::info!(
+                    plugin = plugin.name,
+                    sha256 = generation.sha256_hex(),
+                    code = generation.code(),
+                    "plugin loaded"
+                );
                 for refused in &generation.refused {
                     tracing::warn!(
                         plugin = plugin.name,
@@ -179,10 +194,14 @@ impl Plugins {
         }
         watched.seen = now;
         let name = watched.config.name.clone();
-        match load_file(&self.engine, watched) {
-            Ok(generation) if generation.sha256 == watched.sha256 => None,
-            Ok(generation) => {
+        match load_changed(&self.engine, watched) {
+            Ok(None) => {
+                let mended = std::mem::take(&mut watched.refused);
+                mended.then_some(PluginNews::Mended { plugin })
+            }
+            Ok(Some(generation)) => {
                 watched.sha256 = generation.sha256;
+                watched.refused = false;
                 tracing::info!(
                     plugin = name,
                     generation = generation.number,
@@ -192,6 +211,7 @@ impl Plugins {
                 Some(PluginNews::Swapped { plugin, generation })
             }
             Err(fault) => {
+                watched.refused = true;
                 tracing::error!(
                     plugin = name,
                     fault,
@@ -212,6 +232,11 @@ pub enum PluginNews {
         plugin: usize,
         /// What to run.
         generation: Arc<Generation>,
+    },
+    /// The file that runs is back after others that were not taken.
+    Mended {
+        /// Index of the plugin in the configuration.
+        plugin: usize,
     },
     /// A new file was not taken.
     Refused {
@@ -252,28 +277,82 @@ fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
     Some((facts.modified().ok()?, facts.len()))
 }
 
-/// The file as it is now; a fault starts with the path of the setting that it is about.
+/// The generation of the file as it is now.
 fn load_file(engine: &Engine, watched: &Watched) -> Result<Arc<Generation>, String> {
-    let config = &watched.config;
+    let (wasm, _) = read_file(&watched.config)?;
+    load_bytes(engine, watched, &wasm)
+}
+
+/// The same; `None` when it is the file that runs already.
+fn load_changed(engine: &Engine, watched: &Watched) -> Result<Option<Arc<Generation>>, String> {
+    let (wasm, sha256) = read_file(&watched.config)?;
+    if sha256 == watched.sha256 {
+        return Ok(None);
+    }
+    load_bytes(engine, watched, &wasm).map(Some)
+}
+
+/// A plugin's bytes and their SHA-256. One that is pinned is compared before any of them is looked at or run.
+fn read_file(config: &PluginConfig) -> Result<(Vec<u8>, [u8; 32]), String> {
     let (name, path) = (&config.name, config.file.display());
     let wasm = std::fs::read(&config.file)
         .map_err(|error| format!("plugins.{name}.file: cannot read {path}: {error}"))?;
-    let limits = plugin_limits(config);
-    let generation = engine
-        .load(name, &wasm, &limits, &grants(&config.grant), &watched.bindings)
-        .map_err(|error| match &error {
-        LoadError::Config { binding, detail, .. } => {
-            let place = watched.places.get(*binding).map_or("", String::as_str);
-            format!("{place}.config: {detail}")
-        }
-        _ => format!("plugins.{name}.file: {path}: {error}"),
-    })?;
+    let found = sha256(&wasm);
     match config.sha256 {
-        Some(pinned) if pinned != generation.sha256 => Err(format!(
+        Some(pinned) if pinned != found => Err(format!(
             "plugins.{name}.sha256: {path} has {}, not the one that is pinned here",
-            generation.sha256_hex()
+            hex(&found)
         )),
-        _ => Ok(generation),
+        _ => Ok((wasm, found)),
+    }
+}
+
+fn load_bytes(engine: &Engine, watched: &Watched, wasm: &[u8]) -> Result<Arc<Generation>, String> {
+    let config = &watched.config;
+    let limits = plugin_limits(config);
+    engine.load(&config.name, wasm, &limits, &grants(&config.grant), &watched.bindings).map_err(
+        |error| match &error {
+            LoadError::Config { binding, detail, .. } => {
+                let place = watched.places.get(*binding).map_or("", String::as_str);
+                format!("{place}.config: {detail}")
+            }
+            _ => format!("plugins.{}.file: {}: {error}", config.name, config.file.display()),
+        },
+    )
+}
+
+/// Where compiled code is kept. That it cannot be is no reason not to start.
+fn compiled_cache(setting: &PluginCache) -> Option<CompiledCache> {
+    let folder = match setting {
+        PluginCache::Off => return None,
+        PluginCache::Folder(folder) => folder.clone(),
+        PluginCache::OfUser => {
+            let given =
+                |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
+            let home = || given("HOME").map(|home| home.join(".cache"));
+            given("XDG_CACHE_HOME").or_else(home)?.join("sluicegate")
+        }
+    };
+    let cache = CompiledCache::open(&folder);
+    if cache.is_none() {
+        tracing::warn!(
+            folder = %folder.display(),
+            "compiled plugins are not kept: the folder cannot be made, or is not this user's alone (0700)"
+        );
+    }
+    cache
+}
+
+/// Writes what guests have logged.
+pub fn log_lines(lines: &[(String, LogLine)]) {
+    for (plugin, LogLine { level, text }) in lines {
+        match level {
+            0 => tracing::trace!(plugin, "{text}"),
+            1 => tracing::debug!(plugin, "{text}"),
+            2 => tracing::info!(plugin, "{text}"),
+            3 => tracing::warn!(plugin, "{text}"),
+            _ => tracing::error!(plugin, "{text}"),
+        }
     }
 }
 
@@ -288,8 +367,8 @@ fn plugin_limits(config: &PluginConfig) -> PluginLimits {
         cells_max: u16::try_from(limits.cells).unwrap_or(u16::MAX),
         ops_per_batch: u16::try_from(limits.operations).unwrap_or(u16::MAX),
         steps_per_call: u32::try_from(limits.steps).unwrap_or(u32::MAX),
+        request_bytes: limits.request_bytes,
         reply_bytes: limits.reply_bytes,
-        ..PluginLimits::default()
     }
 }
 
@@ -298,7 +377,7 @@ fn grants(grant: &Grant) -> Grants {
         Grant::AsAsked => Grants::default(),
         Grant::Listed(list) => Grants {
             commands: Some(list.commands.clone()),
-            keys: (!list.keys.is_empty()).then(|| list.keys.clone()),
+            keys: list.keys.clone(),
             wait: Some(list.wait),
             background: Some(list.background),
             shared_bytes: Some(u32::try_from(list.shared_bytes).unwrap_or(u32::MAX)),
@@ -306,9 +385,65 @@ fn grants(grant: &Grant) -> Grants {
     }
 }
 
-/// What the command table knows of a plugin's command, for its grants.
-fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Option<CommandFacts> {
-    let spec = resolve(args).ok()?;
-    keys::keys(spec, args, places).ok()?;
-    Some(CommandFacts { readonly: spec.is_readonly() })
+/// What the command table knows of a plugin's command, for its grants. A plugin's commands share their connections
+/// with all clients, so only those pass that neither change a connection nor wait on it.
+fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
+    let spec = resolve(args).map_err(|_| Denied::UnknownKeys)?;
+    match spec.rule {
+        Rule::Key | Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::Split(_) => {}
+        Rule::StreamRead if !keys::stream_read_blocks(args) => {}
+        // It names no key; a plugin says which shard it wants to ask.
+        Rule::Local(LocalCommand::Time) => {}
+        Rule::StreamRead
+        | Rule::Blocking
+        | Rule::Local(_)
+        | Rule::Transaction(_)
+        | Rule::Later(_)
+        | Rule::Refuse(_)
+        | Rule::Container => return Err(Denied::SharedConnection),
+    }
+    keys::keys(spec, args, places).map_err(|_| Denied::UnknownKeys)?;
+    Ok(CommandFacts { readonly: spec.is_readonly() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command_facts;
+    use crate::plugin::grants::{CommandFacts, Denied};
+    use crate::resp::sample::Request;
+
+    fn facts(line: &str) -> (Result<CommandFacts, Denied>, Vec<u32>) {
+        let words: Vec<&[u8]> = line.split(' ').map(str::as_bytes).collect();
+        let mut places = Vec::new();
+        let found = command_facts(&Request::new(&words).args(), &mut places);
+        (found, places)
+    }
+
+    #[test]
+    fn commands_that_touch_only_their_keys_pass_with_their_places() {
+        let cases: &[(&str, bool, &[u32])] = &[
+            ("GET k", true, &[1]),
+            ("mset a 1 b 2", false, &[1, 3]),
+            ("EVAL s 2 a b c", false, &[3, 4]),
+            ("SORT k STORE d", false, &[1, 3]),
+            ("XREAD COUNT 1 STREAMS k 0", true, &[4]),
+            ("TIME", false, &[]),
+        ];
+        for (line, readonly, places) in cases {
+            let (found, keys) = facts(line);
+            assert_eq!(found.map(|facts| facts.readonly), Ok(*readonly), "{line}");
+            assert_eq!(keys, *places, "{line}");
+        }
+    }
+
+    #[test]
+    fn commands_that_change_or_hold_up_a_connection_are_denied() {
+        let lines = "SELECT 1|MULTI|EXEC|DISCARD|WATCH k|UNWATCH|SUBSCRIBE c|PSUBSCRIBE c|SSUBSCRIBE c|MONITOR|\
+            HELLO 3|AUTH x|RESET|QUIT|CLIENT REPLY OFF|CLIENT TRACKING ON|CLIENT NO-EVICT ON|ASKING|READONLY|\
+            BLPOP k 0|BLMPOP 0 1 k LEFT|BZPOPMIN k 0|XREAD BLOCK 0 STREAMS k $|WAIT 1 0|\
+            XREADGROUP GROUP g c BLOCK 0 STREAMS k >|SYNC|PSYNC ? -1|FLUSHALL|DEBUG SLEEP 1|SHUTDOWN|CONFIG SET a b";
+        for line in lines.split('|') {
+            assert_eq!(facts(line).0, Err(Denied::SharedConnection), "{line}");
+        }
+    }
 }

@@ -23,7 +23,7 @@ use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
 use crate::io::plugins::PluginNews;
 use crate::io::turn::Turn;
-use crate::io::{backend, client};
+use crate::io::{backend, client, plugins};
 
 /// A socket that was accepted.
 #[derive(Debug)]
@@ -123,6 +123,7 @@ async fn serve(
                 PluginNews::Swapped { plugin, generation } => {
                     turn.core.swap_plugin(plugin, &generation);
                 }
+                PluginNews::Mended { plugin } => turn.core.plugin_mended(plugin),
                 PluginNews::Refused { plugin, fault } => {
                     turn.core.plugin_load_failed(plugin, &fault);
                 }
@@ -179,10 +180,11 @@ fn start_client(
     });
 }
 
-/// Tells the other workers what this one has counted, and the core what they have, once a second.
+/// Once a second: tidies plugins, tells the other workers what this one has counted, and the core what they have.
 async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
+        plugins::log_lines(&with_turn(&turn, |turn| turn.core.tidy_plugins()));
         let mut shared = turn.borrow_mut();
         board.publish(number, &shared.core.stats);
         let facts = shared.core.facts_mut();
@@ -244,7 +246,9 @@ async fn timers(turn: Rc<RefCell<Turn>>) {
                 shared.arm_timer(cx.waker()).map(|at_ms| shared.instant_of(at_ms))
             };
             start_lanes(&turn);
-            let deadline = next.map_or_else(|| tokio::time::Instant::now() + far, Into::into);
+            // Never in the past: what follows at once (a plugin's next pass) must let sockets be served between.
+            let soonest = tokio::time::Instant::now() + Duration::from_millis(1);
+            let deadline = next.map_or(soonest + far, |at| soonest.max(at.into()));
             sleep.as_mut().reset(deadline);
             if sleep.as_mut().poll(cx).is_pending() {
                 return Poll::<()>::Pending;

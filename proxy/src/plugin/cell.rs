@@ -68,7 +68,7 @@ impl Cell {
         let mut store = Store::new(generation.engine(), state);
         store.limiter(|state| &mut state.limiter);
         store.epoch_deadline_callback(|mut context| Ok(judge_lateness(context.data_mut())));
-        arm(&mut store, clock);
+        arm(&mut store, clock, 0);
         let instance = match generation.instance_pre().instantiate(&mut store) {
             Ok(instance) => instance,
             Err(error) if error.is::<PoolConcurrencyLimitError>() => return Err(OpenError::Full),
@@ -152,16 +152,16 @@ impl Cell {
             .call(&mut self.store, (call, ptr, len))
             .map_err(|error| entry_error(&self.store, &error))?;
         let out = self.pair(answer).and_then(|(ptr, len)| self.bytes(ptr, len));
-        let value = read(out.ok_or_else(|| bad("the result lies outside of memory"))?)?;
+        let value = read(out.ok_or_else(|| bad("the result lies outside of memory"))?);
         if let Some(post) = post {
             post.call(&mut self.store, answer).map_err(|error| entry_error(&self.store, &error))?;
         }
-        Ok(value)
+        value
     }
 
     /// Tells the guest that call `call` has ended without its answer.
     pub(super) fn cancel(&mut self, clock: Clock, call: u32) -> Result<(), EntryError> {
-        arm(&mut self.store, clock);
+        arm(&mut self.store, clock, 0);
         self.cancel.call(&mut self.store, call).map_err(|error| entry_error(&self.store, &error))
     }
 
@@ -188,7 +188,7 @@ impl Cell {
     }
 
     fn copy_in(&mut self, clock: Clock, bytes: &[u8]) -> Result<(u32, u32), EntryError> {
-        arm(&mut self.store, clock);
+        arm(&mut self.store, clock, bytes.len());
         let len = u32::try_from(bytes.len()).map_err(|_| bad("a frame beyond 4 GiB"))?;
         let ptr = self
             .realloc
@@ -216,9 +216,9 @@ impl Cell {
     }
 }
 
-/// Sets the time and the deadline of the entry that follows.
-fn arm(store: &mut Store<HostState>, clock: Clock) {
-    store.data_mut().begin_step(clock);
+/// Sets the time and the deadline of the entry that follows, for a frame of so many bytes.
+fn arm(store: &mut Store<HostState>, clock: Clock, frame_bytes: usize) {
+    store.data_mut().begin_step(clock, frame_bytes);
     store.set_epoch_deadline(STEP_TICKS);
 }
 
@@ -231,7 +231,7 @@ fn judge_lateness(state: &mut HostState) -> UpdateDeadline {
             state.late_since_cpu_us = Some(cpu_us);
             UpdateDeadline::Continue(1)
         }
-        Some(since) if cpu_us.saturating_sub(since) >= state.step_cpu_us => {
+        Some(since) if cpu_us.saturating_sub(since) >= state.cpu_allowed_us() => {
             UpdateDeadline::Interrupt
         }
         Some(_) => UpdateDeadline::Continue(1),

@@ -21,7 +21,7 @@ use super::grants::Scratch;
 use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};
 use super::limits::{CELL_IDLE_MS, LOG_LINES_KEPT};
-use super::room::{Call, Room, Step, misplaced};
+use super::room::{Call, Room, Step, frame_error, misplaced};
 use super::shared::Shared;
 
 /// A call, for `resume` and `cancel`. Stale ids are recognised.
@@ -103,8 +103,9 @@ impl Cells {
         args: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     ) -> Result<(CallId, Step), Fault> {
         let bytes: usize = args.clone().map(<[u8]>::len).sum();
-        if bytes > self.generation.limits.bytes_in_flight {
-            return Err(self.fault(FaultKind::TooLarge, String::new()));
+        let bytes_max = self.generation.limits.request_bytes;
+        if bytes > bytes_max {
+            return Err(self.fault(FaultKind::RequestTooLarge(bytes_max), String::new()));
         }
         let alone = match self.health.admit(clock.mono_ms) {
             Admission::Shared => false,
@@ -134,17 +135,17 @@ impl Cells {
     }
 
     /// Gives results to a call. A stale id is `FaultKind::Aborted`.
-    pub fn resume(
+    pub fn resume<'a>(
         &mut self,
         clock: Clock,
         id: CallId,
-        results: &[OpResult<'_>],
+        results: impl ExactSizeIterator<Item = OpResult<'a>>,
     ) -> Result<Step, Fault> {
         let Some(call) = self.call(id) else {
             return Err(self.fault(FaultKind::Aborted, "no such call".to_owned()));
         };
         call.take_results(results.len());
-        let bytes_max = self.generation.limits.bytes_in_flight;
+        let bytes_max = self.generation.limits.reply_bytes;
         write_resume(&mut self.frame, results, bytes_max);
         self.step(clock, id, Entry::Resume)
     }
@@ -239,6 +240,10 @@ impl Cells {
                 self.cancel(clock, id)?;
                 Err(self.fault(FaultKind::StepLimit, String::new()))
             }
+            Err(error) if !error.kind.is_crash() => {
+                self.cancel(clock, id)?;
+                Err(self.fault(error.kind, error.detail))
+            }
             Err(error) => Err(self.crash(clock, id, error)),
         }
     }
@@ -263,7 +268,7 @@ impl Cells {
         let rules = call.rules(&generation);
         let slot = u32::from(id.slot);
         let frame = cell.enter(clock, entry, slot, &self.frame, |bytes| {
-            read_out(bytes, &rules).map_err(misplaced)
+            read_out(bytes, &rules).map_err(|why| frame_error(why, why.fault(&rules)))
         })?;
         if cell.shared_changed() {
             call.mark_changed();

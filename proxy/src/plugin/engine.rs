@@ -58,7 +58,7 @@ impl Engine {
             .map_err(|error| EngineError::Config(error.to_string()))?;
         let mut linker = Linker::new(&engine);
         add_imports(&mut linker).map_err(|error| EngineError::Config(error.to_string()))?;
-        let ticker = Ticker::start(engine.clone())?;
+        let ticker = Ticker::start(engine.clone(), Arc::default())?;
         Ok(Self {
             engine,
             linker,
@@ -80,7 +80,7 @@ impl Engine {
         if self.ticker.is_running() {
             return Ok(false);
         }
-        self.ticker = Ticker::start(self.engine.clone())?;
+        self.ticker = Ticker::start(self.engine.clone(), Arc::clone(&self.ticker.ticks))?;
         Ok(true)
     }
 
@@ -95,10 +95,9 @@ impl Engine {
     ) -> Result<Arc<Generation>, LoadError> {
         let plugin = || name.to_owned();
         check_bytes(name, wasm)?;
-        let sha256: [u8; 32] = Sha256::digest(wasm).into();
-        let module = self.module(wasm, &sha256).map_err(|error| LoadError::Compile {
-            plugin: plugin(),
-            detail: error.root_cause().to_string(),
+        let sha256 = sha256(wasm);
+        let (module, from_cache) = self.module(wasm, &sha256).map_err(|error| {
+            LoadError::Compile { plugin: plugin(), detail: error.root_cause().to_string() }
         })?;
         check_imports(name, &module, &self.linker, &self.engine)?;
         check_exports(name, &module)?;
@@ -126,18 +125,26 @@ impl Engine {
             configs: bindings.iter().map(|binding| binding.config_json.clone()).collect(),
             facts: self.facts,
             engine: self.engine.clone(),
+            ticks: Arc::clone(&self.ticker.ticks),
             pre,
+            from_cache,
         };
         try_out(&generation)?;
         Ok(Arc::new(generation))
     }
 
-    fn module(&self, wasm: &[u8], sha256: &[u8; 32]) -> wasmtime::Result<Module> {
+    /// The module, and whether its machine code was there already.
+    fn module(&self, wasm: &[u8], sha256: &[u8; 32]) -> wasmtime::Result<(Module, bool)> {
         match &self.compiled {
-            Some(cache) => Ok(cache.module(&self.engine, wasm, sha256)?.0),
-            None => Module::from_binary(&self.engine, wasm),
+            Some(cache) => cache.module(&self.engine, wasm, sha256),
+            None => Ok((Module::from_binary(&self.engine, wasm)?, false)),
         }
     }
+}
+
+/// The SHA-256 by which a plugin's file is known.
+pub fn sha256(wasm: &[u8]) -> [u8; 32] {
+    Sha256::digest(wasm).into()
 }
 
 /// What can be said of a file without compiling it.
@@ -304,23 +311,27 @@ fn try_out(generation: &Generation) -> Result<(), LoadError> {
 /// The thread that advances the epoch.
 struct Ticker {
     stop: Arc<AtomicBool>,
+    /// Counts the epochs.
+    ticks: Arc<AtomicU64>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Ticker {
-    fn start(engine: wasmtime::Engine) -> Result<Self, EngineError> {
+    fn start(engine: wasmtime::Engine, ticks: Arc<AtomicU64>) -> Result<Self, EngineError> {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
+        let counted = Arc::clone(&ticks);
         let thread = std::thread::Builder::new()
             .name("plugin-ticker".to_owned())
             .spawn(move || {
                 while !stopped.load(Ordering::Relaxed) {
                     std::thread::park_timeout(TICK);
                     engine.increment_epoch();
+                    counted.fetch_add(1, Ordering::Relaxed);
                 }
             })
             .map_err(|error| EngineError::Ticker(error.to_string()))?;
-        Ok(Self { stop, thread: Some(thread) })
+        Ok(Self { stop, ticks, thread: Some(thread) })
     }
 
     fn is_running(&self) -> bool {

@@ -19,8 +19,12 @@ pub enum FaultKind {
     BadReply,
     /// The call took more steps than its limit.
     StepLimit,
-    /// The command is larger than the plugin may be given.
-    TooLarge,
+    /// The command is larger than the plugin may be given: so many bytes.
+    RequestTooLarge(usize),
+    /// The plugin's reply is larger than this many bytes.
+    ReplyTooLarge(usize),
+    /// What the plugin wanted to send is larger than a request of this many bytes and what goes with it.
+    BatchTooLarge(usize),
     /// All cells of this binding are full.
     Busy,
     /// The breaker is open.
@@ -29,6 +33,26 @@ pub enum FaultKind {
     Timeout,
     /// Another call's trap took this one with it after it had written.
     Aborted,
+}
+
+impl FaultKind {
+    /// Whether the guest is in an unknown state after it.
+    pub fn is_crash(self) -> bool {
+        match self {
+            FaultKind::Trap(_)
+            | FaultKind::CpuLimit
+            | FaultKind::MemoryLimit
+            | FaultKind::BadReply => true,
+            FaultKind::StepLimit
+            | FaultKind::RequestTooLarge(_)
+            | FaultKind::ReplyTooLarge(_)
+            | FaultKind::BatchTooLarge(_)
+            | FaultKind::Busy
+            | FaultKind::Down
+            | FaultKind::Timeout
+            | FaultKind::Aborted => false,
+        }
+    }
 }
 
 /// A call that was lost because its cell was dropped.
@@ -72,20 +96,9 @@ impl Fault {
         }
     }
 
-    /// Whether the plugin is to blame, so that `on_fault: pass` and the breaker count it.
+    /// Whether the plugin is to blame: its cell is dropped, and the breaker counts it.
     pub fn is_crash(&self) -> bool {
-        match self.kind {
-            FaultKind::Trap(_)
-            | FaultKind::CpuLimit
-            | FaultKind::MemoryLimit
-            | FaultKind::BadReply => true,
-            FaultKind::StepLimit
-            | FaultKind::TooLarge
-            | FaultKind::Busy
-            | FaultKind::Down
-            | FaultKind::Timeout
-            | FaultKind::Aborted => false,
-        }
+        self.kind.is_crash()
     }
 }
 
@@ -97,7 +110,15 @@ pub fn client_text(kind: FaultKind, plugin: &str, id: u32) -> String {
         FaultKind::MemoryLimit => format!("PLUGINERR {plugin}: memory limit"),
         FaultKind::BadReply => format!("PLUGINERR {plugin}: bad reply"),
         FaultKind::StepLimit => format!("PLUGINERR {plugin}: step limit"),
-        FaultKind::TooLarge => format!("PLUGINERR {plugin}: request larger than bytes_in_flight"),
+        FaultKind::RequestTooLarge(bytes) => {
+            format!("PLUGINERR {plugin}: request larger than limits.request ({bytes} bytes)")
+        }
+        FaultKind::ReplyTooLarge(bytes) => {
+            format!("PLUGINERR {plugin}: reply larger than limits.reply ({bytes} bytes)")
+        }
+        FaultKind::BatchTooLarge(bytes) => {
+            format!("PLUGINERR {plugin}: batch larger than limits.request ({bytes} bytes)")
+        }
         FaultKind::Aborted => format!("PLUGINERR {plugin}: aborted, outcome unknown"),
         FaultKind::Busy => format!("PLUGINBUSY {plugin}: all cells are full"),
         FaultKind::Down => format!("PLUGINDOWN {plugin}: stopped after repeated traps"),
@@ -219,7 +240,18 @@ mod tests {
             (FaultKind::BadReply, "PLUGINERR cache: bad reply"),
             (FaultKind::StepLimit, "PLUGINERR cache: step limit"),
             (FaultKind::Aborted, "PLUGINERR cache: aborted, outcome unknown"),
-            (FaultKind::TooLarge, "PLUGINERR cache: request larger than bytes_in_flight"),
+            (
+                FaultKind::RequestTooLarge(9),
+                "PLUGINERR cache: request larger than limits.request (9 bytes)",
+            ),
+            (
+                FaultKind::ReplyTooLarge(9),
+                "PLUGINERR cache: reply larger than limits.reply (9 bytes)",
+            ),
+            (
+                FaultKind::BatchTooLarge(9),
+                "PLUGINERR cache: batch larger than limits.request (9 bytes)",
+            ),
             (FaultKind::Busy, "PLUGINBUSY cache: all cells are full"),
             (FaultKind::Down, "PLUGINDOWN cache: stopped after repeated traps"),
             (FaultKind::Timeout, "PLUGINTIMEOUT cache: the call took too long"),

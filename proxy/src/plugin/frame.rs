@@ -5,7 +5,8 @@
 //! never an allocation that the guest's numbers choose. Grants are not checked here.
 
 use super::batch::{ArgList, Batch, CommandList, Guard, Numbered, Op, Slice, Target, split_arg};
-use super::limits::TRANSACTION_COMMANDS_MAX;
+use super::fault::FaultKind;
+use super::limits::{BATCH_EXTRA_BYTES, SMALL_RESULT_BYTES, TRANSACTION_COMMANDS_MAX};
 use super::reply_check::is_one_reply;
 
 /// Why a handler runs.
@@ -73,6 +74,8 @@ pub enum Status {
     Event,
     /// `Denied::text`.
     Denied,
+    /// Nothing: the reply is longer than the plugin may be given.
+    TooLarge,
 }
 
 impl Status {
@@ -83,6 +86,7 @@ impl Status {
             Self::Timeout => 2,
             Self::Event => 3,
             Self::Denied => 4,
+            Self::TooLarge => 5,
         }
     }
 }
@@ -134,6 +138,26 @@ pub(super) enum BadFrame {
     NothingOutstanding,
 }
 
+impl BadFrame {
+    /// What it is to the call. A frame that is only too long ends its own call; any other tells that the guest is in
+    /// an unknown state.
+    pub(super) fn fault(self, rules: &OutRules) -> FaultKind {
+        match self {
+            Self::LongReply => FaultKind::ReplyTooLarge(rules.reply_max),
+            Self::Bytes => FaultKind::BatchTooLarge(rules.request_max),
+            Self::Short
+            | Self::Long
+            | Self::Unknown(_)
+            | Self::Reply
+            | Self::Operations
+            | Self::EmptyCommand
+            | Self::Handler
+            | Self::OutOfPlace
+            | Self::NothingOutstanding => FaultKind::BadReply,
+        }
+    }
+}
+
 /// What an out-frame is checked against.
 #[derive(Debug, Clone)]
 pub(super) struct OutRules {
@@ -142,7 +166,7 @@ pub(super) struct OutRules {
     /// Whether the reply must be empty because nobody waits for one.
     pub(super) silent: bool,
     pub(super) ops_max: u16,
-    pub(super) bytes_max: usize,
+    pub(super) request_max: usize,
     pub(super) reply_max: usize,
     /// Numbers of the handlers that are tasks.
     pub(super) tasks: std::ops::Range<u16>,
@@ -169,19 +193,24 @@ pub(super) fn write_start<'a>(
     }
 }
 
-/// What stands in for a result that is larger than the plugin may be given.
-const RESULT_TOO_LARGE: &[u8] = b"ERR the reply is larger than the plugin's limit bytes_in_flight";
-
-/// Overwrites `out` with a resume frame of at most about `bytes_max` bytes: a result beyond is an error instead.
-pub(super) fn write_resume(out: &mut Vec<u8>, results: &[OpResult<'_>], bytes_max: usize) {
+/// Overwrites `out` with a resume frame whose larger results have at most `bytes_max` bytes together: of one beyond,
+/// only that it is too large is told.
+pub(super) fn write_resume<'a>(
+    out: &mut Vec<u8>,
+    results: impl ExactSizeIterator<Item = OpResult<'a>>,
+    bytes_max: usize,
+) {
     out.clear();
     put_len(out, results.len());
+    let mut left = bytes_max;
     for result in results {
-        let fits = out.len().saturating_add(result.bytes.len()) <= bytes_max;
-        let (status, bytes) = if fits {
-            (result.status, result.bytes)
-        } else {
-            (Status::BackendError, RESULT_TOO_LARGE)
+        let counted = if result.bytes.len() <= SMALL_RESULT_BYTES { 0 } else { result.bytes.len() };
+        let (status, bytes): (Status, &[u8]) = match left.checked_sub(counted) {
+            Some(rest) => {
+                left = rest;
+                (result.status, result.bytes)
+            }
+            None => (Status::TooLarge, &[]),
         };
         out.extend_from_slice(&result.number.to_le_bytes());
         out.push(status.code());
@@ -231,7 +260,7 @@ fn check_reply(reply: &[u8], rules: &OutRules) -> Result<(), BadFrame> {
 }
 
 fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
-    if body.len() > rules.bytes_max {
+    if body.len() > rules.request_max.saturating_add(BATCH_EXTRA_BYTES) {
         return Err(BadFrame::Bytes);
     }
     let mut reader = Reader { bytes: body, at: 0 };
@@ -394,7 +423,10 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BadFrame, Kind, OpResult, OutFrame, OutRules, StartHead, Status};
+    use super::{
+        BATCH_EXTRA_BYTES, BadFrame, FaultKind, Kind, OpResult, OutFrame, OutRules, StartHead,
+        Status,
+    };
     use super::{read_out, write_resume, write_start};
     use crate::plugin::batch::{Arg, Op, Target};
     use crate::plugin::host::next_random;
@@ -404,7 +436,7 @@ mod tests {
             resp: 2,
             silent: false,
             ops_max: 8,
-            bytes_max: 1_000,
+            request_max: 1_000,
             reply_max: 100,
             tasks: 3..5,
             next_op: 7,
@@ -532,8 +564,11 @@ mod tests {
     fn frame_over_a_limit_or_out_of_rule_is_bad() {
         let few = OutRules { ops_max: 7, ..rules() };
         assert_eq!(read_out(&every_op(), &few), Err(BadFrame::Operations));
-        let short = OutRules { bytes_max: 20, ..rules() };
-        assert_eq!(read_out(&every_op(), &short), Err(BadFrame::Bytes));
+        let mut long = every_op();
+        long.resize(1_000 + BATCH_EXTRA_BYTES + 2, 0);
+        assert_eq!(read_out(&long, &rules()), Err(BadFrame::Bytes));
+        assert_eq!(BadFrame::Bytes.fault(&rules()), FaultKind::BatchTooLarge(1_000));
+        assert_eq!(BadFrame::LongReply.fault(&rules()), FaultKind::ReplyTooLarge(100));
         let other_tasks = OutRules { tasks: 4..5, ..rules() };
         assert_eq!(read_out(&every_op(), &other_tasks), Err(BadFrame::Handler));
         let long = [&[1][..], b"+", &[b'x'; 98], b"\r\n"].concat();
@@ -557,11 +592,12 @@ mod tests {
         word(&mut wanted, b"k");
         assert_eq!(out, wanted);
         let result = |bytes| OpResult { number: 9, status: Status::Event, bytes };
-        write_resume(&mut out, &[result(b"ab"), result(&[0; 64])], 70);
-        let mut wanted = vec![2, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0];
+        let results = [result(&[0; 2_000]), result(&[0; 2_000]), result(b"ab")];
+        write_resume(&mut out, results.into_iter(), 3_999);
+        let mut wanted = vec![3, 0, 0, 0, 9, 0, 0, 0, 3];
+        word(&mut wanted, &[0; 2_000]);
+        wanted.extend_from_slice(&[9, 0, 0, 0, 5, 0, 0, 0, 0, 9, 0, 0, 0, 3, 2, 0, 0, 0]);
         wanted.extend_from_slice(b"ab");
-        wanted.extend_from_slice(&[9, 0, 0, 0, 1]);
-        word(&mut wanted, super::RESULT_TOO_LARGE);
         assert_eq!(out, wanted);
     }
 }

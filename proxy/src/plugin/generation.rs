@@ -3,6 +3,9 @@
 //! Immutable and shared by all workers; each makes its own instances from it. A new file becomes a new generation with
 //! a higher number, and cells of the old one finish their calls. Made only by `Engine::load`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use wasmtime::{Engine, InstancePre};
 
 use super::grants::{FindFacts, Granted};
@@ -37,13 +40,25 @@ pub struct Generation {
     pub(super) configs: Vec<Vec<u8>>,
     pub(super) facts: FindFacts,
     pub(super) engine: Engine,
+    pub(super) ticks: Arc<AtomicU64>,
     pub(super) pre: InstancePre<HostState>,
+    pub(super) from_cache: bool,
 }
 
 impl Generation {
     /// The SHA-256 in hexadecimal.
     pub fn sha256_hex(&self) -> String {
         hex(&self.sha256)
+    }
+
+    /// Where its machine code is from: `cached` or `compiled`.
+    pub fn code(&self) -> &'static str {
+        if self.from_cache { "cached" } else { "compiled" }
+    }
+
+    /// Milliseconds that the engine's ticker has counted: how long a pass of steps has taken by now.
+    pub fn ticks(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
     }
 
     /// Number of bindings that it was made for.
@@ -78,7 +93,8 @@ impl std::fmt::Debug for Generation {
     }
 }
 
-pub(super) fn hex(bytes: &[u8]) -> String {
+/// Bytes in hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

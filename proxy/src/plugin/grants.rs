@@ -33,6 +33,10 @@ pub enum Denied {
     Key,
     /// It is not known which keys the command touches.
     UnknownKeys,
+    /// The command would change or hold up a connection that all clients share.
+    SharedConnection,
+    /// The guard of a transaction is no read.
+    GuardWrites,
     /// Waiting is not granted.
     Wait,
     /// Background work is not granted.
@@ -48,6 +52,10 @@ impl Denied {
             Self::Command => "the command is not granted",
             Self::Key => "a key is outside the granted patterns",
             Self::UnknownKeys => "it is not known which keys the command touches",
+            Self::SharedConnection => {
+                "the command would change or hold up a connection that clients share"
+            }
+            Self::GuardWrites => "the guard of a transaction must be a read",
             Self::Wait => "wait is not granted",
             Self::Background => "background is not granted",
             Self::NoSession => "this call has no session to watch",
@@ -62,8 +70,8 @@ pub struct CommandFacts {
     pub readonly: bool,
 }
 
-/// Tells what is known of a command and appends the places of its keys; `None`: unknown command, or no way to tell.
-pub type FindFacts = fn(&Args<'_>, &mut Vec<u32>) -> Option<CommandFacts>;
+/// Tells what is known of a command and appends the places of its keys, or why no plugin may send it.
+pub type FindFacts = fn(&Args<'_>, &mut Vec<u32>) -> Result<CommandFacts, Denied>;
 
 /// What a plugin may do in one binding.
 #[derive(Debug, Clone)]
@@ -161,18 +169,22 @@ pub(super) fn check(
 ) -> Verdict {
     let verdict = |denied: Option<Denied>| Verdict { denied, readonly: denied.is_some() };
     match op {
-        Op::Command { target, args, .. } => {
+        Op::Command { target, args, hooked, .. } => {
             let target_key = target_key(batch, *target);
-            check_command(granted, facts, scratch, batch, *args, target_key)
+            let verdict = check_command(granted, facts, scratch, batch, *args, target_key);
+            // What a later binding makes of it is not known.
+            Verdict { readonly: verdict.readonly && !*hooked, ..verdict }
         }
         Op::Transaction { target, guard, commands } => {
             let key = target_key(batch, *target);
-            let read = guard.as_ref().map(|guard| guard.args);
-            let denied = batch
-                .commands(*commands)
-                .chain(read)
-                .find_map(|args| check_command(granted, facts, scratch, batch, args, key).denied);
-            verdict(denied)
+            let mut check = |args| check_command(granted, facts, scratch, batch, args, key);
+            let read = guard.as_ref().map(|guard| check(guard.args));
+            let guarded = read.and_then(|read| match read.denied {
+                None if !read.readonly => Some(Denied::GuardWrites),
+                denied => denied,
+            });
+            let denied = || batch.commands(*commands).find_map(|args| check(args).denied);
+            verdict(guarded.or_else(denied))
         }
         Op::Sleep { .. } | Op::WaitKey { .. } => {
             Verdict { denied: (!granted.wait).then_some(Denied::Wait), readonly: true }
@@ -219,8 +231,9 @@ fn check_command(
         return denied(Denied::Key);
     }
     scratch.keys.clear();
-    let Some(facts) = facts(&args, &mut scratch.keys) else {
-        return denied(Denied::UnknownKeys);
+    let facts = match facts(&args, &mut scratch.keys) {
+        Ok(facts) => facts,
+        Err(why) => return denied(why),
     };
     let allowed = scratch
         .keys
@@ -293,7 +306,7 @@ mod tests {
             resp: 2,
             silent: false,
             ops_max: 8,
-            bytes_max: 1_000,
+            request_max: 1_000,
             reply_max: 100,
             tasks: 0..9,
             next_op: 0,

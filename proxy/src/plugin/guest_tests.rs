@@ -40,7 +40,7 @@ fn pass_guest_passes_hooks_and_sends_a_command_of_its_own() {
     let args: Vec<Arg<'_>> = batch.args(args).collect();
     assert_eq!(args, [Arg::Plain(b"GET"), Arg::Plain(b"k")]);
     let result = OpResult { number: 0, status: Status::Reply, bytes: b"$3\r\nabc\r\n" };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     assert_eq!(step, Step::Done(b"$3\r\nabc\r\n".to_vec()));
     assert_eq!(cells.stats().live, 0);
 }
@@ -65,7 +65,7 @@ fn pass_guest_outside_its_grant_is_denied_visibly() {
     assert_eq!(denied, Some(Denied::Key));
     let result =
         OpResult { number: 0, status: Status::Denied, bytes: Denied::Key.text().as_bytes() };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     let text = b"-ERR denied: a key is outside the granted patterns\r\n";
     assert_eq!(step, Step::Done(text.to_vec()));
 }
@@ -86,7 +86,6 @@ fn fault_in_start_answers_its_own_text_and_the_next_call_runs() {
         ("lying-pointer", FaultKind::BadReply),
         ("lying-count", FaultKind::BadReply),
         ("lying-arg", FaultKind::BadReply),
-        ("long", FaultKind::BadReply),
         ("broken-resp", FaultKind::BadReply),
         ("two-replies", FaultKind::BadReply),
         ("resp3", FaultKind::BadReply),
@@ -239,21 +238,38 @@ fn full_cells_refuse_the_next_call_and_take_it_after_one_ends() {
 
 #[test]
 fn request_larger_than_the_plugin_may_get_is_refused_before_the_guest() {
-    let limits = PluginLimits { bytes_in_flight: 1_000, ..PluginLimits::default() };
+    let limits =
+        PluginLimits { request_bytes: 1_000, reply_bytes: 2_000, ..PluginLimits::default() };
     let mut cells = cells("pass.wasm", &limits);
     let value = "x".repeat(1_001);
     let args = ["SET", "k", &value];
     let fault = start_at(&mut cells, CLOCK, &head(Kind::Hook, 1), &args).unwrap_err();
-    assert_eq!(fault.kind, FaultKind::TooLarge);
+    assert_eq!(fault.kind, FaultKind::RequestTooLarge(1_000));
     let own = head(Kind::OwnCommand, 4);
     let (id, _) = start_at(&mut cells, CLOCK, &own, &["PASS.ECHO", "k"]).unwrap();
-    let reply = format!("$1001\r\n{value}\r\n");
+    let reply = format!("$2002\r\n{value}{value}\r\n");
     let result = OpResult { number: 0, status: Status::Reply, bytes: reply.as_bytes() };
-    let step = cells.resume(CLOCK, id, &[result]).unwrap();
+    let step = cells.resume(CLOCK, id, [result].into_iter()).unwrap();
     let Step::Done(reply) = step else {
         panic!("not done: {step:?}");
     };
     assert!(reply.starts_with(b"-ERR the reply is larger"), "{reply:?}");
+}
+
+#[test]
+fn reply_or_batch_that_is_only_too_long_ends_its_own_call_and_nothing_else() {
+    let limits =
+        PluginLimits { request_bytes: 1_000, step_cpu_us: 100_000, ..PluginLimits::default() };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    let (sibling, _) = misbehave(&mut cells, &["fine", "later"]).unwrap();
+    for _ in 0..10 {
+        let fault = misbehave(&mut cells, &["long"]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::ReplyTooLarge(1 << 20));
+        let fault = misbehave(&mut cells, &["long-batch"]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::BatchTooLarge(1_000));
+    }
+    assert_eq!((cells.stats().live, cells.stats().crashed), (1, 0));
+    assert_eq!(wake(&mut cells, sibling).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter, TypedFunc};
 
-use super::limits::{LOG_LINE_BYTES, LOG_LINES_MAX, TABLE_ELEMENTS};
+use super::limits::{LOG_LINE_BYTES, LOG_LINES_MAX, STEP_CPU_US_PER_MIB, TABLE_ELEMENTS};
 use super::manifest::MetricKind;
 use super::shared::Shared;
 
@@ -78,7 +78,9 @@ pub(super) struct HostState {
     pub(super) limiter: Limiter,
     /// CPU time of the thread when this step was first seen to be late, microseconds.
     pub(super) late_since_cpu_us: Option<u64>,
-    pub(super) step_cpu_us: u64,
+    step_cpu_us: u64,
+    /// Bytes of the frame of this step.
+    frame_bytes: usize,
     /// The guest's allocator, for results that are lists.
     pub(super) realloc: Option<TypedFunc<(u32, u32, u32, u32), u32>>,
     pub(super) memory: Option<Memory>,
@@ -101,16 +103,24 @@ impl HostState {
             limiter: Limiter { memory_max, memory_refused: false },
             late_since_cpu_us: None,
             step_cpu_us,
+            frame_bytes: 0,
             realloc: None,
             memory: None,
         }
     }
 
     /// Before each entry into the guest.
-    pub(super) fn begin_step(&mut self, clock: Clock) {
+    pub(super) fn begin_step(&mut self, clock: Clock, frame_bytes: usize) {
         self.clock = clock;
+        self.frame_bytes = frame_bytes;
         self.late_since_cpu_us = None;
         self.shared_changed = false;
+    }
+
+    /// CPU time that this step may take once it is late, microseconds.
+    pub(super) fn cpu_allowed_us(&self) -> u64 {
+        let for_frame = (self.frame_bytes as u64).saturating_mul(STEP_CPU_US_PER_MIB) >> 20;
+        self.step_cpu_us.saturating_add(for_frame)
     }
 
     fn log(&mut self, level: u32, text: &[u8]) {

@@ -23,9 +23,9 @@ pub struct PluginLimits {
     pub ops_per_batch: u16,
     /// Steps of one call.
     pub steps_per_call: u32,
-    /// Bytes of one batch, and of the results given to one `resume`.
-    pub bytes_in_flight: usize,
-    /// Bytes of one reply.
+    /// Bytes of the arguments of one command that the plugin is given; one batch may have `BATCH_EXTRA_BYTES` more.
+    pub request_bytes: usize,
+    /// Bytes of one reply, and of all results that one `resume` is given.
     pub reply_bytes: usize,
 }
 
@@ -39,12 +39,19 @@ impl Default for PluginLimits {
             cells_max: u16::try_from(limits::PLUGIN_CELLS).unwrap_or(u16::MAX),
             ops_per_batch: u16::try_from(limits::PLUGIN_OPERATIONS).unwrap_or(u16::MAX),
             steps_per_call: u32::try_from(limits::PLUGIN_STEPS).unwrap_or(u32::MAX),
-            bytes_in_flight: limits::PLUGIN_BYTES_IN_FLIGHT,
+            request_bytes: limits::PLUGIN_REQUEST_BYTES,
             reply_bytes: limits::PLUGIN_REPLY_BYTES,
         }
     }
 }
 
+/// Bytes of a batch beyond those of the command that it may hold whole.
+pub const BATCH_EXTRA_BYTES: usize = 128 * 1024;
+/// A result of at most this many bytes is always given, and counts for nothing.
+pub const SMALL_RESULT_BYTES: usize = 1024;
+/// CPU time that a step may take more for each MiB of its frame, microseconds. A guest holds three or four copies of a
+/// large value, and the kernel's work on fresh memory alone was measured at 4 ms per MiB.
+pub const STEP_CPU_US_PER_MIB: u64 = 5_000;
 /// Room reserved for the memory of each instance, bytes: no plugin's `memory_bytes` may be more.
 pub const MEMORY_SLOT_BYTES: usize = limits::PLUGIN_MEMORY_BYTES_MAX;
 /// Native stack of a guest, bytes.

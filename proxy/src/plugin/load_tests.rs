@@ -77,11 +77,11 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
     assert!(!batch.first, "both replies are needed");
     assert_eq!(batch.ops.len(), 2);
     let fresh = [reply(0, b"$1\r\nv\r\n"), reply(1, b":30000\r\n")];
-    let step = cells.resume(CLOCK, id, &fresh).unwrap();
+    let step = cells.resume(CLOCK, id, fresh.into_iter()).unwrap();
     assert_eq!(step, Step::Done(b"$1\r\nv\r\n".to_vec()));
     let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
     let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
-    let Step::Pending(batch) = cells.resume(CLOCK, id, &missing).unwrap() else {
+    let Step::Pending(batch) = cells.resume(CLOCK, id, missing.into_iter()).unwrap() else {
         panic!("not pending");
     };
     assert!(batch.first, "a notice may come before the reply");
@@ -91,7 +91,7 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
     let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
     assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
-    let step = cells.resume(CLOCK, id, &won).unwrap();
+    let step = cells.resume(CLOCK, id, won.into_iter()).unwrap();
     assert_eq!(step, Step::Done(b"$-1\r\n".to_vec()));
     assert_eq!(cells.stats().live, 0);
     let leaders = cells.metrics()[2];
@@ -107,9 +107,9 @@ fn shared_memory_outlives_a_trap_and_a_swap() {
     let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
     let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
     let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
-    cells.resume(CLOCK, id, &missing).unwrap();
+    cells.resume(CLOCK, id, missing.into_iter()).unwrap();
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
-    cells.resume(CLOCK, id, &won).unwrap();
+    cells.resume(CLOCK, id, won.into_iter()).unwrap();
     cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
     let (_, step) = start_at(&mut cells, CLOCK, &stats, &["CACHE.STATS"]).unwrap();
     let Step::Done(rows) = step else {

@@ -149,6 +149,12 @@ mod tests {
         std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o755)).unwrap();
         assert!(!cache.module(&engine, &wasm, &[1; 32]).unwrap().1);
         assert!(CompiledCache::open(&scratch.0).is_none());
+        // Only root can give a file away, to see that another's is not taken.
+        std::fs::set_permissions(&scratch.0, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let file = std::fs::read_dir(&scratch.0).unwrap().next().unwrap().unwrap().path();
+        if std::os::unix::fs::chown(&file, Some(12_345), None).is_ok() {
+            assert!(!cache.module(&engine, &wasm, &[1; 32]).unwrap().1);
+        }
         assert!(CompiledCache::open(&scratch.0.join("../missing/\0")).is_none());
     }
 }

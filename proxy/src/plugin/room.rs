@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::batch::{Batch, Numbered, Op};
 use super::cell::{Cell, EntryError, bad};
+use super::fault::FaultKind;
 use super::frame::{BadFrame, Kind, OutFrame, OutRules, StartHead};
 use super::generation::Generation;
 use super::grants::{Denied, Granted, Scratch, check};
@@ -88,7 +89,7 @@ impl Call {
             resp: self.head.resp,
             silent: self.replied || !self.head.kind.has_client(),
             ops_max: generation.limits.ops_per_batch,
-            bytes_max: generation.limits.bytes_in_flight,
+            request_max: generation.limits.request_bytes,
             reply_max: generation.limits.reply_bytes,
             tasks: generation.manifest.task_numbers(),
             next_op: self.next_op,
@@ -183,6 +184,10 @@ fn fits_multi(frame: &OutFrame, at_start: bool) -> bool {
 
 pub(super) fn misplaced(why: BadFrame) -> EntryError {
     bad(&why.to_string())
+}
+
+pub(super) fn frame_error(why: BadFrame, kind: FaultKind) -> EntryError {
+    EntryError { kind, detail: why.to_string() }
 }
 
 /// A cell and its calls.

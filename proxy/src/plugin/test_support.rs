@@ -12,7 +12,7 @@ use super::engine::{Engine, EngineSetup};
 use super::fault::{Fault, LoadError};
 use super::frame::{Kind, OpResult, StartHead, Status};
 use super::generation::{BindingSetup, Generation};
-use super::grants::{CommandFacts, Grants};
+use super::grants::{CommandFacts, Denied, Grants};
 use super::host::Clock;
 use super::limits::PluginLimits;
 use super::room::Step;
@@ -43,14 +43,14 @@ pub(super) fn engine() -> &'static Engine {
 }
 
 /// A handful of commands whose key is their first argument.
-pub(super) fn facts(args: &Args<'_>, keys: &mut Vec<u32>) -> Option<CommandFacts> {
+pub(super) fn facts(args: &Args<'_>, keys: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
     let name = args.name().to_ascii_uppercase();
     let readonly = matches!(name.as_slice(), b"GET" | b"PTTL");
     if !(readonly || matches!(name.as_slice(), b"SET" | b"DEL" | b"INCR")) {
-        return None;
+        return Err(Denied::UnknownKeys);
     }
     keys.push(1);
-    Some(CommandFacts { readonly })
+    Ok(CommandFacts { readonly })
 }
 
 pub(super) fn setup(keys: &str, config: &str) -> Vec<BindingSetup> {
@@ -105,5 +105,5 @@ pub(super) fn misbehave(cells: &mut Cells, words: &[&str]) -> Result<(CallId, St
 /// Ends the sleep of a call.
 pub(super) fn wake(cells: &mut Cells, id: CallId) -> Result<Step, Fault> {
     let result = OpResult { number: 0, status: Status::Timeout, bytes: b"" };
-    cells.resume(CLOCK, id, &[result])
+    cells.resume(CLOCK, id, [result].into_iter())
 }

@@ -30,6 +30,11 @@ impl<'a> Args<'a> {
         self.raw
     }
 
+    /// Where the arguments lie in the raw bytes.
+    pub fn spans(&self) -> &'a [Span] {
+        self.spans
+    }
+
     /// Number of arguments, the command's name included.
     pub fn len(&self) -> usize {
         self.spans.len()

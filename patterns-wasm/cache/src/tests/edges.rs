@@ -293,3 +293,32 @@ fn stats_count_what_happened_on_their_worker() {
     assert_eq!(found, [1, 1, 2, 1, 0]);
     assert_eq!([0, 1, 2, 5, 3].map(|id| world.metric(id)), found);
 }
+
+#[test]
+fn value_too_large_to_come_here_is_given_by_its_shard_and_computed_once_per_lease() {
+    let mut world = world(2, 1);
+    let large = "v".repeat(2 << 20);
+    let key = ["GET", "k"];
+    world.ask(0, 1, &["SETEX", "k", "10", &large]);
+    assert_eq!(world.ask(1, 2, &key), value(&large), "fresh");
+    assert_eq!(world.ask(1, 2, &["GETEX", "k"]), value(&large));
+    world.advance(10_001);
+    assert_eq!(world.ask(0, 1, &key), NIL, "the leader of the stale value");
+    assert!(is_leased(&mut world, "k"));
+    for session in 2..5 {
+        assert_eq!(world.ask(1, session, &key), value(&large), "stale, at once");
+    }
+    world.ask(0, 1, &["SETEX", "k", "10", &large]);
+    assert!(!is_leased(&mut world, "k"));
+    assert_eq!(world.ask(1, 2, &key), value(&large), "fresh again");
+    // Missing: one computes, and the others get the large value by its shard when it is there.
+    world.ask(0, 1, &["DEL", "k"]);
+    assert_eq!(world.ask(0, 1, &key), NIL);
+    let waiting = world.send(1, 2, &key);
+    world.run();
+    assert_eq!(world.reply(waiting), None);
+    world.ask(0, 1, &["SETEX", "k", "10", &large]);
+    world.run();
+    assert_eq!(world.reply(waiting).cloned(), value(&large));
+    assert!(world.complaints().is_empty(), "{:?}", world.complaints());
+}

@@ -11,6 +11,9 @@ use super::world::{Ticket, World, caller, refused};
 use crate::cx::Kind;
 use crate::reply::Reply;
 
+/// A gateway's default for `limits.reply`.
+const REPLY_MAX: usize = 1 << 20;
+
 pub(super) struct Task {
     pub(super) worker: usize,
     pub(super) caller: Caller,
@@ -272,6 +275,8 @@ impl World {
             return;
         };
         task.open.retain(|(number, _)| *number != op);
+        let (status, bytes) =
+            if bytes.len() > REPLY_MAX { (5, Vec::new()) } else { (status, bytes) };
         task.done.push(Answer { op, status, bytes });
         if !task.first && !task.open.is_empty() {
             return;

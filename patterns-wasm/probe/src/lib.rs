@@ -1,0 +1,55 @@
+//! A plugin for the tests of the gateway: through the SDK, what the patterns do not use yet.
+//!
+//! `PROBE.CAS key expected new` stores `new` if the value is `expected`, by a guarded transaction, and answers `{1, EXEC's
+//! replies}` or `{0, what was found}`. `PROBE.CAS2 key other ...` watches the one key and writes the other. A hooked
+//! `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how many bindings saw it;
+//! on a key that ends with `:plain` its own `GET` is not hooked.
+
+use sluicegate_plugin::args::Args;
+use sluicegate_plugin::command::cmd;
+use sluicegate_plugin::cx::{Cx, Guarded};
+use sluicegate_plugin::error::Result;
+use sluicegate_plugin::plugin::NoConfig;
+use sluicegate_plugin::reply::Reply;
+
+async fn get(cx: Cx, args: Args) -> Result<Reply> {
+    let read = cmd("GET").arg(args.key());
+    let read = if args.key().ends_with(b":plain") { read } else { read.hooked() };
+    let found = cx.call(read).await?;
+    let mut said = found.bytes().unwrap_or_default().to_vec();
+    said.push(b'+');
+    Ok(Reply::bulk(said))
+}
+
+async fn cas(cx: Cx, args: Args) -> Result<Reply> {
+    swap(&cx, args.key(), args.key(), args.get(2), args.get(3)).await
+}
+
+async fn cas2(cx: Cx, args: Args) -> Result<Reply> {
+    swap(&cx, args.key(), args.get(2), args.get(3), args.get(4)).await
+}
+
+async fn swap(cx: &Cx, read: &[u8], write: &[u8], expected: &[u8], new: &[u8]) -> Result<Reply> {
+    let guard = cmd("GET").arg(read);
+    let expected = if expected == b"nil" { Reply::Null } else { Reply::bulk(expected) };
+    let set = cmd("SET").arg(write).arg(new);
+    match cx.guarded(read, guard, &expected, [set]).await? {
+        Guarded::Done(rows) => Ok(Reply::Array(vec![Reply::Int(1), Reply::Array(rows)])),
+        Guarded::Changed(found) => Ok(Reply::Array(vec![Reply::Int(0), found])),
+    }
+}
+
+sluicegate_plugin::plugin! {
+    name: "probe",
+    version: "1.0.0",
+    config: NoConfig,
+    about: "no keys",
+    hooks: ["GET" => get],
+    commands: [
+        "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
+        "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },
+    ],
+    tasks: [],
+    capabilities: { commands: ["GET", "SET"], wait: false, background: false, shared_bytes: 0 },
+    metrics: [],
+}
