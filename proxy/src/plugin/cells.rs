@@ -20,7 +20,7 @@ use super::generation::Generation;
 use super::grants::Scratch;
 use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};
-use super::limits::{CELL_IDLE_MS, LOG_LINES_KEPT};
+use super::limits::{ARGUMENT_BYTES, CELL_IDLE_MS, LARGE_FRAME_BYTES, LOG_LINES_KEPT};
 use super::room::{Call, Room, Step, frame_error, misplaced};
 use super::shared::Shared;
 
@@ -102,7 +102,7 @@ impl Cells {
         head: &StartHead,
         args: impl ExactSizeIterator<Item = &'a [u8]> + Clone,
     ) -> Result<(CallId, Step), Fault> {
-        let bytes: usize = args.clone().map(<[u8]>::len).sum();
+        let bytes = args.len() * ARGUMENT_BYTES + args.clone().map(<[u8]>::len).sum::<usize>();
         let bytes_max = self.generation.limits.request_bytes;
         if bytes > bytes_max {
             return Err(self.fault(FaultKind::RequestTooLarge(bytes_max), String::new()));
@@ -112,7 +112,7 @@ impl Cells {
             Admission::Alone => true,
             Admission::Refused => return Err(self.refuse(FaultKind::Down)),
         };
-        let room = match self.find_room(clock, alone) {
+        let room = match self.find_room(clock, alone, bytes) {
             Ok(room) => room,
             Err(fault) => {
                 if !fault.is_crash() {
@@ -122,7 +122,7 @@ impl Cells {
             }
         };
         self.sequence = self.sequence.wrapping_add(1);
-        let call = Call::new(self.sequence, *head);
+        let call = Call::new(self.sequence, *head, bytes);
         let seat = self.room(room).and_then(|room| room.seat(call));
         let Some(slot) = seat else {
             return Err(self.refuse(FaultKind::Busy));
@@ -312,13 +312,16 @@ impl Cells {
     }
 
     /// A room with a place, opened if need be.
-    fn find_room(&mut self, clock: Clock, alone: bool) -> Result<usize, Fault> {
-        let has_place =
-            |room: &Option<Box<Room>>| room.as_ref().is_some_and(|room| room.has_place(alone));
+    fn find_room(&mut self, clock: Clock, alone: bool, frame_bytes: usize) -> Result<usize, Fault> {
+        let has_place = |room: &Option<Box<Room>>| {
+            room.as_ref().is_some_and(|room| room.has_place(alone, frame_bytes))
+        };
+        // Rooms before the first free one have no place for anybody.
+        let is_usual = !alone && frame_bytes <= LARGE_FRAME_BYTES;
         let from = if alone { 0 } else { self.first_free };
         let found = self.rooms.iter().skip(from).position(has_place);
         if let Some(offset) = found {
-            if !alone {
+            if is_usual {
                 self.first_free = from + offset;
             }
             return Ok(from + offset);

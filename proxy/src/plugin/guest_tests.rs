@@ -305,6 +305,26 @@ fn tidy_drops_cells_that_were_idle_for_long_but_one() {
 }
 
 #[test]
+fn calls_with_large_frames_share_a_cell_only_as_far_as_its_memory_goes() {
+    let mut cells = misbehaving();
+    let large = "x".repeat(300_000);
+    let small: Vec<_> =
+        (0..3).map(|_| misbehave(&mut cells, &["fine", "later"]).unwrap().0).collect();
+    assert_eq!(cells.stats().cells, 1);
+    let ids: Vec<_> =
+        (0..31).map(|_| misbehave(&mut cells, &["fine", "later", &large]).unwrap().0).collect();
+    // 16 MiB of memory, an eighth of it for frames: six of 300 kB in each.
+    assert_eq!(cells.stats().cells, 6);
+    let another = misbehave(&mut cells, &["fine", "later"]).unwrap().0;
+    assert_eq!(cells.stats().cells, 6, "a small one finds its place beside them");
+    for id in small.into_iter().chain(ids).chain([another]) {
+        wake(&mut cells, id).unwrap();
+    }
+    assert_eq!(cells.stats().live, 0);
+    assert_eq!(cells.stats().crashed, 0);
+}
+
+#[test]
 fn call_inside_multi_may_not_wait() {
     let mut cells = misbehaving();
     let in_multi = head(Kind::InMulti, 0);

@@ -45,6 +45,13 @@ impl Default for PluginLimits {
     }
 }
 
+/// Memory of a cell for each byte of the frames that its waiting calls hold: a guest makes some copies, and needs room
+/// for what comes back. One call alone may take more.
+pub const CELL_MEMORY_PER_FRAME_BYTE: usize = 8;
+/// A call's share of its cell beside the bytes of its arguments: for each argument, bytes.
+pub const ARGUMENT_BYTES: usize = 16;
+/// A frame above this is placed with care, bytes: any place will do for a smaller one.
+pub const LARGE_FRAME_BYTES: usize = 16 * 1024;
 /// Bytes of a batch beyond those of the command that it may hold whole.
 pub const BATCH_EXTRA_BYTES: usize = 128 * 1024;
 /// A result of at most this many bytes is always given, and counts for nothing.

@@ -12,7 +12,7 @@ use super::fault::FaultKind;
 use super::frame::{BadFrame, Kind, OutFrame, OutRules, StartHead};
 use super::generation::Generation;
 use super::grants::{Denied, Granted, Scratch, check};
-use super::limits::CALLS_PER_CELL_LIFE;
+use super::limits::{CALLS_PER_CELL_LIFE, CELL_MEMORY_PER_FRAME_BYTE};
 
 /// What the host does next for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(super) struct Call {
     pub(super) sequence: u32,
     pub(super) head: StartHead,
     pub(super) steps: u32,
+    /// Bytes of its first frame, which the guest holds for as long as the call lives.
+    frame_bytes: usize,
     next_op: u32,
     outstanding: usize,
     replied: bool,
@@ -56,11 +58,12 @@ pub(super) struct Call {
 }
 
 impl Call {
-    pub(super) fn new(sequence: u32, head: StartHead) -> Self {
+    pub(super) fn new(sequence: u32, head: StartHead, frame_bytes: usize) -> Self {
         Self {
             sequence,
             head,
             steps: 0,
+            frame_bytes,
             next_op: 0,
             outstanding: 0,
             replied: false,
@@ -200,6 +203,8 @@ pub(super) struct Room {
     /// Free slot numbers; the last is taken next.
     free: Vec<u16>,
     live: u16,
+    /// Bytes of the first frames of all live calls.
+    frame_bytes: usize,
     life: u64,
     retiring: bool,
     /// When it last became empty.
@@ -221,20 +226,25 @@ impl Room {
             calls: (0..size).map(|_| None).collect(),
             free: (0..size).rev().collect(),
             live: 0,
+            frame_bytes: 0,
             life: 0,
             retiring: false,
             idle_since_ms: now_ms,
         }
     }
 
-    /// Whether another call may start here; `alone`: only as the one call.
-    pub(super) fn has_place(&self, alone: bool) -> bool {
-        !self.retiring && !self.free.is_empty() && (!alone || self.live == 0)
+    /// Whether another call with a frame of this length may start here; `alone`: only as the one call. Calls that
+    /// wait hold their frames, so a cell is full by memory before it is by number when they are large.
+    pub(super) fn has_place(&self, alone: bool, frame_bytes: usize) -> bool {
+        let share = self.generation.limits.memory_bytes / CELL_MEMORY_PER_FRAME_BYTE;
+        let fits = self.frame_bytes.saturating_add(frame_bytes) <= share;
+        !self.retiring && !self.free.is_empty() && (self.live == 0 || (!alone && fits))
     }
 
     /// Takes a slot.
     pub(super) fn seat(&mut self, call: Call) -> Option<u16> {
         let slot = self.free.pop()?;
+        self.frame_bytes += call.frame_bytes;
         *self.calls.get_mut(usize::from(slot))? = Some(call);
         self.live += 1;
         self.life += 1;
@@ -246,9 +256,10 @@ impl Room {
         let Some(place) = self.calls.get_mut(usize::from(slot)) else {
             return;
         };
-        if place.take().is_none() {
+        let Some(call) = place.take() else {
             return;
-        }
+        };
+        self.frame_bytes = self.frame_bytes.saturating_sub(call.frame_bytes);
         self.free.push(slot);
         self.live = self.live.saturating_sub(1);
         self.retiring |= self.life >= CALLS_PER_CELL_LIFE;
