@@ -156,7 +156,7 @@ pub const PRIVATE_LANES_MAX: usize = 256;
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 /// Time between two connections to one shard, over all workers.
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
-/// Keys of one session that plugins may watch; more are not watched.
+/// Keys of one session that plugins may watch; beyond that the oldest is forgotten.
 pub const SESSION_WATCHES_MAX: usize = 1024;
 /// Plugin: steps of ready calls in one pass; the others come after a rest.
 pub const PLUGIN_STEPS_PER_PASS: usize = 4096;

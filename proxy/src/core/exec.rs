@@ -12,6 +12,7 @@
 
 use crate::buffer::Piece;
 use crate::core::Core;
+use crate::core::effects::Asking;
 use crate::core::forward::Target;
 use crate::core::hook::only_key;
 use crate::core::ids::{ExecId, SessionId};
@@ -27,6 +28,7 @@ use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
+use crate::resp::write::Protocol;
 use crate::resp::{value, write};
 
 /// A transaction with plugins in it, on its way.
@@ -37,6 +39,7 @@ pub(crate) struct ActiveExec {
     session_number: u64,
     place: Place,
     pool: u16,
+    protocol: Protocol,
     elements: Vec<Element>,
 }
 
@@ -64,6 +67,7 @@ impl Core {
         };
         let place = session.pending.push();
         let session_number = session.identity.id;
+        let protocol = session.identity.protocol;
         let mut elements = Vec::with_capacity(commands.len());
         let mut requests = Vec::with_capacity(commands.len());
         for queued in commands {
@@ -73,7 +77,8 @@ impl Core {
             }
             elements.push(element);
         }
-        let active = ActiveExec { session: id, session_number, place, pool: target.pool, elements };
+        let pool = target.pool;
+        let active = ActiveExec { session: id, session_number, place, pool, protocol, elements };
         let exec = self.execs.insert(active);
         if requests.is_empty() {
             return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
@@ -222,12 +227,15 @@ impl Core {
                     for share in shares.by_ref().take(replies) {
                         list.extend_from_slice(share);
                     }
-                    let said = self.resume_in_multi(
-                        (active.session, active.session_number),
-                        (active.pool, binding),
-                        call,
-                        (number, &list),
-                    );
+                    let asking = Asking {
+                        pool: active.pool,
+                        binding,
+                        call: Some(call),
+                        session: Some(active.session),
+                        number: active.session_number,
+                        protocol: active.protocol,
+                    };
+                    let said = self.resume_in_multi(asking, call, (number, &list));
                     out.extend_from_slice(&said);
                 }
             }
@@ -237,11 +245,11 @@ impl Core {
 
     fn resume_in_multi(
         &mut self,
-        session: (SessionId, u64),
-        (pool, binding): (u16, u16),
+        asking: Asking,
         call: CallId,
         (number, list): (u32, &[u8]),
     ) -> Vec<u8> {
+        let Asking { pool, binding, .. } = asking;
         let clock = self.plugin_clock();
         let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
             return b"-PLUGINERR the plugin is gone\r\n".to_vec();
@@ -250,7 +258,7 @@ impl Core {
         match cells.resume(clock, call, [result].into_iter()) {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::DoneBackground { reply, batch }) => {
-                self.carry_out_last(session, (pool, binding), &batch);
+                self.carry_out_last(asking, &batch);
                 reply
             }
             Ok(Step::Pass | Step::Pending(_)) => {

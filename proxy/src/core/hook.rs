@@ -12,7 +12,7 @@ use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::request::Request;
 use crate::core::task::{Awaiting, NewTask};
-use crate::core::{Core, wake_session};
+use crate::core::{Core, waiters, wake_session};
 use crate::plugin::bindings::Taken;
 use crate::plugin::frame::{Kind, Status};
 use crate::resp::args::Args;
@@ -164,11 +164,12 @@ impl Core {
             return;
         };
         let awaiting = task.open.iter().find(|(open, _)| *open == number).map(|(_, what)| what);
-        let status = match awaiting {
-            Some(Awaiting::Timer | Awaiting::Key { .. }) => Status::Timeout,
+        let why = match awaiting {
+            Some(Awaiting::Key(wait)) if wait.is_cut(self.clock.now_ms) => waiters::CUT,
+            Some(Awaiting::Timer | Awaiting::Key(_)) => &[],
             Some(Awaiting::Shard) | None => return,
         };
-        self.settle_task(id, number, status, &[]);
+        self.settle_task(id, number, Status::Timeout, why);
     }
 }
 

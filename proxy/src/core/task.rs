@@ -18,6 +18,7 @@ use crate::core::forward::Target;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
+use crate::core::waiters::KeyWait;
 use crate::limits;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
@@ -43,8 +44,8 @@ pub(crate) enum Awaiting {
     Shard,
     /// A timer.
     Timer,
-    /// A NOTIFY of this key. `behind_ms`: how long it may wait once commands stand behind it, and since when it waits.
-    Key { key: Vec<u8>, behind_ms: Option<u32>, since_ms: u64, hurried: bool },
+    /// A NOTIFY of a key.
+    Key(KeyWait),
 }
 
 /// One plugin call in flight.
@@ -232,9 +233,8 @@ impl Core {
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
         task.results.push(HeldResult { number, status, bytes: held });
-        let (pool, binding) = (task.pool, task.binding);
-        if let Awaiting::Key { key, .. } = awaiting {
-            self.waiters.forget(pool, binding, &key, id, number);
+        if let Awaiting::Key(wait) = awaiting {
+            self.waiters.forget(wait.place);
         }
         self.step_if_ready(id);
     }
@@ -264,9 +264,9 @@ impl Core {
         if task.head.kind == Kind::Spawned {
             self.spawned_ended(task.pool, task.binding);
         }
-        for (number, awaiting) in &task.open {
-            if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, key, id, *number);
+        for (_, awaiting) in &task.open {
+            if let Awaiting::Key(wait) = awaiting {
+                self.waiters.forget(wait.place);
             }
         }
         self.keep_memory(task);
@@ -291,7 +291,7 @@ impl Core {
     }
 
     /// The plugin leaves the command alone: the next binding gets it, or its shard as it came.
-    fn pass_on(&mut self, id: TaskId) {
+    pub(crate) fn pass_on(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
@@ -370,9 +370,9 @@ impl Core {
         let Some(mut task) = self.tasks.remove(id) else {
             return;
         };
-        for (number, awaiting) in task.open.drain(..) {
-            if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, &key, id, number);
+        for (_, awaiting) in task.open.drain(..) {
+            if let Awaiting::Key(wait) = awaiting {
+                self.waiters.forget(wait.place);
             }
         }
         task.results.clear();

@@ -95,6 +95,12 @@ impl Cells {
         &self.generation
     }
 
+    /// The generation that a call runs in, or ran in a moment ago.
+    pub fn generation_of(&self, id: CallId) -> Option<&Arc<Generation>> {
+        let room = self.rooms.get(id.room as usize)?.as_ref()?;
+        Some(&room.generation)
+    }
+
     /// Begins a call. The id is of use only if the step does not end the call.
     pub fn start<'a>(
         &mut self,
