@@ -201,6 +201,10 @@ impl Cx {
         guard: Option<(Command, Vec<u8>)>,
         commands: Vec<Command>,
     ) -> Operations {
+        if guard.is_some() && self.kind() == Kind::InMulti {
+            let text = "a guarded transaction inside MULTI: its guard cannot be read there";
+            self.call.state.borrow_mut().misuse = Some(text);
+        }
         let target = Target::Key(key.to_vec());
         let write = move |out: &mut Vec<u8>| {
             out.push(OP_TRANSACTION);
@@ -323,14 +327,28 @@ impl Cx {
         }
     }
 
-    /// Gives the client `reply` now; the handler goes on and its result is for the log only.
+    /// Gives the client `reply` now; the handler goes on and its result is for the log only. Once per call, and only
+    /// where a client waits: not in tasks, not inside MULTI.
     pub fn background(&self, reply: &Reply) {
-        let mut bytes = Vec::new();
-        reply.write(self.resp(), &mut bytes);
-        self.call.state.borrow_mut().background = Some(bytes);
+        let mut state = self.call.state.borrow_mut();
+        state.misuse = match self.kind() {
+            Kind::Spawned | Kind::SessionClosed => {
+                Some("background() in a task: no client waits for its reply")
+            }
+            Kind::InMulti => Some("background() inside MULTI: return the reply, spawn() the rest"),
+            Kind::Hook | Kind::OwnCommand if state.replied || state.background.is_some() => {
+                Some("background() a second time: the client has its reply")
+            }
+            Kind::Hook | Kind::OwnCommand => {
+                let mut bytes = Vec::new();
+                reply.write(self.resp(), &mut bytes);
+                state.background = Some(bytes);
+                return;
+            }
+        };
     }
 
-    /// `return cx.pass()`: the command goes on as it came.
+    /// `return cx.pass()`: the command goes on as it came. What was queued must have been sent: await something first.
     pub fn pass(&self) -> Result<Reply> {
         Err(Error::of(ErrorKind::Pass, String::new()))
     }
