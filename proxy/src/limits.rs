@@ -56,6 +56,8 @@ pub const RECONNECT_WAIT_MS_MAX: u64 = 2_000;
 pub const FLUSH_HOLD_TURNS: u32 = 1;
 /// Most commands of one MULTI.
 pub const TRANSACTION_COMMANDS_MAX: usize = 10_000;
+/// Commands of one transaction that plugins take: each is a call until EXEC's reply is here.
+pub const TRANSACTION_HOOKED_MAX: usize = 1_000;
 /// Most bytes queued in one MULTI.
 pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most replies awaited on one lane; a request beyond it is refused, not sent.

@@ -164,6 +164,49 @@ fn all_results_of_a_batch_come_together_also_when_one_operation_fails_at_once() 
     assert_eq!(raw(&mut client, &[done(b"+OK\r\n")]), Value::ok());
 }
 
+#[test]
+fn call_that_has_written_before_it_fails_says_that_the_outcome_is_unknown() {
+    let shards = RealServer::start_many(1);
+    let gateway = start(&shards, "{call_timeout: 1s}");
+    let mut client = gateway.client();
+    let write = pending(false, &[command(0, To::OwnKeys, "SET raw:1 v")]);
+    let read = pending(false, &[command(0, To::OwnKeys, "GET raw:1")]);
+    let (wait, garbage) = (pending(false, &[pause(60_000)]), b"\x09 no frame".to_vec());
+    let cases = [
+        ([&write, &garbage], "PLUGINERR bad: bad reply; outcome unknown"),
+        ([&read, &garbage], "PLUGINERR bad: bad reply"),
+        ([&write, &wait], "PLUGINTIMEOUT bad: the call took too long; outcome unknown"),
+        ([&read, &wait], "PLUGINTIMEOUT bad: the call took too long"),
+    ];
+    for (frames, wanted) in cases {
+        let reply = raw(&mut client, &frames.map(Vec::clone));
+        assert_eq!(reply, Value::Error(wanted.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn transaction_with_a_call_that_fails_or_too_many_calls_is_not_sent() {
+    let shards = RealServer::start_many(1);
+    let file = built("misbehaving/misbehaving");
+    let entry = Entry { name: "bad", file: &file, settings: &[] };
+    let gateway = InProcess::start(&yaml_with(&shards, &[entry], &["{use: bad, keys: [panic]}"]));
+    let mut client = gateway.client();
+    for line in ["MULTI", "SET plain v", "GET panic", "SET plain w"] {
+        assert!(!matches!(client.line(line), Value::Error(_)));
+    }
+    let reply = client.line("EXEC");
+    let wanted =
+        "EXECABORT Transaction discarded because of a plugin: PLUGINERR bad: trap unreachable";
+    assert!(reply.is_error(wanted), "{reply:?}");
+    assert_eq!(client.line("GET plain"), Value::Null);
+    client.line("MULTI");
+    let hooked = |client: &mut Client, _| client.line("GET panic");
+    let queued = (0..1_001).map(|number| hooked(&mut client, number)).collect::<Vec<_>>();
+    assert!(queued[..1_000].iter().all(|reply| reply.text() == "QUEUED"));
+    assert!(queued[1_000].is_error("ERR transaction too large: plugins take more than 1000"));
+    assert!(client.line("EXEC").is_error("EXECABORT"));
+}
+
 /// A client whose end runs the guest's task.
 fn watched(gateway: &InProcess, key: &str) -> Client {
     let mut client = gateway.client();

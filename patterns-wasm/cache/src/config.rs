@@ -8,6 +8,8 @@ use std::cell::{Cell, OnceCell};
 use sluicegate_plugin::config::Fields;
 use sluicegate_plugin::plugin;
 
+/// Shared memory for this worker's part of the token and the counts, bytes.
+const SHARED_MIN: usize = 256;
 /// Most turns of one reader to look.
 const TURNS_MAX: u32 = 300;
 
@@ -60,6 +62,11 @@ impl plugin::Config for Config {
         fields.choice("lease_mode", &["key"])?;
         if config.lease_ms == 0 || config.poll_ms == 0 {
             return Err(String::from("lease and poll must be longer than 0"));
+        }
+        if !fields.has_shared_memory(SHARED_MIN) {
+            return Err(String::from(
+                "the lease needs shared memory: grant shared_bytes: 64KiB, or leave shared_bytes out of the grant",
+            ));
         }
         // A call has 1,000 steps; a turn to look takes up to three.
         let poll_ms = config.poll_ms.max(config.wait_ms / TURNS_MAX);

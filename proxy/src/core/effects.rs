@@ -236,6 +236,7 @@ impl Core {
             spec: Some(spec),
             args,
             key: key.unwrap_or_default(),
+            keys: (0, 0, 0),
         });
         true
     }
@@ -407,6 +408,7 @@ impl Core {
                 spec: None,
                 args: Args::new(request, scan.spans()),
                 key: &[],
+                keys: (0, 0, 0),
             });
         }
     }

@@ -156,6 +156,11 @@ impl Cells {
         self.step(clock, id, Entry::Resume)
     }
 
+    /// Whether a call has sent commands that change something.
+    pub fn has_written(&mut self, id: CallId) -> bool {
+        self.call(id).is_some_and(|call| call.has_written())
+    }
+
     /// Ends a call without its answer: its client is gone, or its time is over. A stale id is nothing.
     pub fn cancel(&mut self, clock: Clock, id: CallId) -> Result<(), Fault> {
         if self.call(id).is_none() {
@@ -243,8 +248,9 @@ impl Cells {
                 Ok(step)
             }
             Ok(None) => {
+                let wrote = self.has_written(id);
                 self.cancel(clock, id)?;
-                Err(self.fault(FaultKind::StepLimit, String::new()))
+                Err(Fault { wrote, ..self.fault(FaultKind::StepLimit, String::new()) })
             }
             Err(error) if !error.kind.is_crash() => {
                 self.cancel(clock, id)?;
@@ -287,6 +293,7 @@ impl Cells {
         self.stats.crashed += 1;
         self.health.trapped(clock.mono_ms);
         let mut fault = self.fault(error.kind, error.detail);
+        fault.wrote = self.has_written(id);
         let place = self.rooms.get_mut(id.room as usize);
         if let Some(room) = place.and_then(Option::take) {
             let siblings = room.calls().filter(|(slot, _)| *slot != id.slot);
@@ -312,6 +319,7 @@ impl Cells {
             kind,
             plugin: self.generation.name.clone(),
             id: u32::try_from(id).unwrap_or(0),
+            wrote: false,
             detail,
             lost: Vec::new(),
         }
