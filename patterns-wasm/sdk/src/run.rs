@@ -213,7 +213,7 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
 mod tests {
     use crate::args::Args;
     use crate::command::cmd;
-    use crate::cx::{Cx, Kind};
+    use crate::cx::{Cx, Kind, Wait};
     use crate::error::Result;
     use crate::harness::frames::{Op, Out};
     use crate::harness::instance::{Answer, Caller, Instance};
@@ -236,18 +236,16 @@ mod tests {
             }
             b"background" => {
                 cx.background(&Reply::ok());
-                cx.sleep(1).await?;
-                Ok(Reply::ok())
+                pause(&cx).await
             }
             b"background-twice" => {
                 cx.background(&Reply::ok());
-                cx.sleep(1).await?;
+                pause(&cx).await?;
                 cx.background(&Reply::ok());
-                cx.sleep(1).await?;
-                Ok(Reply::ok())
+                pause(&cx).await
             }
             b"call" => cx.call(cmd("GET").arg("k")).await,
-            b"sleep" => cx.sleep(1).await.map(|()| Reply::ok()),
+            b"wait" => pause(&cx).await,
             b"answer" => Ok(Reply::ok()),
             b"notify" => {
                 cx.notify(b"k", b"v");
@@ -286,6 +284,12 @@ mod tests {
         }
     }
 
+    async fn pause(cx: &Cx) -> Result<Reply> {
+        let wait = Wait { timeout_ms: 1, behind_ms: None, poll_ms: None };
+        cx.wait_key(b"k", wait).await?;
+        Ok(Reply::ok())
+    }
+
     async fn transaction(cx: &Cx) -> Result<Reply> {
         cx.transaction(b"k", [cmd("GET").arg("k")]).await?;
         Ok(Reply::ok())
@@ -308,7 +312,7 @@ mod tests {
             (Kind::Hook, "pass-after-send", "-ERR pass() with operations that were not sent"),
             (Kind::InMulti, "background", "-ERR background() inside MULTI"),
             (Kind::InMulti, "call", "-ERR inside MULTI a handler passes, answers an error"),
-            (Kind::InMulti, "sleep", "-ERR inside MULTI a handler passes, answers an error"),
+            (Kind::InMulti, "wait", "-ERR inside MULTI a handler passes, answers an error"),
             (Kind::InMulti, "answer", "-ERR inside MULTI a handler may not answer by itself"),
             (Kind::InMulti, "notify", "-ERR no\r\n"),
             (Kind::InMulti, "notify-first", "-ERR inside MULTI a handler passes, answers"),
