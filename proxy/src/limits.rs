@@ -65,6 +65,8 @@ pub const RECONNECT_WAIT_MS_MAX: u64 = 2_000;
 pub const FLUSH_HOLD_TURNS: u32 = 1;
 /// Most commands of one MULTI.
 pub const TRANSACTION_COMMANDS_MAX: usize = 10_000;
+/// Commands of one transaction that plugins take: each is a call until EXEC's reply is here.
+pub const TRANSACTION_HOOKED_MAX: usize = 1_000;
 /// Most bytes queued in one MULTI.
 pub const TRANSACTION_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Output above this is written at once, whether its pipeline is answered or not, bytes.
@@ -163,7 +165,7 @@ pub const PRIVATE_LANES_MAX: usize = 256;
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 /// Time between two connections to one shard, over all workers.
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
-/// Keys of one session that plugins may watch; more are not watched.
+/// Keys of one session that plugins may watch; beyond that the oldest is forgotten.
 pub const SESSION_WATCHES_MAX: usize = 1024;
 /// Plugin: steps of ready calls in one pass; the others come after a rest.
 pub const PLUGIN_STEPS_PER_PASS: usize = 4096;

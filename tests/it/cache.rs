@@ -21,7 +21,7 @@ const WORKERS: usize = 2;
 const KEY: &str = "cache:page";
 
 /// Nothing here ends by itself within a test.
-const PATIENT: &str = "grace: 600s, lease: 600s, wait: 600s, poll: 200ms";
+const PATIENT: &str = "grace: 600s, lease: 600s, wait: 60s, poll: 200ms";
 
 /// Two gateways over three shards; the gateways end first.
 pub struct Site {
@@ -383,7 +383,7 @@ fn redis_py_programs_with_default_pipelines_share_one_recompute_per_expiry() {
 }
 
 /// A count of CACHE.STATS, of this client's worker.
-fn stat(client: &mut Client, name: &str) -> i64 {
+pub fn stat(client: &mut Client, name: &str) -> i64 {
     let Value::Map(rows) = client.line("CACHE.STATS").paired() else {
         panic!("CACHE.STATS is no map");
     };

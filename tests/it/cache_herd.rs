@@ -117,7 +117,7 @@ impl Herd<'_> {
 
 #[test]
 fn herd_computes_each_value_once_and_sees_none_that_is_too_old() {
-    let site = Site::start(&format!("grace: {GRACE_MS}ms, lease: 600s, wait: 600s, poll: 100ms"));
+    let site = Site::start(&format!("grace: {GRACE_MS}ms, lease: 600s, wait: 30s, poll: 100ms"));
     let herd = Herd {
         shards: &site.shards,
         fills: Mutex::new(Vec::new()),

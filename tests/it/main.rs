@@ -3,13 +3,13 @@
 //! `tidy` reads the source tree; `same_as_redis` compares replies to what `command_mix` makes with a plain server's; `clients` runs the client
 //! libraries people use; `placement` compares with twemproxy; `failures` breaks things on purpose, `bounds` fills them;
 //! `plugins` loads and swaps plugins, `plugin_effects` holds what they ask for to its word, `plugin_faults` and
-//! `plugin_frames` break them; `cache` and `cache_herd` hold the cache pattern to
-//! its guarantee.
+//! `plugin_frames` break them; `cache`, `cache_herd` and `cache_waiting` hold the cache pattern to its guarantee.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
 
 mod bounds;
 mod cache;
 mod cache_herd;
+mod cache_waiting;
 mod clients;
 mod command_mix;
 mod failures;

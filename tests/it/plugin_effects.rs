@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use sluicegate_tests::client::Client;
+use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::frames::{To, command, pending, results, transaction};
 use sluicegate_tests::gateway::InProcess;
 use sluicegate_tests::plugins::{Entry, built, yaml_with};
@@ -172,5 +172,19 @@ fn hooked_command_of_a_plugin_is_seen_by_later_bindings_only() {
                 assert_eq!(client.command(&["GET", key]), Value::bulk(seen), "{key}");
             }
         }
+    }
+}
+
+#[test]
+fn later_read_of_any_key_that_an_own_command_names_waits_for_it() {
+    let shards = RealServer::start_many(2);
+    let gateway = start(&shards, &["{use: probe, keys: [\"cas:*\"]}"]);
+    let mut client = gateway.client();
+    for round in 0..50 {
+        let [read, written] = ["read", "written"].map(|name| format!("cas:{{{round}}}:{name}"));
+        let own = request(&["PROBE.CAS2", &read, &written, "nil", "new"]);
+        client.send_raw(&[own, request(&["GET", &written])].concat());
+        assert_eq!(client.reply(), done());
+        assert_eq!(client.reply(), Value::bulk("new+"), "round {round}");
     }
 }

@@ -4,10 +4,12 @@
 //! Other clients of the same worker are at work meanwhile and must not notice.
 
 use sluicegate_tests::client::Client;
-use sluicegate_tests::frames::{Result, To, command, done, last, pause, pending, results, spawn};
+use sluicegate_tests::frames::{
+    Result, To, command, done, last, pause, pending, results, spawn, watch,
+};
 use sluicegate_tests::gateway::InProcess;
 use sluicegate_tests::load::Load;
-use sluicegate_tests::plugins::{Entry, await_binding, built, yaml_with};
+use sluicegate_tests::plugins::{Entry, PluginFile, await_binding, built, renumbered, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::eventually_true;
@@ -160,4 +162,84 @@ fn all_results_of_a_batch_come_together_also_when_one_operation_fails_at_once() 
         assert_eq!(statuses, [BACKEND_ERROR, REPLY], "{found:?}");
     }
     assert_eq!(raw(&mut client, &[done(b"+OK\r\n")]), Value::ok());
+}
+
+#[test]
+fn call_that_has_written_before_it_fails_says_that_the_outcome_is_unknown() {
+    let shards = RealServer::start_many(1);
+    let gateway = start(&shards, "{call_timeout: 1s}");
+    let mut client = gateway.client();
+    let write = pending(false, &[command(0, To::OwnKeys, "SET raw:1 v")]);
+    let read = pending(false, &[command(0, To::OwnKeys, "GET raw:1")]);
+    let (wait, garbage) = (pending(false, &[pause(60_000)]), b"\x09 no frame".to_vec());
+    let cases = [
+        ([&write, &garbage], "PLUGINERR bad: bad reply; outcome unknown"),
+        ([&read, &garbage], "PLUGINERR bad: bad reply"),
+        ([&write, &wait], "PLUGINTIMEOUT bad: the call took too long; outcome unknown"),
+        ([&read, &wait], "PLUGINTIMEOUT bad: the call took too long"),
+    ];
+    for (frames, wanted) in cases {
+        let reply = raw(&mut client, &frames.map(Vec::clone));
+        assert_eq!(reply, Value::Error(wanted.as_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn transaction_with_a_call_that_fails_or_too_many_calls_is_not_sent() {
+    let shards = RealServer::start_many(1);
+    let file = built("misbehaving/misbehaving");
+    let entry = Entry { name: "bad", file: &file, settings: &[] };
+    let gateway = InProcess::start(&yaml_with(&shards, &[entry], &["{use: bad, keys: [panic]}"]));
+    let mut client = gateway.client();
+    for line in ["MULTI", "SET plain v", "GET panic", "SET plain w"] {
+        assert!(!matches!(client.line(line), Value::Error(_)));
+    }
+    let reply = client.line("EXEC");
+    let wanted =
+        "EXECABORT Transaction discarded because of a plugin: PLUGINERR bad: trap unreachable";
+    assert!(reply.is_error(wanted), "{reply:?}");
+    assert_eq!(client.line("GET plain"), Value::Null);
+    client.line("MULTI");
+    let hooked = |client: &mut Client, _| client.line("GET panic");
+    let queued = (0..1_001).map(|number| hooked(&mut client, number)).collect::<Vec<_>>();
+    assert!(queued[..1_000].iter().all(|reply| reply.text() == "QUEUED"));
+    assert!(queued[1_000].is_error("ERR transaction too large: plugins take more than 1000"));
+    assert!(client.line("EXEC").is_error("EXECABORT"));
+}
+
+/// A client whose end runs the guest's task.
+fn watched(gateway: &InProcess, key: &str) -> Client {
+    let mut client = gateway.client();
+    assert_eq!(raw(&mut client, &[last("+OK\r\n", &[watch(key)])]), Value::ok());
+    client
+}
+
+fn await_task(shard: &mut Client, key: &str, number: &str) {
+    eventually_true("the task to run", || shard.command(&["GET", key]) != Value::Null);
+    assert_eq!(shard.command(&["GET", key]), Value::bulk(number), "handler that ran for {key}");
+}
+
+#[test]
+fn watch_of_an_older_version_runs_the_task_of_the_same_name_in_the_new_one() {
+    let shards = RealServer::start_many(1);
+    let file = PluginFile::copy_of("misbehaving/misbehaving");
+    let entry = Entry { name: "bad", file: file.path(), settings: &[] };
+    let yaml = yaml_with(&shards, &[entry], &["{use: bad, keys: [\"raw:*\"]}"]);
+    let gateway = InProcess::start(&yaml.replace("workers: 2", "workers: 1"));
+    let mut shard = shards[0].client();
+    drop(watched(&gateway, "raw:before"));
+    await_task(&mut shard, "raw:before", "3");
+    let old = watched(&gateway, "raw:old");
+    // This call of the old version names its task after the swap.
+    let mut sleeper = gateway.client();
+    let frames = [pending(false, &[pause(2_000)]), last("+OK\r\n", &[watch("raw:late")])];
+    sleeper.send(&[vec![b"RAW".to_vec()], frames.to_vec()].concat());
+    file.replace(&renumbered(&std::fs::read(built("misbehaving/misbehaving")).expect("a guest")));
+    let mut watchers = [gateway.client()];
+    await_binding(&mut watchers, 0, "the new file to be taken", |row| row.number("generation") > 1);
+    drop(old);
+    await_task(&mut shard, "raw:old", "2");
+    assert_eq!(sleeper.reply(), Value::ok());
+    drop(sleeper);
+    await_task(&mut shard, "raw:late", "2");
 }

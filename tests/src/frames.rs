@@ -76,6 +76,11 @@ pub fn spawn(args: &[&str]) -> Vec<u8> {
     [&[8][..], &TASK.to_le_bytes(), &words(args)].concat()
 }
 
+/// WATCH-SESSION with the guest's task.
+pub fn watch(key: &str) -> Vec<u8> {
+    [&[6][..], &TASK.to_le_bytes(), &word(key.as_bytes())].concat()
+}
+
 fn body(flags: u8, ops: &[Vec<u8>]) -> Vec<u8> {
     let count = u16::try_from(ops.len()).expect("few operations");
     [&[flags][..], &count.to_le_bytes(), &ops.concat()].concat()

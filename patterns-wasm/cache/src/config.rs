@@ -8,6 +8,11 @@ use std::cell::{Cell, OnceCell};
 use sluicegate_plugin::config::Fields;
 use sluicegate_plugin::plugin;
 
+/// Shared memory for this worker's part of the token and the counts, bytes.
+const SHARED_MIN: usize = 256;
+/// Most turns of one reader to look.
+const TURNS_MAX: u32 = 300;
+
 /// What a reader answers whose wait is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnWaitTimeout {
@@ -28,7 +33,7 @@ pub struct Config {
     pub wait_ms: u32,
     /// The same when its connection carries other commands or the leader.
     pub wait_behind_ms: u32,
-    /// How often a waiter looks for a fill through another gateway.
+    /// How often one of those who wait looks for a fill through another gateway.
     pub poll_ms: u32,
     /// What follows.
     pub on_wait_timeout: OnWaitTimeout,
@@ -58,7 +63,14 @@ impl plugin::Config for Config {
         if config.lease_ms == 0 || config.poll_ms == 0 {
             return Err(String::from("lease and poll must be longer than 0"));
         }
-        Ok(config)
+        if !fields.has_shared_memory(SHARED_MIN) {
+            return Err(String::from(
+                "the lease needs shared memory: grant shared_bytes: 64KiB, or leave shared_bytes out of the grant",
+            ));
+        }
+        // A call has 1,000 steps; a turn to look takes up to three.
+        let poll_ms = config.poll_ms.max(config.wait_ms / TURNS_MAX);
+        Ok(Self { poll_ms, ..config })
     }
 }
 
@@ -79,6 +91,8 @@ mod tests {
         let set = read(r#"{"grace":"5s","on_wait_timeout":"error","lease_mode":"key"}"#).unwrap();
         assert_eq!(set.grace_ms, 5_000);
         assert_eq!(set.on_wait_timeout, OnWaitTimeout::Error);
+        let long = read(r#"{"wait":"10m"}"#).unwrap();
+        assert_eq!(long.poll_ms, 2_000, "within the steps of a call");
         let cases = [
             (r#"{"grcae":"5s"}"#, "unknown key 'grcae'; known are grace, lease, wait,"),
             (r#"{"grace":5}"#, "grace: a number is no duration"),

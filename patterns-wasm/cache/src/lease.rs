@@ -19,9 +19,11 @@ const IDENT: &[u8] = b"ident";
 pub const RELEASE: &str =
     "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('DEL',KEYS[1]) end return 0";
 
-/// GET inside MULTI: `{value, 1 if the caller is now the leader}`. Takes the lease only when the value is not fresh.
+/// GET or GETEX inside MULTI: `{value, 1 if the caller is now the leader}`. Takes the lease only when the value is not
+/// fresh; gives a fresh one the end that GETEX says.
 pub const READ: &str = "local v=redis.call('GET',KEYS[1]) local p=redis.call('PTTL',KEYS[1]) \
-if v and (p==-1 or p>tonumber(ARGV[1])) then return {v,0} end \
+if v and (p==-1 or p>tonumber(ARGV[1])) then \
+if #ARGV>3 then redis.call('GETEX',KEYS[1],unpack(ARGV,4)) end return {v,0} end \
 if redis.call('SET',KEYS[2],ARGV[2],'NX','PX',ARGV[3]) then return {false,1} end return {v,0}";
 
 /// The token of this call's session.
@@ -52,6 +54,11 @@ pub fn take(key: &[u8], token: &str, config: &Config) -> Command {
         .arg(i64::from(config.lease_ms))
 }
 
+/// Reads who has the lease of `key`.
+pub fn holder(key: &[u8]) -> Command {
+    cmd("GET").arg(beside(key, LEASE))
+}
+
 /// Gives the lease of `key` back if it is the token's; answers 1 if it was.
 pub fn release(key: &[u8], token: &str) -> Command {
     cmd("EVAL").arg(RELEASE).arg("1").arg(beside(key, LEASE)).arg(token)
@@ -62,7 +69,7 @@ pub fn void(key: &[u8]) -> Command {
     cmd("DEL").arg(beside(key, LEASE))
 }
 
-/// The read of `key` that may make the caller the leader, in one command.
+/// The read of `key` that may make the caller the leader, in one command; GETEX's option may follow.
 pub fn read(key: &[u8], token: &str, config: &Config) -> Command {
     cmd("EVAL")
         .arg(READ)

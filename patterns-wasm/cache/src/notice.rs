@@ -20,13 +20,16 @@ pub enum Notice {
 /// The notice of a fill with `value`.
 pub fn filled(value: &[u8]) -> Vec<u8> {
     if value.len() > VALUE_MAX {
-        return vec![b'f'];
+        return FILLED.to_vec();
     }
     let mut bytes = Vec::with_capacity(1 + value.len());
     bytes.push(b'v');
     bytes.extend_from_slice(value);
     bytes
 }
+
+/// The notice of a fill without its value.
+pub const FILLED: &[u8] = b"f";
 
 /// The notice of a deletion or of a lease given back.
 pub const GONE: &[u8] = b"g";

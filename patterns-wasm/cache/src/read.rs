@@ -5,9 +5,10 @@
 //!     |
 //!     v    one batch: WAIT-KEY, WATCH-SESSION, TX(take the lease, GET, PTTL)
 //!  won:  not fresh -> nil, this client computes      fresh -> the value, lease given back
-//!  lost: stale -> the stale value at once            missing -> wait for a notice, poll, try again
+//!  lost: stale -> the stale value at once            missing -> wait for a notice, or for one's turn to look
 //! ```
 //!
+//! Of those who wait on a worker one at a time looks whether another gateway has filled, and tells the others.
 //! A wait never outlasts `wait`, and hardly `wait_behind` when its connection has other commands to carry or is the
 //! leader's own. Inside MULTI one script does the same without waiting.
 //! A value that is too large to come here is judged by its TTL alone, and its GET goes on as it came.
@@ -16,7 +17,7 @@ use std::rc::Rc;
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::{Cx, Kind, Wait};
+use sluicegate_plugin::cx::{Cx, Kind, Wait, Woken};
 use sluicegate_plugin::error::{Error, ErrorKind, Result};
 use sluicegate_plugin::reply::Reply;
 use sluicegate_plugin::wait::{First, first};
@@ -27,9 +28,6 @@ use crate::notice::{self, Notice};
 use crate::stats::{self, Count};
 use crate::ttl::{self, Expiry, Life};
 
-/// Timers and clocks are whole milliseconds: a wait that ends this much early has still run its time.
-const CLOCK_SLACK_MS: u64 = 2;
-
 /// `GET key`
 pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
@@ -37,7 +35,7 @@ pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
     }
     let config = cx.config::<Config>()?;
     if cx.kind() == Kind::InMulti {
-        return get_in_multi(&cx, &config, args.key()).await;
+        return get_in_multi(&cx, &config, args.key(), Expiry::None).await;
     }
     match look(&cx, &config, args.key()).await? {
         (Found::Large, life) => compete_for_large(&cx, &config, args.key(), life).await,
@@ -45,47 +43,48 @@ pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
             stats::count(&cx, &config, Count::Hit);
             Ok(value)
         }
-        (Found::Here(_), Life::Missing | Life::Stale) => compete(&cx, &config, args.key()).await,
+        (Found::Here(_), Life::Missing | Life::Stale) => {
+            Ok(compete(&cx, &config, args.key()).await?.value)
+        }
     }
 }
 
-/// `GETEX key [option]`: a stale value is not made fresh by it, as an expired one could not be.
+/// `GETEX key [option]`: a stale value is not made fresh by it, as an expired one could not be; one that was waited for is
+/// given its end.
 pub async fn getex(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
     let (key, now_ms) = (args.key(), cx.now_ms());
     let Some(expiry) = ttl::read_getex(&args) else {
         return cx.pass();
     };
-    let in_multi = cx.kind() == Kind::InMulti;
-    if expiry == Expiry::None && in_multi {
-        return get_in_multi(&cx, &config, key).await;
-    }
     let Some(command) = ttl::getex(key, expiry, config.grace_ms, now_ms) else {
         return cx.pass();
     };
-    if in_multi {
-        return first_row(cx.transaction(key, [command]).await?);
+    if cx.kind() == Kind::InMulti {
+        return get_in_multi(&cx, &config, key, expiry).await;
     }
     let (found, life) = look(&cx, &config, key).await?;
-    let value = match found {
-        Found::Here(value) => value,
-        Found::Large if expiry == Expiry::None => {
+    let ended = match (found, life) {
+        (Found::Here(value), Life::Fresh) => {
+            stats::count(&cx, &config, Count::Hit);
+            Ended::fresh(value)
+        }
+        (Found::Here(_), Life::Missing | Life::Stale) => match compete(&cx, &config, key).await {
+            Err(error) if error.kind == ErrorKind::Pass && expiry != Expiry::None => {
+                return Err(too_large());
+            }
+            ended => ended?,
+        },
+        (Found::Large, _) if expiry == Expiry::None => {
             return compete_for_large(&cx, &config, key, life).await;
         }
         // Its time could be moved here, but the value not be given.
-        Found::Large => return Err(too_large()),
+        (Found::Large, _) => return Err(too_large()),
     };
-    match life {
-        Life::Fresh if expiry == Expiry::None => {
-            stats::count(&cx, &config, Count::Hit);
-            Ok(value)
-        }
-        Life::Fresh => {
-            stats::count(&cx, &config, Count::Hit);
-            cx.call(command).await
-        }
-        Life::Missing | Life::Stale => compete(&cx, &config, key).await,
+    if ended.is_fresh && expiry != Expiry::None {
+        return cx.call(command).await;
     }
+    Ok(ended.value)
 }
 
 /// TTL, PTTL.
@@ -191,9 +190,13 @@ async fn compete_for_large(cx: &Cx, config: &Rc<Config>, key: &[u8], life: Life)
     cx.pass()
 }
 
-async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
+async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8], expiry: Expiry) -> Result<Reply> {
     let token = lease::token(cx, config);
-    let rows = cx.transaction(key, [lease::read(key, &token, config)]).await?;
+    let read = lease::read(key, &token, config);
+    let Some(read) = expiry.append(read, config.grace_ms, cx.now_ms()) else {
+        return cx.pass();
+    };
+    let rows = cx.transaction(key, [read]).await?;
     let Reply::Array(row) = first_row(rows)? else {
         return Err(Error::new("the script gave no row"));
     };
@@ -208,29 +211,54 @@ async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply>
     Ok(value)
 }
 
+/// What a reader gets in the end.
+struct Ended {
+    value: Reply,
+    is_fresh: bool,
+}
+
+impl Ended {
+    fn fresh(value: Reply) -> Self {
+        Self { value, is_fresh: true }
+    }
+
+    fn other(value: Reply) -> Self {
+        Self { value, is_fresh: false }
+    }
+}
+
 /// The value is not fresh: become the leader, take the stale value, or wait.
-async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
+async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Ended> {
     let token = lease::token(cx, config);
     let begun_ms = cx.mono_ms();
     let mut wait_ms = u64::from(config.wait_ms);
     let mut waited = false;
+    let mut my_turn = false;
     loop {
-        // The wait runs from here on, also while the transaction is under way.
-        let asked_ms = cx.mono_ms();
-        let spent_ms = asked_ms.saturating_sub(begun_ms);
-        let mut pause = pause(config, wait_ms, spent_ms);
-        // Registered before the transaction is sent, so that no fill after it goes unnoticed.
+        // The wait runs from here on, also while the reads are under way.
+        let spent_ms = cx.mono_ms().saturating_sub(begun_ms);
+        let pause = pause(config, wait_ms, spent_ms);
+        // Registered before anything is sent, so that no fill after it goes unnoticed.
         let wake = cx.wait_key(key, pause);
-        let attempt = match attempt(cx, config, key, &token).await {
+        let unchanged = if my_turn { peek(cx, key).await? } else { None };
+        let attempt = match unchanged {
+            Some(attempt) => Ok(attempt),
+            None => attempt(cx, config, key, &token).await,
+        };
+        let attempt = match attempt {
             // It has grown since it was looked at; what was taken is given back, and all begins anew.
             Err(error) if error.kind == ErrorKind::TooLarge => {
+                cx.notify(key, notice::FILLED);
                 cx.call(lease::release(key, &token)).await?;
-                return compete_for_large(cx, config, key, Life::Stale).await;
+                return compete_for_large(cx, config, key, Life::Stale).await.map(Ended::other);
             }
             attempt => attempt?,
         };
-        if let Some(reply) = settle(cx, config, key, &token, &attempt)? {
-            return Ok(reply);
+        if let Some(value) = settle(cx, config, key, &token, &attempt)? {
+            if my_turn {
+                tell(cx, key, &attempt);
+            }
+            return Ok(Ended { value, is_fresh: attempt.life == Life::Fresh });
         }
         if !waited {
             waited = true;
@@ -240,33 +268,50 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Reply> {
             // The leader's own connection: its fill may stand behind this very read.
             wait_ms = wait_ms.min(u64::from(config.wait_behind_ms));
             let left_ms = narrow(wait_ms.saturating_sub(spent_ms).max(1));
-            pause.timeout_ms = pause.timeout_ms.min(left_ms);
-            match first(wake, cx.sleep(pause.timeout_ms)).await {
-                First::Left(notice) => notice?,
-                First::Right(slept) => slept.map(|()| None)?,
+            match first(wake, cx.sleep(pause.timeout_ms.min(left_ms))).await {
+                First::Left(woken) => woken?,
+                First::Right(slept) => slept.map(|()| Woken::Timeout)?,
             }
         } else {
             wake.await?
         };
-        match woken.map(|bytes| notice::read(&bytes)) {
-            Some(Notice::Value(value)) => return Ok(Reply::Bulk(value)),
-            Some(Notice::Filled) => match look(cx, config, key).await? {
-                (Found::Here(value), Life::Fresh) => return Ok(value),
-                (Found::Large, life) => {
-                    return compete_for_large(cx, config, key, life).await;
-                }
-                (Found::Here(_), Life::Missing | Life::Stale) => {}
+        my_turn = woken == Woken::Turn;
+        match woken {
+            Woken::Notice(bytes) => match notice::read(&bytes) {
+                Notice::Value(value) => return Ok(Ended::fresh(Reply::Bulk(value))),
+                Notice::Filled => match look(cx, config, key).await? {
+                    (Found::Here(value), Life::Fresh) => return Ok(Ended::fresh(value)),
+                    (Found::Large, life) => {
+                        let large = compete_for_large(cx, config, key, life).await;
+                        return large.map(Ended::other);
+                    }
+                    (Found::Here(_), Life::Missing | Life::Stale) => {}
+                },
+                Notice::Gone => {}
             },
-            Some(Notice::Gone) => {}
-            None => {
-                let now_ms = cx.mono_ms();
-                let ran_ms = now_ms.saturating_sub(asked_ms) + CLOCK_SLACK_MS;
-                let cut_short = ran_ms < u64::from(pause.timeout_ms);
-                if cut_short || now_ms.saturating_sub(begun_ms) >= wait_ms {
-                    return give_up(cx, config);
-                }
-            }
+            Woken::Turn => {}
+            Woken::Timeout | Woken::Behind => return give_up(cx, config).map(Ended::other),
         }
+    }
+}
+
+/// A look for a fill or an end of the lease through another gateway: `None` when there is one to compete for.
+async fn peek(cx: &Cx, key: &[u8]) -> Result<Option<Attempt>> {
+    let [value, holder] = cx.pipeline([cmd("GET").arg(key), lease::holder(key)]).await;
+    if value.as_ref().is_err_and(|error| error.kind == ErrorKind::TooLarge) {
+        return Ok(None);
+    }
+    let (value, holder) = (value?, holder?);
+    let unchanged = value.is_null() && !holder.is_null();
+    Ok(unchanged.then_some(Attempt { holder, value, life: Life::Missing }))
+}
+
+/// Those who wait too learn what was found at one's turn.
+fn tell(cx: &Cx, key: &[u8], found: &Attempt) {
+    match (found.life, found.value.bytes()) {
+        (Life::Fresh, Some(value)) => cx.notify(key, &notice::filled(value)),
+        (Life::Stale, _) => cx.notify(key, notice::FILLED),
+        (Life::Fresh | Life::Missing, _) => {}
     }
 }
 
@@ -305,6 +350,8 @@ fn settle(
 ) -> Result<Option<Reply>> {
     let won = attempt.holder.is_null();
     if won && attempt.life != Life::Fresh {
+        // Again: another read of this session, which lost, may have ended the watch meanwhile.
+        lease::watch(cx, key)?;
         stats::count(cx, config, Count::Leader);
         return Ok(Some(Reply::Null));
     }
@@ -328,13 +375,14 @@ fn settle(
     }
 }
 
-/// How long to wait for the next notice.
+/// How long to wait for the next notice or turn.
 fn pause(config: &Config, wait_ms: u64, spent_ms: u64) -> Wait {
     let left_ms = wait_ms.saturating_sub(spent_ms).max(1);
     let behind_ms = u64::from(config.wait_behind_ms).saturating_sub(spent_ms);
     Wait {
-        timeout_ms: narrow(left_ms.min(u64::from(config.poll_ms))),
+        timeout_ms: narrow(left_ms),
         behind_ms: Some(narrow(behind_ms)),
+        poll_ms: Some(config.poll_ms),
     }
 }
 

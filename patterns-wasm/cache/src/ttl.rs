@@ -7,6 +7,21 @@ use sluicegate_plugin::args::{Args, parse_int};
 use sluicegate_plugin::command::{Command, cmd};
 use sluicegate_plugin::reply::Reply;
 
+/// Runs a command on `KEYS[1]`; on a stale value it answers 0, as for one that has expired.
+pub const UNLESS_STALE: &str = "local p=redis.call('PTTL',KEYS[1]) \
+if p>=0 and p<=tonumber(ARGV[1]) then return 0 end \
+return redis.pcall(ARGV[2],KEYS[1],unpack(ARGV,3))";
+
+/// SET for which a stale value is as good as gone: NX fills, XX does not, KEEPTTL keeps nothing of it.
+pub const SET_IF: &str = "local p=redis.call('PTTL',KEYS[1]) \
+if p>=0 and p<=tonumber(ARGV[1]) then \
+if ARGV[2]=='XX' then return false end redis.call('DEL',KEYS[1]) end \
+return redis.pcall('SET',KEYS[1],unpack(ARGV,3))";
+
+fn script(text: &str, key: &[u8], grace_ms: u32, second: &str) -> Command {
+    cmd("EVAL").arg(text).arg("1").arg(key).arg(i64::from(grace_ms)).arg(second)
+}
+
 /// What a value is to its readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Life {
@@ -88,7 +103,7 @@ impl Expiry {
     }
 
     /// Adds this to a SET or GETEX, shifted by the grace unless it is past. `None`: beyond 64 bits.
-    fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
+    pub fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
         let shift = i64::from(grace_ms);
         Some(match self {
             Self::None => command,
@@ -160,7 +175,15 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
         }
         at += 1;
     }
-    let mut command = cmd("SET").arg(args.key()).arg(args.get(2));
+    let keeps = expiry == Expiry::Keep;
+    let start = match condition {
+        Condition::Always if !keeps => cmd("SET").arg(args.key()),
+        // An ordinary XX fills a stale value: it is what a leader may send.
+        Condition::Present if !keeps => cmd("SET").arg(args.key()),
+        Condition::Present => script(SET_IF, args.key(), grace_ms, "XX"),
+        Condition::Always | Condition::Absent => script(SET_IF, args.key(), grace_ms, ""),
+    };
+    let mut command = start.arg(args.get(2));
     match condition {
         Condition::Always => {}
         Condition::Absent => command = command.arg("NX"),
@@ -205,7 +228,7 @@ pub fn getex(key: &[u8], expiry: Expiry, grace_ms: u32, now_ms: u64) -> Option<C
 pub enum Expire {
     /// The time is over: the key goes at once, as the command came.
     Delete,
-    /// The command with its grace.
+    /// The command with its grace; it leaves a stale value alone.
     Shifted(Command),
 }
 
@@ -229,6 +252,11 @@ pub fn read_expire(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Expire> {
         return Some(Expire::Delete);
     }
     let hard = soft.checked_add(i64::from(grace_ms))?;
-    let command = cmd(name).arg(args.key()).arg(hard).args(args.from(3));
-    Some(Expire::Shifted(command))
+    let start = script(UNLESS_STALE, args.key(), grace_ms, name);
+    Some(Expire::Shifted(start.arg(hard).args(args.from(3))))
+}
+
+/// `PERSIST key`
+pub fn persist(key: &[u8], grace_ms: u32) -> Command {
+    script(UNLESS_STALE, key, grace_ms, "PERSIST")
 }

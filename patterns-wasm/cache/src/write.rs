@@ -15,7 +15,7 @@ use crate::lease;
 use crate::notice;
 use crate::read::first_row;
 use crate::stats::{self, Count};
-use crate::ttl::{self, Condition, Expire, Life};
+use crate::ttl::{self, Condition, Expire};
 
 /// `SET key value [options]`
 pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
@@ -66,22 +66,17 @@ pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
             let reply = with_void(&cx, key, cmd(&name).args(args.from(1))).await?;
             gone(&cx, key, reply)
         }
-        Some(Expire::Shifted(command)) => {
-            if is_stale(&cx, &config, key).await? {
-                return Ok(Reply::Int(0));
-            }
-            alone(&cx, key, command).await
-        }
+        Some(Expire::Shifted(command)) => alone(&cx, key, command).await,
     }
 }
 
 /// `PERSIST key`
 pub async fn persist(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
-    if args.len() == 2 && is_stale(&cx, &config, args.key()).await? {
-        return Ok(Reply::Int(0));
+    if args.len() != 2 {
+        return cx.pass();
     }
-    cx.pass()
+    alone(&cx, args.key(), ttl::persist(args.key(), config.grace_ms)).await
 }
 
 /// `DEL key`, `UNLINK key`. With several keys the gateway's own way deletes them; their leases end by themselves.
@@ -115,15 +110,6 @@ pub async fn release(cx: Cx, args: Args) -> Result<Reply> {
 /// Task: ends the lease of a value that was filled inside MULTI under a condition.
 pub async fn void(cx: Cx, args: Args) -> Result<Reply> {
     cx.call(lease::void(args.get(0))).await
-}
-
-/// An expired value could not be given a new end; inside MULTI it is not known in time.
-async fn is_stale(cx: &Cx, config: &Config, key: &[u8]) -> Result<bool> {
-    if cx.kind() == Kind::InMulti {
-        return Ok(false);
-    }
-    let pttl = cx.call(cmd("PTTL").arg(key)).await?.int().unwrap_or(-2);
-    Ok(ttl::life_of_pttl(pttl, config.grace_ms) == Life::Stale)
 }
 
 /// Runs one command, inside MULTI or not.

@@ -4,7 +4,8 @@
 //! in `resume`; `MISBEHAVE loop-cancel later` loops when it is cancelled. `fine` behaves. A fault in the config
 //! (`{"fault": "init-refuse"}`) acts in `init`. `RAW <frame>...` answers the frames that the test gives, one per step, and
 //! at last the resume frame that it got; `again` for a frame repeats the one before for ever, `burn` spends about a
-//! millisecond in each step from then on. The task takes the same arguments; `bomb` makes it spawn two of itself.
+//! millisecond in each step from then on. The task takes the same arguments; `bomb` makes it spawn two of itself. When a
+//! watched session closes it sets the watched key to the number of the handler that it was started with.
 //! The SDK is not used: it would not let us.
 #![allow(
     unsafe_code,
@@ -28,6 +29,8 @@ const MANIFEST: &[u8] = br#"{"name":"misbehaving","version":"1.0.0","abi":"1.0.0
 const TASK: u8 = 3;
 /// Kind of a call that another one spawned.
 const SPAWNED: u8 = 2;
+/// Kind of a call about a session that has closed.
+const SESSION_CLOSED: u8 = 4;
 
 #[used]
 #[unsafe(link_section = "sluicegate-manifest")]
@@ -221,6 +224,17 @@ fn bomb_task() -> u32 {
     answer([&[3, 0, 0, 0, 0, 2, 2, 0][..], &spawn, &spawn].concat())
 }
 
+/// PENDING with `SET <first argument> <handler>`.
+fn set_handler(arguments: &[Vec<u8>], handler: u8) -> Vec<u8> {
+    let mut frame = vec![0, 0, 1, 0, 1, 0, 0, 3, 0, 0, 0];
+    let words = [&b"SET"[..], &arguments[0], &[b'0' + handler]];
+    for word in words {
+        frame.extend_from_slice(&(word.len() as u32).to_le_bytes());
+        frame.extend_from_slice(word);
+    }
+    frame
+}
+
 /// The arguments of a start frame.
 fn arguments(frame: &[u8]) -> Vec<Vec<u8>> {
     let mut rest = &frame[24..];
@@ -282,6 +296,15 @@ extern "C" fn init(ptr: *mut u8, len: usize) -> u32 {
 extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> u32 {
     let frame = owned(ptr, len);
     let arguments = arguments(&frame);
+    if frame[1] == SESSION_CLOSED {
+        let call_of = Raw {
+            frames: [set_handler(&arguments, frame[6])].into(),
+            silent: true,
+            ..Raw::default()
+        };
+        RAW.with_borrow_mut(|calls| calls.insert(call, call_of));
+        return raw(call, &[]).unwrap_or(0);
+    }
     let silent = frame[1] == SPAWNED;
     if silent && arguments.first().is_some_and(|word| word == b"bomb") {
         return bomb_task();

@@ -3,6 +3,7 @@
 //! Every getter names a key, takes it out and checks it; `finish` refuses what nobody asked for and names what there
 //! is. Durations are texts with a unit (`"250ms"`, `"20s"`, `"5m"`, `"1h"`), never bare numbers.
 
+use crate::host;
 use crate::json::Json;
 
 /// The keys of a config that have not been read yet.
@@ -26,6 +27,14 @@ impl Fields {
         self.asked.push(key);
         let place = self.entries.iter().position(|(name, _)| name == key)?;
         Some(self.entries.remove(place).1)
+    }
+
+    /// Whether the operator's grant leaves shared memory of so many bytes for one value.
+    pub fn has_shared_memory(&self, bytes: usize) -> bool {
+        const PROBE: &[u8] = b"sluicegate:probe";
+        let kept = host::shared_set(PROBE, &vec![1; bytes], 1);
+        host::shared_set(PROBE, b"", 0);
+        kept
     }
 
     /// A duration in milliseconds.

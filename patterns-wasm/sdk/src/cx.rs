@@ -72,6 +72,21 @@ pub struct Wait {
     pub timeout_ms: u32,
     /// At most this long once other commands stand behind this one on its connection; `None`: no such bound.
     pub behind_ms: Option<u32>,
+    /// How often one of those who wait for the key on this worker has its turn to look; `None`: takes no turns.
+    pub poll_ms: Option<u32>,
+}
+
+/// How a `wait_key` has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Woken {
+    /// Somebody has notified the key, with these bytes.
+    Notice(Vec<u8>),
+    /// `timeout_ms` is over.
+    Timeout,
+    /// `behind_ms` is over and other commands stand behind, or the client sends no more.
+    Behind,
+    /// It is this waiter's turn to look for itself, and to notify the others of what it finds.
+    Turn,
 }
 
 impl Cx {
@@ -186,6 +201,10 @@ impl Cx {
         guard: Option<(Command, Vec<u8>)>,
         commands: Vec<Command>,
     ) -> Operations {
+        if guard.is_some() && self.kind() == Kind::InMulti {
+            let text = "a guarded transaction inside MULTI: its guard cannot be read there";
+            self.call.state.borrow_mut().misuse = Some(text);
+        }
         let target = Target::Key(key.to_vec());
         let write = move |out: &mut Vec<u8>| {
             out.push(OP_TRANSACTION);
@@ -225,26 +244,27 @@ impl Cx {
         }
     }
 
-    /// Waits until somebody notifies `key`: the notice's bytes, or `None` when the time is over.
-    pub fn wait_key(
-        &self,
-        key: &[u8],
-        wait: Wait,
-    ) -> impl Future<Output = Result<Option<Vec<u8>>>> + use<> {
+    /// Waits until somebody notifies `key`, or as long as `wait` says.
+    pub fn wait_key(&self, key: &[u8], wait: Wait) -> impl Future<Output = Result<Woken>> + use<> {
         let operations = Operations::queue(
             &self.call,
             [|out: &mut Vec<u8>| {
                 out.push(OP_WAIT_KEY);
                 out.extend_from_slice(&wait.timeout_ms.to_le_bytes());
                 out.extend_from_slice(&wait.behind_ms.unwrap_or(u32::MAX).to_le_bytes());
+                out.extend_from_slice(&wait.poll_ms.unwrap_or(u32::MAX).to_le_bytes());
                 put_bytes(out, key);
             }],
         );
         async move {
             let outcome = one(operations.await?);
             match outcome.status {
-                STATUS_EVENT => Ok(Some(outcome.bytes)),
-                STATUS_TIMEOUT => Ok(None),
+                STATUS_EVENT => Ok(Woken::Notice(outcome.bytes)),
+                STATUS_TIMEOUT => Ok(match outcome.bytes.as_slice() {
+                    b"b" => Woken::Behind,
+                    b"p" => Woken::Turn,
+                    _ => Woken::Timeout,
+                }),
                 _ => Err(outcome.error()),
             }
         }
@@ -307,14 +327,28 @@ impl Cx {
         }
     }
 
-    /// Gives the client `reply` now; the handler goes on and its result is for the log only.
+    /// Gives the client `reply` now; the handler goes on and its result is for the log only. Once per call, and only
+    /// where a client waits: not in tasks, not inside MULTI.
     pub fn background(&self, reply: &Reply) {
-        let mut bytes = Vec::new();
-        reply.write(self.resp(), &mut bytes);
-        self.call.state.borrow_mut().background = Some(bytes);
+        let mut state = self.call.state.borrow_mut();
+        state.misuse = match self.kind() {
+            Kind::Spawned | Kind::SessionClosed => {
+                Some("background() in a task: no client waits for its reply")
+            }
+            Kind::InMulti => Some("background() inside MULTI: return the reply, spawn() the rest"),
+            Kind::Hook | Kind::OwnCommand if state.replied || state.background.is_some() => {
+                Some("background() a second time: the client has its reply")
+            }
+            Kind::Hook | Kind::OwnCommand => {
+                let mut bytes = Vec::new();
+                reply.write(self.resp(), &mut bytes);
+                state.background = Some(bytes);
+                return;
+            }
+        };
     }
 
-    /// `return cx.pass()`: the command goes on as it came.
+    /// `return cx.pass()`: the command goes on as it came. What was queued must have been sent: await something first.
     pub fn pass(&self) -> Result<Reply> {
         Err(Error::of(ErrorKind::Pass, String::new()))
     }

@@ -43,6 +43,11 @@ pub(crate) struct State {
     pub(crate) background: Option<Vec<u8>>,
     /// Whether the client has its reply already.
     pub(crate) replied: bool,
+    /// What the handler did that the contract forbids: the call ends with this text instead of a bad frame.
+    pub(crate) misuse: Option<&'static str>,
+    /// Operations in `body` that are a TX, and that may follow a call inside MULTI.
+    transactions: usize,
+    lasting: usize,
 }
 
 struct Slot {
@@ -99,8 +104,14 @@ impl State {
         if self.body_count >= BATCH_MAX {
             return false;
         }
+        let begin = self.body.len();
         write(&mut self.body);
         self.body_count += 1;
+        match self.body.get(begin) {
+            Some(2) => self.transactions += 1,
+            Some(5..=8) => self.lasting += 1,
+            _ => {}
+        }
         self.next_op = self.next_op.wrapping_add(1);
         true
     }
@@ -112,6 +123,41 @@ impl State {
             self.slots.push(Slot { op, group, abandoned: false, result: None });
         }
         queued
+    }
+
+    /// Where the batch ends now: bytes, operations, slots, transactions, those that last.
+    fn mark(&self) -> [usize; 5] {
+        [self.body.len(), self.body_count, self.slots.len(), self.transactions, self.lasting]
+    }
+
+    /// Takes out what was queued since.
+    fn rewind(&mut self, [bytes, count, slots, transactions, lasting]: [usize; 5]) {
+        let gone = u32::try_from(self.body_count.saturating_sub(count)).unwrap_or(0);
+        self.next_op = self.next_op.wrapping_sub(gone);
+        self.body.truncate(bytes);
+        self.slots.truncate(slots);
+        (self.body_count, self.transactions, self.lasting) = (count, transactions, lasting);
+    }
+
+    /// Whether the batch is what a call inside MULTI may ask for.
+    pub(crate) fn is_one_transaction(&self) -> bool {
+        self.next_op == 1 && self.transactions == 1
+    }
+
+    /// Whether a batch has gone out.
+    pub(crate) fn has_sent(&self) -> bool {
+        self.next_op as usize != self.body_count
+    }
+
+    /// Whether the batch holds only what may follow a call inside MULTI.
+    pub(crate) fn only_lasts(&self) -> bool {
+        self.lasting == self.body_count
+    }
+
+    /// Forgets what was queued.
+    pub(crate) fn drop_body(&mut self) {
+        self.body.clear();
+        (self.body_count, self.transactions, self.lasting) = (0, 0, 0);
     }
 
     /// Whether there is anything to send.
@@ -137,7 +183,7 @@ impl State {
         } else {
             out.append(&mut self.body);
         }
-        self.body_count = 0;
+        self.drop_body();
     }
 
     /// `FLAG_FIRST` when one finished operation may let the handler go on, else 0.
@@ -197,19 +243,21 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// Queues what each of `writers` appends as one operation.
+    /// Queues what each of `writers` appends as one operation: all of them, or none when there is no room for all.
     pub(crate) fn queue<W: FnOnce(&mut Vec<u8>)>(
         call: &Rc<Call>,
         writers: impl IntoIterator<Item = W>,
     ) -> Self {
         let mut state = call.state.borrow_mut();
         let group = state.next_op;
-        let mut refused = false;
-        for write in writers {
-            refused |= !state.queue(group, write);
+        let begin = state.mark();
+        let refused = !writers.into_iter().all(|write| state.queue(group, write));
+        if refused {
+            state.rewind(begin);
         }
         drop(state);
-        Self { call: Rc::clone(call), group, refused, done: false }
+        // What was not queued leaves nothing behind.
+        Self { call: Rc::clone(call), group, refused, done: refused }
     }
 }
 
@@ -218,7 +266,9 @@ impl Future for Operations {
 
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.refused {
-            return Poll::Ready(Err(Error::new("more than 128 operations in one batch")));
+            return Poll::Ready(Err(Error::new(
+                "more than 128 operations in one batch: none of them was sent; send fewer at once",
+            )));
         }
         let group = self.group;
         let outcomes = {

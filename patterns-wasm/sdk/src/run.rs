@@ -20,6 +20,9 @@ use crate::operations::{Call, State};
 use crate::plugin::{HandlerFuture, Plugin};
 use crate::reply::Reply;
 
+/// The kind of a call inside MULTI.
+const IN_MULTI: u8 = 3;
+
 struct Running {
     call: Rc<Call>,
     future: HandlerFuture,
@@ -87,7 +90,12 @@ impl Runner {
 
     fn step(&mut self, number: u32, mut running: Running, out: &mut Vec<u8>) {
         let mut context = Context::from_waker(Waker::noop());
-        match running.future.as_mut().poll(&mut context) {
+        let polled = running.future.as_mut().poll(&mut context);
+        if let Some(misuse) = misuse(&running.call, &polled) {
+            running.call.state.borrow_mut().drop_body();
+            return put_end(&running.call, Err(Error::new(misuse)), out);
+        }
+        match polled {
             Poll::Ready(result) => put_end(&running.call, result, out),
             Poll::Pending if !running.call.state.borrow().is_waiting() => {
                 put_end(&running.call, Err(Error::new("the handler waits for nothing")), out);
@@ -103,6 +111,39 @@ impl Runner {
                 }
             }
         }
+    }
+}
+
+/// What the handler has done that would be a bad frame, which would cost it its instance and all calls in there.
+fn misuse(call: &Call, polled: &Poll<Result<Reply>>) -> Option<&'static str> {
+    let state = call.state.borrow();
+    if state.misuse.is_some() {
+        return state.misuse;
+    }
+    let in_multi = call.head.kind == IN_MULTI;
+    match polled {
+        Poll::Pending if in_multi && !state.is_one_transaction() => {
+            Some("inside MULTI a handler passes, answers an error, or awaits one transaction")
+        }
+        Poll::Pending => None,
+        Poll::Ready(Err(error))
+            if error.kind == ErrorKind::Pass && in_multi && state.has_sent() =>
+        {
+            Some("pass() behind a transaction inside MULTI: return its reply")
+        }
+        Poll::Ready(Err(error)) if error.kind == ErrorKind::Pass => {
+            let waits = !state.replied && state.background.is_none();
+            let is_asked = waits && !matches!(call.head.kind, 2 | 4);
+            (is_asked && state.has_body())
+                .then_some("pass() with operations that were not sent: await one first")
+        }
+        Poll::Ready(Ok(_)) if in_multi && !state.has_sent() => {
+            Some("inside MULTI a handler may not answer by itself: pass, or await a transaction")
+        }
+        Poll::Ready(_) if in_multi && !state.only_lasts() => {
+            Some("inside MULTI nothing may be sent behind the transaction: spawn a task")
+        }
+        Poll::Ready(_) => None,
     }
 }
 
@@ -127,6 +168,10 @@ fn put_pending(state: &mut State, out: &mut Vec<u8>) {
 /// The last frame of a call: its reply, and with it the operations that were queued but not sent.
 fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
     let mut state = call.state.borrow_mut();
+    if call.head.kind == IN_MULTI && !state.has_sent() {
+        // An error at once, and nothing with it: the contract allows no more there.
+        state.drop_body();
+    }
     let early = state.background.take();
     let silent = state.replied || early.is_some() || matches!(call.head.kind, 2 | 4);
     if let Err(error) = &result {
@@ -161,5 +206,155 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
             place.copy_from_slice(&len.to_le_bytes());
         }
         state.take_body(FLAG_LAST, out);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::args::Args;
+    use crate::command::cmd;
+    use crate::cx::{Cx, Kind, Wait};
+    use crate::error::Result;
+    use crate::harness::frames::{Op, Out};
+    use crate::harness::instance::{Answer, Caller, Instance};
+    use crate::plugin::{NoConfig, Plugin, read_config};
+    use crate::reply::Reply;
+
+    static PLUGIN: Plugin = Plugin {
+        manifest: "{}",
+        init: read_config::<NoConfig>,
+        handlers: &[|cx, args| Box::pin(misused(cx, args))],
+        tasks: &["task"],
+    };
+
+    /// Does what its first argument says.
+    async fn misused(cx: Cx, args: Args) -> Result<Reply> {
+        match args.name() {
+            b"pass-after-send" => {
+                cx.send(cmd("GET").arg("k"));
+                cx.pass()
+            }
+            b"background" => {
+                cx.background(&Reply::ok());
+                pause(&cx).await
+            }
+            b"background-twice" => {
+                cx.background(&Reply::ok());
+                pause(&cx).await?;
+                cx.background(&Reply::ok());
+                pause(&cx).await
+            }
+            b"call" => cx.call(cmd("GET").arg("k")).await,
+            b"wait" => pause(&cx).await,
+            b"answer" => Ok(Reply::ok()),
+            b"notify" => {
+                cx.notify(b"k", b"v");
+                Err(crate::error::Error::new("no"))
+            }
+            b"notify-first" => {
+                cx.notify(b"k", b"v");
+                transaction(&cx).await
+            }
+            b"guarded" => {
+                let guard = cmd("GET").arg("k");
+                cx.guarded(b"k", guard, &Reply::Null, [cmd("DEL").arg("k")]).await?;
+                Ok(Reply::ok())
+            }
+            b"send-last" => {
+                let reply = transaction(&cx).await;
+                cx.send(cmd("GET").arg("k"));
+                reply
+            }
+            b"notify-last" => {
+                let reply = transaction(&cx).await;
+                cx.notify(b"k", b"v");
+                reply
+            }
+            _ => {
+                // Some were queued before; of these all go or none.
+                cx.send(cmd("GET").arg("first"));
+                let many = (0..200).map(|_| cmd("GET").arg("k"));
+                let refused = cx.pipeline_all(many).await;
+                let few = (0..127).map(|_| cmd("GET").arg("k"));
+                let replies = cx.pipeline_all(few);
+                assert!(refused.is_err_and(|error| error.text.contains("none of them was sent")));
+                assert_eq!(replies.await?.len(), 127);
+                Ok(Reply::ok())
+            }
+        }
+    }
+
+    async fn pause(cx: &Cx) -> Result<Reply> {
+        let wait = Wait { timeout_ms: 1, behind_ms: None, poll_ms: None };
+        cx.wait_key(b"k", wait).await?;
+        Ok(Reply::ok())
+    }
+
+    async fn transaction(cx: &Cx) -> Result<Reply> {
+        cx.transaction(b"k", [cmd("GET").arg("k")]).await?;
+        Ok(Reply::ok())
+    }
+
+    fn started(kind: Kind, what: &str) -> (Instance, Out) {
+        let mut instance = Instance::new(&PLUGIN, "", 1).unwrap();
+        let caller = Caller { kind, session: 1, resp: 2 };
+        let out = instance.start(0, 0, caller, &[what.as_bytes().to_vec()]);
+        (instance, out)
+    }
+
+    fn resumed(instance: &mut Instance, op: u32, status: u8, bytes: &[u8]) -> Out {
+        instance.resume(0, &[Answer { op, status, bytes: bytes.to_vec() }])
+    }
+
+    #[test]
+    fn misuse_ends_the_call_with_words_and_no_frame_that_the_host_would_refuse() {
+        let cases = [
+            (Kind::Hook, "pass-after-send", "-ERR pass() with operations that were not sent"),
+            (Kind::InMulti, "background", "-ERR background() inside MULTI"),
+            (Kind::InMulti, "call", "-ERR inside MULTI a handler passes, answers an error"),
+            (Kind::InMulti, "wait", "-ERR inside MULTI a handler passes, answers an error"),
+            (Kind::InMulti, "answer", "-ERR inside MULTI a handler may not answer by itself"),
+            (Kind::InMulti, "notify", "-ERR no\r\n"),
+            (Kind::InMulti, "notify-first", "-ERR inside MULTI a handler passes, answers"),
+            (Kind::InMulti, "guarded", "-ERR a guarded transaction inside MULTI"),
+            (Kind::Spawned, "background", ""),
+        ];
+        for (kind, what, wanted) in cases {
+            let (instance, out) = started(kind, what);
+            let Out::Done(reply) = out else { panic!("{what}: {out:?}") };
+            let text = String::from_utf8(reply).unwrap();
+            assert!(text.starts_with(wanted), "{what}: {text}");
+            assert_eq!(text.is_empty(), kind == Kind::Spawned);
+            let said = instance.logs().iter().any(|(_, line)| line.contains("in a task"));
+            assert_eq!(said, kind == Kind::Spawned, "{what}: {:?}", instance.logs());
+        }
+    }
+
+    #[test]
+    fn misuse_after_the_first_step_is_told_too() {
+        let (mut instance, _) = started(Kind::Hook, "background-twice");
+        assert_eq!(resumed(&mut instance, 0, 2, b""), Out::Done(Vec::new()));
+        assert!(instance.logs()[0].1.contains("a second time"), "{:?}", instance.logs());
+        let exec = b"*1\r\n$-1\r\n";
+        let (mut instance, _) = started(Kind::InMulti, "send-last");
+        let out = resumed(&mut instance, 0, 0, exec);
+        let Out::Done(reply) = out else { panic!("{out:?}") };
+        assert!(reply.starts_with(b"-ERR inside MULTI nothing may be sent behind"));
+        let (mut instance, _) = started(Kind::InMulti, "notify-last");
+        let out = resumed(&mut instance, 0, 0, exec);
+        assert!(matches!(out, Out::Background { body, .. } if body.last && body.ops.len() == 1));
+    }
+
+    #[test]
+    fn pipeline_over_the_limit_sends_nothing_of_itself() {
+        let (mut instance, out) = started(Kind::Hook, "many");
+        let Out::Pending(body) = out else { panic!("{out:?}") };
+        assert_eq!(body.ops.len(), 128);
+        assert!(
+            matches!(&body.ops[0], Op::Command { words, silent: true, .. } if words[1] == b"first")
+        );
+        let answers: Vec<Answer> =
+            (1..=127).map(|op| Answer { op, status: 0, bytes: b"$-1\r\n".to_vec() }).collect();
+        assert_eq!(instance.resume(0, &answers), Out::Done(b"+OK\r\n".to_vec()));
     }
 }

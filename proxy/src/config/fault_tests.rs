@@ -141,7 +141,7 @@ const PLUGIN_FAULTS: [(&str, &str); 17] = [
     ("{file: c.wasm, limits: {memory: 1GiB}}", ".limits.memory: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 64KiB to 32MiB"),
     ("{file: c.wasm, limits: {calls_per_cell: 0}}", ".limits.calls_per_cell: found 0, allowed: a whole number from 1 to 1024"),
     ("{file: c.wasm, limits: {cells: 0}}", ".limits.cells: found 0, allowed: a whole number from 1 to 4096"),
-    ("{file: c.wasm, limits: {operations: 0}}", ".limits.operations: found 0, allowed: a whole number from 1 to 4096"),
+    ("{file: c.wasm, limits: {operations: 127}}", ".limits.operations: found 127, allowed: a whole number from 128 to 4096"),
     ("{file: c.wasm, limits: {steps: 0}}", ".limits.steps: found 0, allowed: a whole number from 1 to 1000000"),
     ("{file: c.wasm, limits: {reply: 1GiB}}", ".limits.reply: found \"1GiB\", allowed: a size (bytes, or with KiB, MiB, GiB) from 1KiB to 8MiB"),
     ("{file: c.wasm, grant: {commands: GET}}", ".grant.commands: found \"GET\", allowed: a list (lines that start with -)"),

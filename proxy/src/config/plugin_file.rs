@@ -130,15 +130,16 @@ impl LimitsFile {
         let request = size("request", CARRIED);
         let reply = size("reply", CARRIED);
         let mut whole =
-            |key, most| section.read(key, findings, |item, f| read::whole(item, f, 1..=most));
+            |key, range| section.read(key, findings, |item, f| read::whole(item, f, range));
         Self {
             cpu_per_step,
             call_timeout,
             memory,
-            calls_per_cell: whole("calls_per_cell", 1024),
-            cells: whole("cells", 4096),
-            operations: whole("operations", 4096),
-            steps: whole("steps", 1_000_000),
+            calls_per_cell: whole("calls_per_cell", 1..=1024),
+            cells: whole("cells", 1..=4096),
+            // What the SDK puts into one batch.
+            operations: whole("operations", limits::PLUGIN_OPERATIONS as u64..=4096),
+            steps: whole("steps", 1..=1_000_000),
             request,
             reply,
         }

@@ -16,10 +16,10 @@ use crate::core::session::Watched;
 use crate::core::task::{Awaiting, Caller, HeldResult, NewTask};
 use crate::core::timer::Timer;
 use crate::core::waiters::{Notice, WaitLimits};
-use crate::limits;
 use crate::plugin::batch::{self, Arg, ArgList, Batch, CommandList, Op};
 use crate::plugin::beside;
 use crate::plugin::bindings::Taken;
+use crate::plugin::cells::CallId;
 use crate::plugin::frame::{Kind, Status};
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
@@ -32,6 +32,18 @@ struct About {
     kind: Kind,
     session: Option<SessionId>,
     caller: Option<Caller>,
+}
+
+/// The call that asks for an operation which outlasts it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking {
+    pub(crate) pool: u16,
+    pub(crate) binding: u16,
+    pub(crate) call: Option<CallId>,
+    pub(crate) session: Option<SessionId>,
+    /// The session's number, as plugins know it, also when it has closed meanwhile.
+    pub(crate) number: u64,
+    pub(crate) protocol: Protocol,
 }
 
 impl Core {
@@ -88,14 +100,14 @@ impl Core {
                 let at_ms = self.clock.now_ms.saturating_add(u64::from(ms)).min(deadline_ms);
                 self.timers.set(at_ms, Timer::TaskOperation(id, number));
             }
-            Op::WaitKey { timeout_ms, behind_ms, key } => {
-                let limits = WaitLimits { timeout_ms, behind_ms };
+            Op::WaitKey { timeout_ms, behind_ms, poll_ms, key } => {
+                let limits = WaitLimits { timeout_ms, behind_ms, poll_ms };
                 self.wait_key(id, number, batch.slice(key), limits);
             }
-            Op::Notify { .. } | Op::UnwatchSession { .. } | Op::Spawn { .. } => {
-                self.lasting_op(id, batch, op);
-            }
-            Op::WatchSession { handler, key } => self.watch_session(id, handler, batch.slice(key)),
+            Op::Notify { .. }
+            | Op::WatchSession { .. }
+            | Op::UnwatchSession { .. }
+            | Op::Spawn { .. } => self.lasting_op(id, batch, op),
         }
     }
 
@@ -104,26 +116,45 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, binding, session) = (task.pool, task.binding, task.session);
+        let asking = Asking {
+            pool: task.pool,
+            binding: task.binding,
+            call: task.call,
+            session: task.session,
+            number: task.head.session,
+            protocol: task.protocol,
+        };
+        self.lasting(asking, batch, op);
+    }
+
+    fn lasting(&mut self, asking: Asking, batch: &Batch, op: Op) {
+        let Asking { pool, binding, session, .. } = asking;
         match op {
             Op::Notify { key, bytes } => {
                 let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
                 self.notify(Notice { pool, binding, key, bytes });
             }
+            Op::WatchSession { handler, key } => {
+                if let Some(watched) = self.watched(asking, handler, batch.slice(key)) {
+                    self.watch(asking, watched);
+                }
+            }
             Op::UnwatchSession { handler, key } => {
-                let key = batch.slice(key).to_vec();
-                let watched = Watched { binding, handler, key };
-                self.unwatch_session(session, &watched);
+                if let Some(watched) = self.watched(asking, handler, batch.slice(key))
+                    && let Some(session) = session.and_then(|id| self.sessions.get_mut(id))
+                {
+                    session.unwatch(&watched);
+                }
             }
             Op::Spawn { handler, args } => {
-                let request = self.encode(pool, batch, args);
-                self.spawn(pool, Taken { binding, handler }, session, &request);
+                if let Some(handler) = self.present_task((pool, binding), asking.call, handler) {
+                    let request = self.encode(pool, batch, args);
+                    self.spawn(pool, Taken { binding, handler }, session, &request);
+                }
             }
-            Op::Command { .. }
-            | Op::Transaction { .. }
-            | Op::Sleep { .. }
-            | Op::WaitKey { .. }
-            | Op::WatchSession { .. } => {}
+            // The contract allows none of these in the last batch of a call.
+            Op::Command { .. } | Op::Transaction { .. } | Op::Sleep { .. } | Op::WaitKey { .. } => {
+            }
         }
     }
 
@@ -205,6 +236,7 @@ impl Core {
             spec: Some(spec),
             args,
             key: key.unwrap_or_default(),
+            keys: (0, 0, 0),
         });
         true
     }
@@ -318,67 +350,26 @@ impl Core {
         }
     }
 
-    /// Carries out what a call inside MULTI leaves behind: notices and new calls.
-    pub(crate) fn carry_out_last(
-        &mut self,
-        (session, number): (SessionId, u64),
-        (pool, binding): (u16, u16),
-        batch: &Batch,
-    ) {
+    /// Carries out what a call inside MULTI leaves behind: notices, watches and new calls.
+    pub(crate) fn carry_out_last(&mut self, asking: Asking, batch: &Batch) {
         for numbered in batch.ops.iter().filter(|numbered| numbered.denied.is_none()) {
-            match numbered.op {
-                Op::Notify { key, bytes } => {
-                    let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                    self.notify(Notice { pool, binding, key, bytes });
-                }
-                Op::Spawn { handler, args } => {
-                    let request = self.encode(pool, batch, args);
-                    self.spawn(pool, Taken { binding, handler }, Some(session), &request);
-                }
-                Op::UnwatchSession { handler, key } => {
-                    let key = batch.slice(key).to_vec();
-                    self.unwatch_session(Some(session), &Watched { binding, handler, key });
-                }
-                Op::WatchSession { handler, key } => {
-                    let key = batch.slice(key).to_vec();
-                    self.watch(session, number, pool, Watched { binding, handler, key });
-                }
-                // The contract allows no others here.
-                Op::Command { .. }
-                | Op::Transaction { .. }
-                | Op::Sleep { .. }
-                | Op::WaitKey { .. } => {}
-            }
+            self.lasting(asking, batch, numbered.op);
         }
     }
 
-    fn unwatch_session(&mut self, session: Option<SessionId>, watched: &Watched) {
-        if let Some(session) = session.and_then(|id| self.sessions.get_mut(id)) {
-            session.watched.retain(|other| other != watched);
-        }
+    /// The watch that a call names; `None` when its task is gone with an older version.
+    fn watched(&mut self, asking: Asking, handler: u16, key: &[u8]) -> Option<Watched> {
+        let Asking { pool, binding, call, protocol, .. } = asking;
+        let handler = self.present_task((pool, binding), call, handler)?;
+        Some(Watched { binding, handler, key: key.to_vec(), protocol })
     }
 
-    fn watch_session(&mut self, id: TaskId, handler: u16, key: &[u8]) {
-        let Some(task) = self.tasks.get(id) else {
-            return;
-        };
-        let (pool, number) = (task.pool, task.head.session);
-        let watched = Watched { binding: task.binding, handler, key: key.to_vec() };
-        let Some(session) = task.session else { return };
-        self.watch(session, number, pool, watched);
-    }
-
-    fn watch(&mut self, session: SessionId, number: u64, pool: u16, watched: Watched) {
+    fn watch(&mut self, asking: Asking, watched: Watched) {
+        let Some(session) = asking.session else { return };
         match self.sessions.get_mut(session) {
-            Some(session) => {
-                if session.watched.len() < limits::SESSION_WATCHES_MAX
-                    && !session.watched.contains(&watched)
-                {
-                    session.watched.push(watched);
-                }
-            }
+            Some(session) => session.watch(watched),
             // It has closed while the call was under way: tell the plugin now.
-            None => self.session_closed_task(pool, number, &[watched]),
+            None => self.session_closed_task(asking.pool, asking.number, &[watched]),
         }
     }
 
@@ -388,7 +379,8 @@ impl Core {
         let mut request = Vec::new();
         write::request(&mut request, watched.iter().map(|one| one.key.as_slice()));
         let taken = Taken { binding: first.binding, handler: first.handler };
-        let caller = Some(Caller { number, protocol: Protocol::Resp2 });
+        // On the lanes of what the calls of that session have sent, so that it comes behind it.
+        let caller = Some(Caller { number, protocol: first.protocol });
         let about = About { kind: Kind::SessionClosed, session: None, caller };
         self.start_plain_task(pool, taken, about, &request);
     }
@@ -416,6 +408,7 @@ impl Core {
                 spec: None,
                 args: Args::new(request, scan.spans()),
                 key: &[],
+                keys: (0, 0, 0),
             });
         }
     }

@@ -8,10 +8,12 @@
 //! ```
 //! At EXEC every hooked command is started with kind 3 and answers at once: PASS (it goes as it came), a reply (an
 //! error, mostly, which takes the command's place), or one list of commands, which takes the command's place in the
-//! same MULTI..EXEC. EXEC's array is then cut into each command's share. When EXEC did not run, the calls are cancelled.
+//! same MULTI..EXEC. EXEC's array is then cut into each command's share. When EXEC did not run, the calls are
+//! cancelled; and when a call cannot say what to do (a trap, no free cell, not granted), nothing is sent at all.
 
 use crate::buffer::Piece;
 use crate::core::Core;
+use crate::core::effects::Asking;
 use crate::core::forward::Target;
 use crate::core::hook::only_key;
 use crate::core::ids::{ExecId, SessionId};
@@ -27,6 +29,7 @@ use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
+use crate::resp::write::Protocol;
 use crate::resp::{value, write};
 
 /// A transaction with plugins in it, on its way.
@@ -37,6 +40,7 @@ pub(crate) struct ActiveExec {
     session_number: u64,
     place: Place,
     pool: u16,
+    protocol: Protocol,
     elements: Vec<Element>,
 }
 
@@ -64,16 +68,26 @@ impl Core {
         };
         let place = session.pending.push();
         let session_number = session.identity.id;
+        let protocol = session.identity.protocol;
         let mut elements = Vec::with_capacity(commands.len());
         let mut requests = Vec::with_capacity(commands.len());
         for queued in commands {
-            let element = self.start_in_multi(id, target, &queued, &mut requests);
+            let element = match self.start_in_multi(id, target, &queued, &mut requests) {
+                Ok(element) => element,
+                Err(why) => {
+                    self.cancel_calls(target.pool, &elements);
+                    let text =
+                        format!("-EXECABORT Transaction discarded because of a plugin: {why}\r\n");
+                    return self.answer(id, place, Piece::borrowed(text.as_bytes()));
+                }
+            };
             if let Element::Passed = element {
                 requests.push(queued.request);
             }
             elements.push(element);
         }
-        let active = ActiveExec { session: id, session_number, place, pool: target.pool, elements };
+        let pool = target.pool;
+        let active = ActiveExec { session: id, session_number, place, pool, protocol, elements };
         let exec = self.execs.insert(active);
         if requests.is_empty() {
             return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
@@ -81,35 +95,35 @@ impl Core {
         self.forward_group(target, &requests, Owner::Exec(exec));
     }
 
-    /// Asks the binding of a queued command what to do in its place.
+    /// Asks the binding of a queued command what to do in its place, or says why that cannot be known.
     fn start_in_multi(
         &mut self,
         id: SessionId,
         target: Target,
         queued: &QueuedCommand,
         requests: &mut Vec<Vec<u8>>,
-    ) -> Element {
+    ) -> Result<Element, String> {
         let mut scan = RequestScan::default();
         let Scanned::Complete { .. } = scan.scan(&queued.request, &RequestLimits::OPEN) else {
-            return Element::Passed;
+            return Ok(Element::Passed);
         };
         let args = Args::new(&queued.request, scan.spans());
         let mut from = 0;
         loop {
             let Some(taken) = self.hook_in_multi(target.pool, queued, &args, from) else {
-                return Element::Passed;
+                return Ok(Element::Passed);
             };
             match self.step_in_multi(id, target, taken, &args) {
                 Ok((_, Step::Pass)) => from = taken.binding + 1,
                 Ok((_, Step::Done(reply) | Step::DoneBackground { reply, .. })) => {
-                    return Element::Said(reply);
+                    return Ok(Element::Said(reply));
                 }
                 Ok((call, Step::Pending(batch))) => {
                     return self.list_in_multi(target, taken, call, &batch, requests);
                 }
                 Err(fault) => {
                     self.note_fault(target.pool, taken.binding, &fault);
-                    return Element::Said(format!("-{}\r\n", fault.client_text()).into_bytes());
+                    return Err(fault.client_text());
                 }
             }
         }
@@ -159,7 +173,7 @@ impl Core {
         call: CallId,
         batch: &Batch,
         requests: &mut Vec<Vec<u8>>,
-    ) -> Element {
+    ) -> Result<Element, String> {
         let binding = taken.binding;
         let refused = match batch.ops.first().map(|numbered| (numbered, numbered.op)) {
             Some((numbered, Op::Transaction { target: to, commands, .. }))
@@ -170,20 +184,20 @@ impl Core {
                         let replies = list.len();
                         requests.extend(list);
                         let number = numbered.number;
-                        return Element::Call { binding, call, number, replies };
+                        return Ok(Element::Call { binding, call, number, replies });
                     }
-                    Ok(_) => b"-CROSSSHARD the keys of a plugin's commands must live on the transaction's shard\r\n".to_vec(),
-                    Err(reply) => reply,
+                    Ok(_) => "CROSSSHARD the keys of a plugin's commands must live on the transaction's shard".to_owned(),
+                    Err(reply) => String::from_utf8_lossy(&reply).trim_matches(['-', '\r', '\n']).to_owned(),
                 }
             }
             Some((numbered, _)) => {
                 let why = numbered.denied.map_or("not allowed inside MULTI", |d| d.text());
-                format!("-PLUGINERR {why}\r\n").into_bytes()
+                format!("PLUGINERR {why}")
             }
-            None => b"-PLUGINERR nothing to do inside MULTI\r\n".to_vec(),
+            None => "PLUGINERR nothing to do inside MULTI".to_owned(),
         };
         self.cancel_call(target.pool, binding, call);
-        Element::Said(refused)
+        Err(refused)
     }
 
     /// Takes EXEC's reply: cuts it into each command's share and answers the client.
@@ -202,11 +216,7 @@ impl Core {
             .sum();
         let Some(shares) = array_elements(reply.bytes(), wanted) else {
             // EXEC did not run, or the outcome is unknown: its own word passes.
-            for element in &active.elements {
-                if let Element::Call { binding, call, .. } = element {
-                    self.cancel_call(active.pool, *binding, *call);
-                }
-            }
+            self.cancel_calls(active.pool, &active.elements);
             return self.answer(active.session, active.place, reply);
         };
         let mut out = Vec::with_capacity(reply.bytes().len() + 16);
@@ -222,12 +232,15 @@ impl Core {
                     for share in shares.by_ref().take(replies) {
                         list.extend_from_slice(share);
                     }
-                    let said = self.resume_in_multi(
-                        (active.session, active.session_number),
-                        (active.pool, binding),
-                        call,
-                        (number, &list),
-                    );
+                    let asking = Asking {
+                        pool: active.pool,
+                        binding,
+                        call: Some(call),
+                        session: Some(active.session),
+                        number: active.session_number,
+                        protocol: active.protocol,
+                    };
+                    let said = self.resume_in_multi(asking, call, (number, &list));
                     out.extend_from_slice(&said);
                 }
             }
@@ -237,11 +250,11 @@ impl Core {
 
     fn resume_in_multi(
         &mut self,
-        session: (SessionId, u64),
-        (pool, binding): (u16, u16),
+        asking: Asking,
         call: CallId,
         (number, list): (u32, &[u8]),
     ) -> Vec<u8> {
+        let Asking { pool, binding, .. } = asking;
         let clock = self.plugin_clock();
         let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
             return b"-PLUGINERR the plugin is gone\r\n".to_vec();
@@ -250,7 +263,7 @@ impl Core {
         match cells.resume(clock, call, [result].into_iter()) {
             Ok(Step::Done(reply)) => reply,
             Ok(Step::DoneBackground { reply, batch }) => {
-                self.carry_out_last(session, (pool, binding), &batch);
+                self.carry_out_last(asking, &batch);
                 reply
             }
             Ok(Step::Pass | Step::Pending(_)) => {
@@ -260,6 +273,14 @@ impl Core {
             Err(fault) => {
                 self.note_fault(pool, binding, &fault);
                 format!("-{}\r\n", fault.client_text()).into_bytes()
+            }
+        }
+    }
+
+    fn cancel_calls(&mut self, pool: u16, elements: &[Element]) {
+        for element in elements {
+            if let Element::Call { binding, call, .. } = element {
+                self.cancel_call(pool, *binding, *call);
             }
         }
     }

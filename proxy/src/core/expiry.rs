@@ -23,6 +23,7 @@ impl Core {
                 Timer::SessionStalled(id, written) => self.check_stalled(id, written),
                 Timer::SessionIdle(id) => self.check_idle(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
+                Timer::KeyPoll(id) => self.poll_turn(id),
                 Timer::TaskDeadline(id) => self.task_deadline(id),
                 Timer::ReadyTasks => self.end_rest(),
             }

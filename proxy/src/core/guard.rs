@@ -273,6 +273,7 @@ mod tests {
                 spec: None,
                 args: Request::new(&[b"X"]).args(),
                 key: b"k",
+                keys: (0, 0, 0),
             });
             // The second operation never ends, so the results stay to be looked at.
             core.tasks[task].open = vec![(0, Awaiting::Shard), (1, Awaiting::Timer)];

@@ -12,7 +12,7 @@ use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::request::Request;
 use crate::core::task::{Awaiting, NewTask};
-use crate::core::{Core, wake_session};
+use crate::core::{Core, waiters, wake_session};
 use crate::plugin::bindings::Taken;
 use crate::plugin::frame::{Kind, Status};
 use crate::resp::args::Args;
@@ -43,6 +43,7 @@ impl Core {
             spec: Some(spec),
             args: request.args,
             key,
+            keys: (0, 0, 0),
         });
         true
     }
@@ -77,7 +78,7 @@ impl Core {
             return false;
         };
         let name = own.command.name.to_lowercase();
-        let (taken, arity, first) = (own.taken, own.command.arity, own.command.keys.0);
+        let (taken, arity, keys) = (own.taken, own.command.arity, own.command.keys);
         if !session.identity.authenticated {
             self.refuse_next(id, "NOAUTH Authentication required.");
             return true;
@@ -93,11 +94,7 @@ impl Core {
             self.refuse_next(id, &format!("ERR wrong number of arguments for '{name}' command"));
             return true;
         }
-        let key = usize::try_from(first)
-            .ok()
-            .filter(|first| *first > 0)
-            .and_then(|first| request.args.get(first))
-            .unwrap_or_default();
+        let key = places(keys, count).next().and_then(|first| request.args.get(first));
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
@@ -111,7 +108,8 @@ impl Core {
             caller: None,
             spec: None,
             args: request.args,
-            key,
+            key: key.unwrap_or_default(),
+            keys,
         });
         true
     }
@@ -133,7 +131,7 @@ impl Core {
         match resolve(args) {
             Ok(spec) if spec.is_write() => true,
             Ok(spec) => match only_key(spec, args) {
-                Some(key) => at_work.any(|task| task.key == key),
+                Some(key) => at_work.any(|task| task.names(key)),
                 None => true,
             },
             Err(_) => true,
@@ -164,12 +162,28 @@ impl Core {
             return;
         };
         let awaiting = task.open.iter().find(|(open, _)| *open == number).map(|(_, what)| what);
-        let status = match awaiting {
-            Some(Awaiting::Timer | Awaiting::Key { .. }) => Status::Timeout,
+        let why = match awaiting {
+            Some(Awaiting::Key(wait)) if wait.is_cut(self.clock.now_ms) => waiters::CUT,
+            Some(Awaiting::Timer | Awaiting::Key(_)) => &[],
             Some(Awaiting::Shard) | None => return,
         };
-        self.settle_task(id, number, status, &[]);
+        self.settle_task(id, number, Status::Timeout, why);
     }
+}
+
+/// Where the keys of an own command of `count` arguments are, by its first, last and step as Redis has them.
+pub(crate) fn places(
+    (first, last, step): (i16, i16, i16),
+    count: usize,
+) -> impl Iterator<Item = usize> {
+    let first = usize::try_from(first).unwrap_or(0);
+    let last = match usize::try_from(last) {
+        Ok(last) => last.min(count.saturating_sub(1)),
+        Err(_) => count.saturating_sub(usize::from(last.unsigned_abs())),
+    };
+    let step = usize::try_from(step).unwrap_or(0).max(1);
+    let begin = if first == 0 { usize::MAX } else { first };
+    (begin..=last).step_by(step)
 }
 
 /// The key of a command that names exactly one: at a fixed place, or as the only one of a splittable command.
@@ -180,5 +194,26 @@ pub(crate) fn only_key<'a>(spec: &CommandSpec, args: &Args<'a>) -> Option<&'a [u
     match spec.rule {
         Rule::Split(_) if args.len() == 2 => args.get(1),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::places;
+
+    #[test]
+    fn places_of_an_own_commands_keys_are_those_of_redis() {
+        let cases = [
+            ((0, 0, 0), 3, vec![]),
+            ((1, 1, 1), 3, vec![1]),
+            ((1, -1, 1), 4, vec![1, 2, 3]),
+            ((1, -2, 1), 4, vec![1, 2]),
+            ((2, -1, 2), 6, vec![2, 4]),
+            ((1, 9, 1), 3, vec![1, 2]),
+            ((3, 3, 1), 2, vec![]),
+        ];
+        for (keys, count, wanted) in cases {
+            assert_eq!(places(keys, count).collect::<Vec<_>>(), wanted, "{keys:?} of {count}");
+        }
     }
 }

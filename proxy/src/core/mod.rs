@@ -53,13 +53,14 @@ use crate::core::ids::{ExecId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::ready::Ready;
-use crate::core::session::{Closing, Session};
+use crate::core::session::{Closing, Session, Watched};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
 use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
 use crate::core::waiters::{Notice, Waiters};
 use crate::resp::request::RequestScan;
+use crate::resp::write::Protocol;
 use crate::route::Scratch;
 use crate::session::identity::Identity;
 use crate::topology::Topology;
@@ -258,9 +259,10 @@ impl Core {
             pool.sessions = pool.sessions.saturating_sub(1);
         }
         self.orphan_tasks(&session.tasks);
-        let mut watched = session.watched;
-        watched.sort_by_key(|one| (one.binding, one.handler));
-        for group in watched.chunk_by(|a, b| (a.binding, a.handler) == (b.binding, b.handler)) {
+        let mut watched = Vec::from(session.watched);
+        let whose = |one: &Watched| (one.binding, one.handler, one.protocol == Protocol::Resp3);
+        watched.sort_by_key(whose);
+        for group in watched.chunk_by(|a, b| whose(a) == whose(b)) {
             self.session_closed_task(session.pool, session.identity.id, group);
         }
         self.run_ready_tasks();

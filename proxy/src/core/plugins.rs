@@ -11,10 +11,14 @@ use crate::command;
 use crate::core::{Core, Pool};
 use crate::limits;
 use crate::plugin::bindings::{BindingSpec, Bindings};
-use crate::plugin::cells::Cells;
+use crate::plugin::cells::{CallId, Cells};
 use crate::plugin::generation::Generation;
 use crate::plugin::health::Health;
 use crate::plugin::host::{Clock, LogLine};
+use crate::plugin::manifest::Manifest;
+
+/// The handler of a call that the present version of its plugin does not have.
+pub(crate) const GONE: u16 = u16::MAX;
 
 /// A binding of a pool with the generation that it starts with.
 #[derive(Debug, Clone)]
@@ -75,6 +79,12 @@ impl PoolPlugins {
     /// The cells of a binding.
     pub(crate) fn cells(&mut self, binding: u16) -> Option<&mut Cells> {
         self.slots.get_mut(usize::from(binding)).map(|slot| &mut slot.cells)
+    }
+
+    /// The version of a plugin's bindings, when `binding` is one of them.
+    fn version(&self, plugin: usize, binding: u16) -> Option<&Manifest> {
+        let slot = self.slots.get(usize::from(binding))?;
+        (slot.binding.plugin == plugin).then_some(&slot.binding.generation.manifest)
     }
 
     /// New calls of this plugin run `generation` from now on.
@@ -153,6 +163,7 @@ pub(crate) fn cells_of(pools: &mut [Pool], pool: u16, binding: u16) -> Option<&m
 impl Core {
     /// New calls of a plugin run this generation; those in flight finish in the old one.
     pub fn swap_plugin(&mut self, plugin: usize, generation: &Arc<Generation>) {
+        self.renumber(plugin, &generation.manifest);
         for pool in &mut self.pools {
             if let Some(plugins) = &mut pool.plugins {
                 plugins.swap(plugin, generation);
@@ -168,6 +179,55 @@ impl Core {
                 slot.last_fault = None;
             }
         }
+    }
+
+    /// Handlers that are still to be started are those of the same name in the new version. A watch whose task is gone
+    /// goes too; a call is told when it would start.
+    fn renumber(&mut self, plugin: usize, new: &Manifest) {
+        let pools = &self.pools;
+        let old = |pool: u16, binding: u16| {
+            pools.get(usize::from(pool))?.plugins.as_ref()?.version(plugin, binding)
+        };
+        for task in self.tasks.values_mut() {
+            if let Some(old) = old(task.pool, task.binding) {
+                task.head.handler = old.number_in(task.head.handler, new).unwrap_or(GONE);
+            }
+        }
+        for session in self.sessions.values_mut() {
+            let pool = session.pool;
+            session.watched.retain_mut(|watched| match old(pool, watched.binding) {
+                None => true,
+                Some(old) => old
+                    .number_in(watched.handler, new)
+                    .inspect(|number| watched.handler = *number)
+                    .is_some(),
+            });
+        }
+    }
+
+    /// The task that a call means by `handler`, as the present version of its plugin numbers it. A call of an older
+    /// version counts otherwise.
+    pub(crate) fn present_task(
+        &mut self,
+        (pool, binding): (u16, u16),
+        call: Option<CallId>,
+        handler: u16,
+    ) -> Option<u16> {
+        let cells = cells_of(&mut self.pools, pool, binding)?;
+        let present = cells.generation();
+        let found = match call.and_then(|call| cells.generation_of(call)) {
+            Some(own) if !Arc::ptr_eq(own, present) => {
+                own.manifest.number_in(handler, &present.manifest)
+            }
+            _ => Some(handler),
+        };
+        if found.is_none() {
+            let name = &present.name;
+            self.notes.push(format!(
+                "plugin {name}: a call of the old version names a task that the new one has not"
+            ));
+        }
+        found
     }
 
     /// Notes why a new file of a plugin was not taken; INFO shows it.

@@ -13,10 +13,10 @@ use std::collections::VecDeque;
 
 use crate::core::Core;
 use crate::core::ids::TaskId;
-use crate::core::plugins::cells_of;
+use crate::core::plugins::{GONE, cells_of};
 use crate::core::timer::Timer;
 use crate::limits;
-use crate::plugin::frame::OpResult;
+use crate::plugin::frame::{Kind, OpResult};
 use crate::resp::args::Args;
 
 /// The tasks of a worker that may be stepped.
@@ -96,6 +96,9 @@ impl Core {
         let Some(cells) = cells_of(&mut self.pools, task.pool, task.binding) else {
             return self.end_task(id, b"-ERR the plugin of this key is not loaded\r\n");
         };
+        if task.head.handler == GONE {
+            return self.handler_gone(id);
+        }
         let limits = &cells.generation().limits;
         task.deadline_ms = self.clock.now_ms.saturating_add(limits.call_ms);
         task.result_bytes_max = limits.reply_bytes;
@@ -106,6 +109,15 @@ impl Core {
             step
         });
         self.take_step(id, step);
+    }
+
+    /// The plugin has been swapped, and the new version has no such handler: a hooked command goes on as it came.
+    fn handler_gone(&mut self, id: TaskId) {
+        let is_hook = self.tasks.get(id).is_some_and(|task| task.head.kind == Kind::Hook);
+        if is_hook {
+            return self.pass_on(id);
+        }
+        self.end_task(id, b"-ERR the new version of the plugin has no such command\r\n");
     }
 
     /// Gives a task's results to its plugin.

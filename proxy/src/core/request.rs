@@ -299,6 +299,7 @@ impl Core {
     /// The client will send no more. What it asked for is still answered.
     pub fn client_eof(&mut self, id: SessionId) {
         self.end_session(id, Closing::AfterReplies);
+        self.hurry_session(id);
     }
 
     /// Whether more may be read from a client now. If not, `output_taken` wakes the session when it may again.

@@ -4,11 +4,14 @@
 //! socket, and what the client has set. Idle, a session owns no buffer. The session decides nothing: `request`
 //! reads from it, `reply` writes to it, and `io::client` moves its bytes.
 
+use std::collections::VecDeque;
+
 use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, reserve_input};
 use crate::core::ids::{LaneId, TaskId};
 use crate::core::transaction::Transaction;
+use crate::limits;
 use crate::pending::{Pending, Place};
 use crate::resp::request::RequestScan;
 use crate::resp::write::Protocol;
@@ -44,8 +47,8 @@ pub struct Session {
     pub scan: Option<Box<RequestScan>>,
     /// Plugin calls in flight for this session.
     pub tasks: Vec<TaskId>,
-    /// Plugins that asked to be told when this session ends.
-    pub watched: Vec<Watched>,
+    /// Plugins that asked to be told when this session ends, the oldest first.
+    pub watched: VecDeque<Watched>,
     /// The place of a large request under way; the next request waits for it.
     pub large_place: Option<Place>,
     /// An open MULTI.
@@ -75,14 +78,23 @@ pub struct Session {
 }
 
 /// A plugin that asked to be told when a session ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Watched {
     /// Index of the binding in the pool.
     pub binding: u16,
-    /// The handler to start.
+    /// The handler to start, as the present version of the plugin numbers it.
     pub handler: u16,
     /// The key that it gave.
     pub key: Vec<u8>,
+    /// The protocol of the call that asked: what it has sent is on this protocol's lanes.
+    pub protocol: Protocol,
+}
+
+impl Watched {
+    /// Whether both are the same watch.
+    fn is(&self, other: &Self) -> bool {
+        (self.binding, self.handler) == (other.binding, other.handler) && self.key == other.key
+    }
 }
 
 impl Session {
@@ -96,7 +108,7 @@ impl Session {
             input: BytesMut::new(),
             scan: None,
             tasks: Vec::new(),
-            watched: Vec::new(),
+            watched: VecDeque::new(),
             large_place: None,
             transaction: None,
             input_ready: false,
@@ -111,6 +123,20 @@ impl Session {
             paused_lane: None,
             read_stopped: false,
         }
+    }
+
+    /// Notes a watch as the newest; beyond the bound the oldest goes.
+    pub fn watch(&mut self, watched: Watched) {
+        self.unwatch(&watched);
+        if self.watched.len() >= limits::SESSION_WATCHES_MAX {
+            self.watched.pop_front();
+        }
+        self.watched.push_back(watched);
+    }
+
+    /// Forgets a watch.
+    pub fn unwatch(&mut self, watched: &Watched) {
+        self.watched.retain(|other| !other.is(watched));
     }
 
     /// Bytes that this session holds now.

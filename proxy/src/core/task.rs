@@ -15,14 +15,16 @@ use crate::buffer::Piece;
 use crate::command::CommandSpec;
 use crate::core::Core;
 use crate::core::forward::Target;
+use crate::core::hook::places;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
+use crate::core::waiters::KeyWait;
 use crate::limits;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
-use crate::plugin::fault::{Fault, FaultKind, LostCall, client_text};
+use crate::plugin::fault::{Fault, FaultKind, LostCall, OUTCOME_UNKNOWN, client_text};
 use crate::plugin::frame::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
@@ -43,8 +45,8 @@ pub(crate) enum Awaiting {
     Shard,
     /// A timer.
     Timer,
-    /// A NOTIFY of this key. `behind_ms`: how long it may wait once commands stand behind it, and since when it waits.
-    Key { key: Vec<u8>, behind_ms: Option<u32>, since_ms: u64, hurried: bool },
+    /// A NOTIFY of a key.
+    Key(KeyWait),
 }
 
 /// One plugin call in flight.
@@ -63,8 +65,10 @@ pub(crate) struct Task {
     /// The client's request, or the arguments of a spawned call, as a request.
     pub(crate) request: Vec<u8>,
     pub(crate) spans: Vec<Span>,
-    /// The key that the command names.
+    /// The key that the command names, or the first of several.
     pub(crate) key: Vec<u8>,
+    /// Where an own command has its keys: first, last, step.
+    pub(crate) keys: (i16, i16, i16),
     pub(crate) protocol: Protocol,
     pub(crate) open: Vec<(u32, Awaiting)>,
     pub(crate) results: Vec<HeldResult>,
@@ -84,6 +88,12 @@ impl Task {
         !self.open.is_empty()
             && self.results.is_empty()
             && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
+    }
+
+    /// Whether it is about this key.
+    pub(crate) fn names(&self, key: &[u8]) -> bool {
+        let args = Args::new(&self.request, &self.spans);
+        self.key == key || places(self.keys, args.len()).any(|at| args.get(at) == Some(key))
     }
 
     /// The client that waits, and its place.
@@ -124,6 +134,8 @@ pub(crate) struct NewTask<'a> {
     pub(crate) spec: Option<&'static CommandSpec>,
     pub(crate) args: Args<'a>,
     pub(crate) key: &'a [u8],
+    /// Where an own command has its keys: first, last, step.
+    pub(crate) keys: (i16, i16, i16),
 }
 
 /// What a plugin is told of the session that a call belongs to.
@@ -181,6 +193,7 @@ impl Core {
             request,
             spans: lists.spans,
             key,
+            keys: new.keys,
             protocol,
             open: lists.open,
             results: lists.results,
@@ -232,9 +245,8 @@ impl Core {
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
         task.results.push(HeldResult { number, status, bytes: held });
-        let (pool, binding) = (task.pool, task.binding);
-        if let Awaiting::Key { key, .. } = awaiting {
-            self.waiters.forget(pool, binding, &key, id, number);
+        if let Awaiting::Key(wait) = awaiting {
+            self.waiters.forget(wait.place);
         }
         self.step_if_ready(id);
     }
@@ -264,9 +276,9 @@ impl Core {
         if task.head.kind == Kind::Spawned {
             self.spawned_ended(task.pool, task.binding);
         }
-        for (number, awaiting) in &task.open {
-            if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, key, id, *number);
+        for (_, awaiting) in &task.open {
+            if let Awaiting::Key(wait) = awaiting {
+                self.waiters.forget(wait.place);
             }
         }
         self.keep_memory(task);
@@ -291,7 +303,7 @@ impl Core {
     }
 
     /// The plugin leaves the command alone: the next binding gets it, or its shard as it came.
-    fn pass_on(&mut self, id: TaskId) {
+    pub(crate) fn pass_on(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
@@ -315,6 +327,7 @@ impl Core {
                 spec: Some(spec),
                 args,
                 key: &task.key,
+                keys: task.keys,
             });
             return self.keep_memory(task);
         }
@@ -370,9 +383,9 @@ impl Core {
         let Some(mut task) = self.tasks.remove(id) else {
             return;
         };
-        for (number, awaiting) in task.open.drain(..) {
-            if let Awaiting::Key { key, .. } = awaiting {
-                self.waiters.forget(task.pool, task.binding, &key, id, number);
+        for (_, awaiting) in task.open.drain(..) {
+            if let Awaiting::Key(wait) = awaiting {
+                self.waiters.forget(wait.place);
             }
         }
         task.results.clear();
@@ -400,8 +413,12 @@ impl Core {
             return;
         };
         let name = cells.generation().name.clone();
+        let wrote = call.is_some_and(|call| cells.has_written(call));
         let fault = call.and_then(|call| cells.cancel(clock, call).err());
-        let text = client_text(FaultKind::Timeout, &name, 0);
+        let mut text = client_text(FaultKind::Timeout, &name, 0);
+        if wrote {
+            text.push_str(OUTCOME_UNKNOWN);
+        }
         self.stats.plugin_faults += 1;
         self.end_task(id, format!("-{text}\r\n").as_bytes());
         if let Some(fault) = fault {

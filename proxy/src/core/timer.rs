@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::core::ids::{LaneId, SessionId, TaskId};
+use crate::core::ids::{LaneId, SessionId, TaskId, WaitedId};
 
 /// What to look at when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,8 @@ pub enum Timer {
     SessionIdle(SessionId),
     /// A SLEEP or WAIT-KEY of this task: the number of the operation.
     TaskOperation(TaskId, u32),
+    /// One of those who wait for this key has its turn to look for itself.
+    KeyPoll(WaitedId),
     /// The task's whole time is over.
     TaskDeadline(TaskId),
     /// The tasks that were left over when a pass of steps was long enough.

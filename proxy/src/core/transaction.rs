@@ -29,6 +29,8 @@ const CROSS_SHARD: &str = "CROSSSHARD the keys of a transaction must live on one
 pub struct Transaction {
     commands: Vec<QueuedCommand>,
     bytes: usize,
+    /// Commands that a plugin takes.
+    hooked: usize,
     shard: Option<ShardIndex>,
     crosses_shards: bool,
     failed: bool,
@@ -112,12 +114,23 @@ impl Core {
             self.transaction_step(id, step);
             return None;
         }
+        let is_hooked = self.hook_for(id, spec, &request.args).is_some();
         let session = self.sessions.get_mut(id)?;
         let pool = self.pools.get(usize::from(session.pool))?;
         let transaction = session.transaction.as_mut()?;
         if transaction.is_full() {
             transaction.failed = true;
             self.refuse_next(id, "ERR transaction too large; run it in smaller pieces");
+            return None;
+        }
+        transaction.hooked += usize::from(is_hooked);
+        if transaction.hooked > limits::TRANSACTION_HOOKED_MAX {
+            transaction.failed = true;
+            let most = limits::TRANSACTION_HOOKED_MAX;
+            let text = format!(
+                "ERR transaction too large: plugins take more than {most} of its commands; run it in smaller pieces"
+            );
+            self.refuse_next(id, &text);
             return None;
         }
         let raw = request.args.raw();

@@ -145,6 +145,7 @@ fn yaml(port: u16, shards: &[SocketAddr], plugins: &[&str]) -> String {
     format!(
         "# Written by `sluicegate demo`, which takes it away when it ends.
 drain_timeout: 2s
+plugin_cache: off
 plugins:
 {files}pools:
   main:

@@ -94,6 +94,8 @@ pub enum Op {
         timeout_ms: u32,
         /// At most this long once other commands stand behind in the session's queue.
         behind_ms: Option<u32>,
+        /// How often one of those who wait for the key has its turn to look for itself.
+        poll_ms: Option<u32>,
         /// What is waited for.
         key: Slice,
     },

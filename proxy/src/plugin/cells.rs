@@ -95,6 +95,12 @@ impl Cells {
         &self.generation
     }
 
+    /// The generation that a call runs in, or ran in a moment ago.
+    pub fn generation_of(&self, id: CallId) -> Option<&Arc<Generation>> {
+        let room = self.rooms.get(id.room as usize)?.as_ref()?;
+        Some(&room.generation)
+    }
+
     /// Begins a call. The id is of use only if the step does not end the call.
     pub fn start<'a>(
         &mut self,
@@ -148,6 +154,11 @@ impl Cells {
         let bytes_max = self.generation.limits.reply_bytes;
         write_resume(&mut self.frame, results, bytes_max);
         self.step(clock, id, Entry::Resume)
+    }
+
+    /// Whether a call has sent commands that change something.
+    pub fn has_written(&mut self, id: CallId) -> bool {
+        self.call(id).is_some_and(|call| call.has_written())
     }
 
     /// Ends a call without its answer: its client is gone, or its time is over. A stale id is nothing.
@@ -237,8 +248,9 @@ impl Cells {
                 Ok(step)
             }
             Ok(None) => {
+                let wrote = self.has_written(id);
                 self.cancel(clock, id)?;
-                Err(self.fault(FaultKind::StepLimit, String::new()))
+                Err(Fault { wrote, ..self.fault(FaultKind::StepLimit, String::new()) })
             }
             Err(error) if !error.kind.is_crash() => {
                 self.cancel(clock, id)?;
@@ -281,6 +293,7 @@ impl Cells {
         self.stats.crashed += 1;
         self.health.trapped(clock.mono_ms);
         let mut fault = self.fault(error.kind, error.detail);
+        fault.wrote = self.has_written(id);
         let place = self.rooms.get_mut(id.room as usize);
         if let Some(room) = place.and_then(Option::take) {
             let siblings = room.calls().filter(|(slot, _)| *slot != id.slot);
@@ -306,6 +319,7 @@ impl Cells {
             kind,
             plugin: self.generation.name.clone(),
             id: u32::try_from(id).unwrap_or(0),
+            wrote: false,
             detail,
             lost: Vec::new(),
         }

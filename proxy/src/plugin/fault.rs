@@ -73,6 +73,8 @@ pub struct Fault {
     pub plugin: String,
     /// Ties the client's text to the log line.
     pub id: u32,
+    /// The call had sent commands that change something: they may have run.
+    pub wrote: bool,
     /// For the log: the trap's own text, the panic's message, what was wrong with the frame.
     pub detail: String,
     /// Calls in the same cell, which is gone.
@@ -82,7 +84,8 @@ pub struct Fault {
 impl Fault {
     /// The error for the client, without `-` and line end. Stable: people search for it.
     pub fn client_text(&self) -> String {
-        client_text(self.kind, &self.plugin, self.id)
+        let text = client_text(self.kind, &self.plugin, self.id);
+        if self.wrote { text + OUTCOME_UNKNOWN } else { text }
     }
 
     /// A call for a binding that is not there.
@@ -91,6 +94,7 @@ impl Fault {
             kind: FaultKind::Down,
             plugin: String::new(),
             id: 0,
+            wrote: false,
             detail: "no such binding".to_owned(),
             lost: Vec::new(),
         }
@@ -101,6 +105,9 @@ impl Fault {
         self.kind.is_crash()
     }
 }
+
+/// Behind the error of a call that had sent commands which change something.
+pub const OUTCOME_UNKNOWN: &str = "; outcome unknown";
 
 /// The error for the client of a call of `plugin` to which `kind` happened.
 pub fn client_text(kind: FaultKind, plugin: &str, id: u32) -> String {

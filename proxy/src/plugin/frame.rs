@@ -305,6 +305,7 @@ fn read_op(reader: &mut Reader<'_>, rules: &OutRules) -> Result<Op, BadFrame> {
         4 => Ok(Op::WaitKey {
             timeout_ms: reader.u32()?,
             behind_ms: Some(reader.u32()?).filter(|ms| *ms != u32::MAX),
+            poll_ms: Some(reader.u32()?).filter(|ms| *ms != u32::MAX),
             key: reader.slice()?,
         }),
         5 => Ok(Op::Notify { key: reader.slice()?, bytes: reader.slice()? }),
@@ -468,7 +469,7 @@ mod tests {
             word(&mut out, name);
         }
         out.extend_from_slice(&[3, 5, 0, 0, 0]);
-        out.extend_from_slice(&[4, 50, 0, 0, 0, 255, 255, 255, 255]);
+        out.extend_from_slice(&[4, 50, 0, 0, 0, 255, 255, 255, 255, 9, 0, 0, 0]);
         word(&mut out, b"k");
         out.push(5);
         word(&mut out, b"k");
@@ -509,7 +510,9 @@ mod tests {
         let names: Vec<Vec<Arg<'_>>> =
             batch.commands(commands).map(|list| batch.args(list).collect()).collect();
         assert_eq!(names, [[Arg::Plain(b"SET")], [Arg::Plain(b"DEL")]]);
-        let Op::WaitKey { timeout_ms: 50, behind_ms: None, key } = batch.ops[3].op else {
+        let Op::WaitKey { timeout_ms: 50, behind_ms: None, poll_ms: Some(9), key } =
+            batch.ops[3].op
+        else {
             panic!("{:?}", batch.ops[3]);
         };
         assert_eq!(batch.slice(key), b"k");

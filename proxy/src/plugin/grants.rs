@@ -112,6 +112,9 @@ impl Granted {
         let wait = agree(asked.wait, grants.wait, "wait");
         let background = agree(asked.background, grants.background, "background");
         let shared = asked.shared_bytes.min(grants.shared_bytes.unwrap_or(u32::MAX));
+        if shared < asked.shared_bytes {
+            refused.push(format!("shared memory: {} of {} bytes", shared, asked.shared_bytes));
+        }
         let patterns = grants.keys.as_deref().unwrap_or(keys);
         let granted = Self {
             commands,
@@ -355,7 +358,8 @@ mod tests {
         };
         let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
         let wanted = ["command SET", "command DEL", "command ODD", "wait", "background"];
-        assert_eq!(refused, wanted);
+        assert_eq!(refused[..5], wanted);
+        assert_eq!(refused[5..], ["shared memory: 10 of 100 bytes"]);
         assert_eq!(granted.shared_bytes, 10);
         let sleep = [0, 0, 1, 0, 3, 1, 0, 0, 0];
         assert_eq!(verdict(&granted, &sleep).0, Some(Denied::Wait));

@@ -3,8 +3,10 @@
 //! What must hold: a file that is no plugin is refused with one sentence that says what to do; a config is tried before
 //! it is used; what a plugin keeps in the host outlives its instances. Faults while running are `guest_tests`.
 
+use super::batch::Op;
+use super::cells::Cells;
 use super::frame::{Kind, OpResult, Status};
-use super::grants::{Denied, Grants};
+use super::grants::Grants;
 use super::limits::PluginLimits;
 use super::room::Step;
 use super::test_support::{CLOCK, cells, engine, guest, head, load, setup, start_at};
@@ -85,36 +87,71 @@ fn cache_guest_reads_fresh_values_in_two_steps_and_asks_only_for_what_it_is_gran
         panic!("not pending");
     };
     assert!(batch.first, "a notice may come before the reply");
-    assert!(
-        batch.ops.iter().all(|op| op.denied.is_none() || op.denied == Some(Denied::UnknownKeys))
-    );
+    assert!(batch.ops.iter().all(|op| op.denied.is_none()), "{:?}", batch.ops);
     let numbers: Vec<u32> = batch.ops.iter().map(|op| op.number).collect();
     assert_eq!(numbers, [2, 3, 4], "wait, watch, transaction");
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
     let step = cells.resume(CLOCK, id, won.into_iter()).unwrap();
-    assert_eq!(step, Step::Done(b"$-1\r\n".to_vec()));
+    let Step::DoneBackground { reply, batch } = step else {
+        panic!("no reply: {step:?}");
+    };
+    assert_eq!(reply, b"$-1\r\n");
+    assert!(batch.last && matches!(batch.ops[0].op, Op::WatchSession { .. }), "{batch:?}");
     assert_eq!(cells.stats().live, 0);
     let leaders = cells.metrics()[2];
     assert_eq!((leaders.sum, leaders.count), (1, 1));
 }
 
-#[test]
-fn shared_memory_outlives_a_trap_and_a_swap() {
-    let limits = PluginLimits::default();
-    let mut cells = cells("cache.wasm", &limits);
-    let stats = head(Kind::OwnCommand, 16);
-    let get = head(Kind::Hook, 0);
-    let (id, _) = start_at(&mut cells, CLOCK, &get, &["GET", "k"]).unwrap();
+/// Makes a call the leader of a missing key.
+fn lead(cells: &mut Cells) {
     let reply = |number, bytes| OpResult { number, status: Status::Reply, bytes };
-    let missing = [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")];
-    cells.resume(CLOCK, id, missing.into_iter()).unwrap();
+    let (id, _) = start_at(cells, CLOCK, &head(Kind::Hook, 0), &["GET", "k"]).unwrap();
+    cells.resume(CLOCK, id, [reply(0, b"$-1\r\n"), reply(1, b":-2\r\n")].into_iter()).unwrap();
     let won = [reply(4, b"*3\r\n$-1\r\n$-1\r\n:-2\r\n")];
-    cells.resume(CLOCK, id, won.into_iter()).unwrap();
-    cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
-    let (_, step) = start_at(&mut cells, CLOCK, &stats, &["CACHE.STATS"]).unwrap();
+    let step = cells.resume(CLOCK, id, won.into_iter()).unwrap();
+    assert!(step.ends_call());
+}
+
+fn assert_leaders(cells: &mut Cells, count: u32) {
+    let stats = head(Kind::OwnCommand, 16);
+    let (_, step) = start_at(cells, CLOCK, &stats, &["CACHE.STATS"]).unwrap();
     let Step::Done(rows) = step else {
         panic!("not done: {step:?}");
     };
     let text = String::from_utf8_lossy(&rows).into_owned();
-    assert!(text.contains("leaders\r\n:1\r\n"), "{text}");
+    assert!(text.contains(&format!("leaders\r\n:{count}\r\n")), "{text}");
+}
+
+#[test]
+fn shared_memory_outlives_a_trap_and_a_swap() {
+    // Results of this size do not fit into the guest's memory.
+    let limits = PluginLimits { reply_bytes: 16 << 20, ..PluginLimits::default() };
+    let mut cells = cells("cache.wasm", &limits);
+    lead(&mut cells);
+    let (id, _) = start_at(&mut cells, CLOCK, &head(Kind::Hook, 0), &["GET", "k"]).unwrap();
+    let mut large = b"$15000000\r\n".to_vec();
+    large.resize(large.len() + 15_000_000, b'x');
+    large.extend_from_slice(b"\r\n");
+    let large = OpResult { number: 0, status: Status::Reply, bytes: &large };
+    let fault = cells.resume(CLOCK, id, [large].into_iter()).expect_err("no room for it");
+    assert!(fault.is_crash(), "{fault:?}");
+    assert_eq!((cells.stats().crashed, cells.stats().cells), (1, 0));
+    assert_leaders(&mut cells, 1);
+    lead(&mut cells);
+    cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
+    assert_leaders(&mut cells, 2);
+}
+
+#[test]
+fn cache_without_shared_memory_is_refused_with_what_to_grant() {
+    let grants = Grants { shared_bytes: Some(100), ..Grants::default() };
+    let limits = PluginLimits::default();
+    let error = engine()
+        .load("t", &guest("cache.wasm"), &limits, &grants, &setup("*", ""))
+        .expect_err("it cannot work")
+        .to_string();
+    assert!(error.contains("grant shared_bytes: 64KiB"), "{error}");
+    let less = Grants { shared_bytes: Some(4096), ..Grants::default() };
+    let loaded = engine().load("t", &guest("cache.wasm"), &limits, &less, &setup("*", "")).unwrap();
+    assert_eq!(loaded.refused, ["shared memory: 4096 of 65536 bytes"]);
 }

@@ -146,6 +146,18 @@ impl Manifest {
         self.hooks.len() + self.commands.len() + self.tasks.len()
     }
 
+    /// The number that `other` gives to what this manifest numbers `handler`; `None` when it has no such handler.
+    pub fn number_in(&self, handler: u16, other: &Self) -> Option<u16> {
+        fn names(manifest: &Manifest) -> impl Iterator<Item = (u8, &str)> {
+            let hooks = manifest.hooks.iter().map(|name| (0, name.as_str()));
+            let commands = manifest.commands.iter().map(|command| (1, command.name.as_str()));
+            let tasks = manifest.tasks.iter().map(|name| (2, name.as_str()));
+            hooks.chain(commands).chain(tasks)
+        }
+        let name = names(self).nth(usize::from(handler))?;
+        names(other).position(|known| known == name).and_then(|place| u16::try_from(place).ok())
+    }
+
     /// Numbers of the handlers that are tasks.
     pub fn task_numbers(&self) -> std::ops::Range<u16> {
         let first = self.hooks.len() + self.commands.len();
@@ -222,6 +234,19 @@ mod tests {
         let manifest = Manifest::read(&module_with(text)).unwrap();
         assert_eq!(manifest.hooks, ["GET", "SET"]);
         assert_eq!(manifest.task_numbers(), 3..4);
+    }
+
+    #[test]
+    fn handler_is_found_by_name_in_another_version() {
+        let read = |lists: &str| {
+            let text = format!(r#"{{"name":"x","version":"1","abi":"1.0.0",{lists}}}"#);
+            Manifest::read(&module_with(&text)).unwrap()
+        };
+        let command = r#""commands":[{"name":"X.A","arity":1}]"#;
+        let old = read(&format!(r#""hooks":["GET","SET"],{command},"tasks":["GET","b"]"#));
+        let new = read(&format!(r#""hooks":["TTL","SET"],{command},"tasks":["b","c","GET"]"#));
+        let found: Vec<Option<u16>> = (0..6).map(|handler| old.number_in(handler, &new)).collect();
+        assert_eq!(found, [None, Some(1), Some(2), Some(5), Some(3), None]);
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) struct Call {
     outstanding: usize,
     replied: bool,
     changed: bool,
+    wrote: bool,
 }
 
 impl Call {
@@ -68,12 +69,18 @@ impl Call {
             outstanding: 0,
             replied: false,
             changed: false,
+            wrote: false,
         }
     }
 
     /// Whether it may be started again after its cell was lost.
     pub(super) fn is_replayable(&self) -> bool {
         !self.replied && !self.changed
+    }
+
+    /// Whether it has sent commands that change something.
+    pub(super) fn has_written(&self) -> bool {
+        self.wrote
     }
 
     /// Notes that results came in.
@@ -147,6 +154,8 @@ impl Call {
             let verdict = check(granted, generation.facts, scratch, &batch, op, has_session);
             *denied = verdict.denied;
             self.changed |= !verdict.readonly;
+            let is_sent = matches!(op, Op::Command { .. } | Op::Transaction { .. });
+            self.wrote |= is_sent && !verdict.readonly;
             self.outstanding += usize::from(op.gives_result() || verdict.denied.is_some());
         }
         self.next_op = self.next_op.wrapping_add(u32::try_from(ops.len()).unwrap_or(0));

@@ -93,6 +93,88 @@ fn expired_value_cannot_be_given_a_new_end() {
     }
 }
 
+#[test]
+fn expired_value_is_not_revived_inside_multi_either() {
+    for command in ["EXPIRE k 100", "PEXPIREAT k 1800000000000", "PERSIST k", "GETEX k EX 100"] {
+        let mut world = world(1, 1);
+        world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+        world.advance(10_000);
+        let words: Vec<&str> = command.split(' ').collect();
+        let told: Vec<Reply> = (1..=2)
+            .map(|session| {
+                let ticket = world.multi(0, session, &[&words]);
+                world.run();
+                let Some(Reply::Array(rows)) = world.reply(ticket).cloned() else {
+                    panic!("{command}: no rows");
+                };
+                rows[0].clone()
+            })
+            .collect();
+        let wanted = match command {
+            "GETEX k EX 100" => [Reply::Null, Reply::bulk("v")],
+            _ => [Reply::Int(0), Reply::Int(0)],
+        };
+        assert_eq!(told, wanted, "{command}");
+        assert_eq!(world.redis.run(&["PTTL", "k"]), Reply::Int(20_000), "{command}");
+    }
+}
+
+#[test]
+fn fresh_value_gets_a_new_end_inside_multi() {
+    for (command, stored) in
+        [("EXPIRE k 50", 70_000), ("PERSIST k", -1), ("GETEX k PX 900", 20_900)]
+    {
+        let mut world = world(1, 1);
+        world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+        let words: Vec<&str> = command.split(' ').collect();
+        world.multi(0, 1, &[&words]);
+        world.run();
+        assert_eq!(world.redis.run(&["PTTL", "k"]), Reply::Int(stored), "{command}");
+    }
+}
+
+#[test]
+fn condition_of_a_set_sees_a_stale_value_as_gone() {
+    let cases = [
+        ("SET k w NX PX 900", Reply::ok(), "w", 20_900),
+        ("SET k w NX GET", Reply::Null, "w", -1),
+        ("SET k w KEEPTTL", Reply::ok(), "w", -1),
+        ("SET k w XX KEEPTTL", Reply::Null, "v", 20_000),
+        // A leader's own fill may say XX.
+        ("SET k w XX PX 900", Reply::ok(), "w", 20_900),
+    ];
+    for (command, reply, value, stored) in cases {
+        for in_multi in [false, true] {
+            let mut world = world(1, 1);
+            world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+            world.advance(10_000);
+            let words: Vec<&str> = command.split(' ').collect();
+            let ticket = match in_multi {
+                false => world.send(0, 1, &words),
+                true => world.multi(0, 1, &[&words]),
+            };
+            world.run();
+            let wanted = if in_multi { Reply::Array(vec![reply.clone()]) } else { reply.clone() };
+            assert_eq!(world.reply(ticket), Some(&wanted), "{command}");
+            assert_eq!(world.redis.run(&["GET", "k"]), Reply::bulk(value), "{command}");
+            assert_eq!(world.redis.run(&["PTTL", "k"]), Reply::Int(stored), "{command}");
+        }
+    }
+}
+
+#[test]
+fn getex_that_had_to_wait_gives_the_value_its_end() {
+    for value in ["w", &"w".repeat(100_000)] {
+        let mut world = world(1, 1);
+        assert_eq!(world.ask(0, 1, &["GET", "k"]), Some(Reply::Null));
+        let waiter = world.send(0, 2, &["GETEX", "k", "EX", "100"]);
+        world.run();
+        world.ask(0, 1, &["SETEX", "k", "10", value]);
+        assert_eq!(world.reply(waiter), Some(&Reply::bulk(value)));
+        assert_eq!(world.redis.run(&["PTTL", "k"]), Reply::Int(120_000));
+    }
+}
+
 /// While no value is past its soft end, a client cannot tell the gateway from a plain server.
 #[test]
 fn random_commands_before_expiry_answer_as_a_plain_server() {

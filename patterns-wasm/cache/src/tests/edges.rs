@@ -32,7 +32,7 @@ fn leader_that_closes_hands_the_lease_on_at_once() {
     assert_eq!(world.reply(near), Some(&Reply::Null), "the next leader");
     assert_eq!(waited_ms(&world, near), 0, "no time passed");
     assert!(is_leased(&mut world, "k"));
-    // A second close finds another gateway's waiter by the notice.
+    // A second close finds another worker's waiter by the notice.
     let far = world.send(1, 3, &["GET", "k"]);
     world.close(0, 2);
     world.run();
@@ -176,6 +176,22 @@ fn waiter_goes_on_waiting_when_the_shard_is_slow() {
 }
 
 #[test]
+fn waiter_with_commands_behind_gives_way_also_when_the_shard_is_slower_than_the_poll() {
+    for steps in 0..12 {
+        let mut world = world(1, steps);
+        assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
+        let waiter = world.send(0, 2, &["GET", "k"]);
+        world.send(0, 2, &["TTL", "x"]);
+        for _ in 0..steps {
+            world.happen();
+            world.stall(70);
+        }
+        world.advance(21);
+        assert_eq!(world.reply(waiter), Some(&Reply::Null), "slow for {steps} steps");
+    }
+}
+
+#[test]
 fn deletion_voids_the_lease_and_wakes_a_new_leader() {
     for command in ["DEL k", "UNLINK k", "EXPIRE k 0"] {
         let mut world = world(2, 1);
@@ -199,9 +215,9 @@ fn conditional_set_ends_the_lease_only_if_it_stored() {
     world.ask(0, 1, &["SETEX", "k", "1", "old"]);
     world.advance(1_000);
     assert_eq!(world.ask(0, 1, &["GET", "k"]), NIL);
-    assert_eq!(world.ask(0, 1, &["SET", "k", "new", "NX", "EX", "9"]), NIL);
+    assert_eq!(world.ask(0, 1, &["SET", "k", "new", "XX", "KEEPTTL"]), NIL);
     assert!(is_leased(&mut world, "k"), "nothing was stored");
-    assert_eq!(world.ask(0, 1, &["SET", "k", "new", "XX", "EX", "9"]), Some(Reply::ok()));
+    assert_eq!(world.ask(0, 1, &["SET", "k", "new", "NX", "EX", "9"]), Some(Reply::ok()));
     assert!(!is_leased(&mut world, "k"));
     assert_eq!(world.ask(0, 2, &["GET", "k"]), value("new"));
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sluicegate_plugin::harness::world::{Ticket, World};
 use sluicegate_plugin::reply::Reply;
 
-use super::support::{is_leased, text, world};
+use super::support::{gateways, is_leased, text};
 
 const SOFT_MS: u64 = 3_000;
 const GRACE_MS: u64 = 20_000;
@@ -43,7 +43,7 @@ struct Herd {
 impl Herd {
     fn new(style: Style, seed: u64) -> Self {
         Self {
-            world: world(4, seed),
+            world: gateways(&[2, 2], seed),
             style,
             clients: 60,
             reading: Vec::new(),
@@ -182,7 +182,49 @@ fn herd_on_a_cold_key_computes_once_and_all_get_the_value() {
         }
         assert_eq!(herd.computes, 1, "seed {seed}");
         assert!(herd.reading.is_empty(), "seed {seed}: somebody still waits");
-        // Fills through another gateway are seen by its notice, at the latest by the poll.
+        // Fills through another gateway are seen at somebody's turn to look.
         assert!(herd.longest_wait_ms <= COMPUTE_MS + 100, "seed {seed}");
     }
+}
+
+#[test]
+fn herd_that_waits_asks_the_shard_as_often_as_one_waiter_of_each_worker() {
+    let mut world = gateways(&[1, 2], 7);
+    assert_eq!(world.ask(0, 1, &["GET", "k"]), Some(Reply::Null));
+    let mut waiters: Vec<Ticket> = (0..300)
+        .map(|client| world.send(1 + client % 2, 10 + client as u64, &["GET", "k"]))
+        .collect();
+    world.advance(10);
+    let before = world.redis.commands;
+    world.advance(500);
+    // Ten turns on each of two workers, each a GET of the value and one of the lease.
+    let asked = world.redis.commands - before;
+    assert!((30..=40).contains(&asked), "{asked} commands");
+    // Those who leave, and be it at their turn, take no turn away from the others.
+    for client in 0..100 {
+        world.close(1 + client % 2, 10 + client as u64);
+        world.advance(1);
+    }
+    let rest = waiters.split_off(100);
+    world.ask(0, 1, &["SETEX", "k", "10", "v"]);
+    let before = world.redis.commands;
+    world.advance(60);
+    assert!(rest.iter().all(|waiter| world.reply(*waiter) == Some(&Reply::bulk("v"))));
+    let asked = world.redis.commands - before;
+    assert!(asked < 30, "{asked} commands to find the fill of another gateway");
+    assert_eq!(world.live(), 0);
+}
+
+#[test]
+fn leader_of_another_gateway_that_hands_on_is_followed_by_one_waiter_at_the_next_turn() {
+    let mut world = gateways(&[1, 1], 3);
+    assert_eq!(world.ask(0, 1, &["GET", "k"]), Some(Reply::Null));
+    let waiters: Vec<Ticket> =
+        (0..50).map(|client| world.send(1, 10 + client, &["GET", "k"])).collect();
+    world.advance(100);
+    world.close(0, 1);
+    world.advance(51);
+    let leaders = waiters.iter().filter(|waiter| world.reply(**waiter) == Some(&Reply::Null));
+    assert_eq!(leaders.count(), 1, "within one turn");
+    assert_eq!(world.live(), 49, "the others wait on");
 }

@@ -68,6 +68,8 @@ pub enum Op {
         timeout_ms: u32,
         /// At most this long with commands behind.
         behind_ms: u32,
+        /// How often somebody has its turn.
+        poll_ms: u32,
         /// What for.
         key: Vec<u8>,
     },
@@ -183,7 +185,12 @@ impl Cursor<'_> {
                 Op::Transaction { guard, commands: (0..count).map(|_| self.words()).collect() }
             }
             3 => Op::Sleep { ms: self.u32() },
-            4 => Op::WaitKey { timeout_ms: self.u32(), behind_ms: self.u32(), key: self.bytes() },
+            4 => Op::WaitKey {
+                timeout_ms: self.u32(),
+                behind_ms: self.u32(),
+                poll_ms: self.u32(),
+                key: self.bytes(),
+            },
             5 => Op::Notify { key: self.bytes(), bytes: self.bytes() },
             6 => Op::Watch { handler: self.u16(), key: self.bytes() },
             7 => Op::Unwatch { handler: self.u16(), key: self.bytes() },

@@ -39,7 +39,25 @@ pub(super) enum Origin {
 pub(super) enum Open {
     Shard,
     Timer(u64),
-    Wait { key: Vec<u8>, since_ms: u64, until_ms: u64, behind_ms: Option<u64> },
+    Wait(Wait),
+}
+
+/// A WAIT-KEY.
+pub(super) struct Wait {
+    key: Vec<u8>,
+    since_ms: u64,
+    until_ms: u64,
+    behind_ms: Option<u64>,
+    poll_ms: Option<u64>,
+}
+
+/// What fires when time has passed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Due {
+    /// An operation of a task has had its time; with commands behind it, or not.
+    Operation(usize, u32, bool),
+    /// Somebody who waits on this worker for this key has its turn.
+    Turn(usize, Vec<u8>),
 }
 
 impl World {
@@ -110,6 +128,7 @@ impl World {
             if let Some(part) = part {
                 *part = (commands.clone(), Some(id));
             }
+            task.open.push((task.next_op, Open::Shard));
             task.next_op += 1;
             self.tasks.insert(id, task);
             return;
@@ -142,14 +161,21 @@ impl World {
                 Some(Open::Shard)
             }
             Op::Sleep { ms } => Some(Open::Timer(self.now_ms + u64::from(ms))),
-            Op::WaitKey { timeout_ms, behind_ms, key } => Some(Open::Wait {
-                key,
-                since_ms: self.now_ms,
-                until_ms: self.now_ms + u64::from(timeout_ms),
-                behind_ms: (behind_ms != u32::MAX).then_some(u64::from(behind_ms)),
-            }),
+            Op::WaitKey { timeout_ms, behind_ms, poll_ms, key } => {
+                let some = |ms: u32| (ms != u32::MAX).then_some(u64::from(ms));
+                let wait = Wait {
+                    key,
+                    since_ms: self.now_ms,
+                    until_ms: self.now_ms + u64::from(timeout_ms),
+                    behind_ms: some(behind_ms),
+                    poll_ms: some(poll_ms),
+                };
+                self.set_turn(worker, &wait);
+                Some(Open::Wait(wait))
+            }
             Op::Notify { key, bytes } => {
-                for worker in &mut self.workers {
+                let gateway = self.workers.get(worker).map(|worker| worker.gateway);
+                for worker in self.workers.iter_mut().filter(|w| Some(w.gateway) == gateway) {
                     worker.notices.push_back((key.clone(), bytes.clone()));
                 }
                 None
@@ -257,7 +283,7 @@ impl World {
         let Some((key, bytes)) = notice else {
             return;
         };
-        let waits = |open: &Open| matches!(open, Open::Wait { key: known, .. } if *known == key);
+        let waits = |open: &Open| matches!(open, Open::Wait(wait) if wait.key == key);
         let mut woken = Vec::new();
         for (id, task) in &self.tasks {
             if task.worker == worker {
@@ -274,7 +300,10 @@ impl World {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
-        task.open.retain(|(number, _)| *number != op);
+        let Some(place) = task.open.iter().position(|(number, _)| *number == op) else {
+            return;
+        };
+        task.open.swap_remove(place);
         let (status, bytes) =
             if bytes.len() > REPLY_MAX { (5, Vec::new()) } else { (status, bytes) };
         task.done.push(Answer { op, status, bytes });
@@ -290,17 +319,40 @@ impl World {
         }
     }
 
-    /// When a wait ends: its time, or sooner once commands stand behind it in its session.
-    fn due_ms(&self, task: &Task, open: &Open) -> Option<u64> {
+    /// When an operation has had its time, or sooner, once commands stand behind it in its session: and whether so.
+    fn due_ms(&self, task: &Task, open: &Open) -> Option<(u64, bool)> {
         match open {
             Open::Shard => None,
-            Open::Timer(at) => Some(*at),
-            Open::Wait { since_ms, until_ms, behind_ms, .. } => {
-                let behind = self.first_behind_ms(task).zip(*behind_ms);
-                let cut = behind.map(|(since, ms)| since.max(*since_ms) + ms);
-                Some(cut.map_or(*until_ms, |cut| cut.min(*until_ms)))
+            Open::Timer(at) => Some((*at, false)),
+            Open::Wait(wait) => {
+                let behind = self.first_behind_ms(task).zip(wait.behind_ms);
+                let cut = behind.map(|(since, ms)| since.max(wait.since_ms) + ms);
+                let cut = cut.filter(|cut| *cut < wait.until_ms);
+                Some(cut.map_or((wait.until_ms, false), |cut| (cut, true)))
             }
         }
+    }
+
+    /// Somebody begins to wait: the first sets the time of the first turn.
+    fn set_turn(&mut self, worker: usize, wait: &Wait) {
+        let Some(poll_ms) = wait.poll_ms else { return };
+        let at_ms = self.now_ms + poll_ms;
+        let alone = self.next_turn(worker, &wait.key).is_none();
+        let turn = self.turns.entry((worker, wait.key.clone())).or_insert(at_ms);
+        if alone {
+            *turn = at_ms;
+        }
+    }
+
+    /// Whose turn is next among those who wait: task, operation and how often.
+    fn next_turn(&self, worker: usize, key: &[u8]) -> Option<(usize, u32, u64)> {
+        let tasks = self.tasks.iter().filter(|(_, task)| task.worker == worker);
+        let waits = tasks.flat_map(|(id, task)| task.open.iter().map(move |open| (*id, open)));
+        let turns = waits.filter_map(|(id, (op, open))| match open {
+            Open::Wait(wait) if wait.key == key => Some((wait.since_ms, id, *op, wait.poll_ms?)),
+            Open::Wait(_) | Open::Shard | Open::Timer(_) => None,
+        });
+        turns.min().map(|(_, id, op, poll_ms)| (id, op, poll_ms))
     }
 
     /// When the first command came that stands behind this task's in its session.
@@ -313,25 +365,41 @@ impl World {
         self.sent.get(*queue.get(place)?).map(|sent| sent.sent_ms)
     }
 
-    fn timers(&self) -> impl Iterator<Item = (u64, usize, u32)> {
-        self.tasks.iter().flat_map(move |(id, task)| {
-            let due = move |(op, open): &(u32, Open)| Some((self.due_ms(task, open)?, *id, *op));
+    fn timers(&self) -> impl Iterator<Item = (u64, Due)> {
+        let operations = self.tasks.iter().flat_map(move |(id, task)| {
+            let due = move |(op, open): &(u32, Open)| {
+                let (at_ms, behind) = self.due_ms(task, open)?;
+                Some((at_ms, Due::Operation(*id, *op, behind)))
+            };
             task.open.iter().filter_map(due)
-        })
+        });
+        let waited = |(worker, key): &(usize, Vec<u8>)| self.next_turn(*worker, key).is_some();
+        let turns = self.turns.iter().filter(move |(name, _)| waited(name));
+        let turns = turns.map(|((worker, key), at)| (*at, Due::Turn(*worker, key.clone())));
+        operations.chain(turns)
     }
 
     pub(super) fn next_timer_ms(&self) -> Option<u64> {
-        self.timers().map(|(at, _, _)| at).min()
+        self.timers().map(|(at, _)| at).min()
     }
 
     pub(super) fn fire_timers(&mut self) {
-        let due: Vec<(usize, u32)> = self
-            .timers()
-            .filter(|(at, _, _)| *at <= self.now_ms)
-            .map(|(_, id, op)| (id, op))
-            .collect();
-        for (id, op) in due {
-            self.finish(id, op, 2, Vec::new());
+        let now_ms = self.now_ms;
+        let due = self.timers().filter(|(at, _)| *at <= now_ms).map(|(_, due)| due);
+        for due in due.collect::<Vec<_>>() {
+            match due {
+                Due::Operation(id, op, behind) => {
+                    let why = if behind { b"b".to_vec() } else { Vec::new() };
+                    self.finish(id, op, 2, why);
+                }
+                Due::Turn(worker, key) => {
+                    let Some((id, op, poll_ms)) = self.next_turn(worker, &key) else {
+                        continue;
+                    };
+                    self.turns.insert((worker, key), now_ms + poll_ms.max(1));
+                    self.finish(id, op, 2, b"p".to_vec());
+                }
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A small gateway in virtual time: workers with plugin instances and sessions over one fake Redis.
 //!
 //! `send` starts a command, `run` lets things happen in a seeded order until nothing is left to happen at this moment,
-//! and `advance` moves the clock from timer to timer. Several workers stand for several gateways or threads alike: notices
-//! reach all of them, late and in any order between them. Time does not pass while anything can happen, so
+//! and `advance` moves the clock from timer to timer. Workers belong to gateways: a notice reaches all workers of its
+//! gateway, late and in any order between them, and no others. Time does not pass while anything can happen, so
 //! `answered_ms - sent_ms` of a ticket is exactly how long its handler chose to wait.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +33,8 @@ pub struct Sent {
 }
 
 pub(super) struct Worker {
+    /// Its gateway: notices stay in there.
+    pub(super) gateway: usize,
     pub(super) instance: Instance,
     pub(super) lane: Lane,
     pub(super) notices: VecDeque<(Vec<u8>, Vec<u8>)>,
@@ -61,17 +63,31 @@ pub struct World {
     /// All tickets of each session, in their order.
     pub(super) queues: BTreeMap<(usize, u64), Vec<Ticket>>,
     pub(super) multis: Vec<Multi>,
+    /// Worker and key that is waited for: when somebody has its turn to look.
+    pub(super) turns: BTreeMap<(usize, Vec<u8>), u64>,
     random: u64,
 }
 
 impl World {
-    /// `workers` workers with one instance of `plugin` each. Panics when the config is refused.
+    /// One gateway of `workers` workers with one instance of `plugin` each. Panics when the config is refused.
     pub fn new(plugin: &'static Plugin, config: &str, workers: usize, seed: u64) -> Self {
+        Self::of_gateways(plugin, config, &[workers], seed)
+    }
+
+    /// Gateways over the same shard, each with so many workers; workers are numbered through.
+    pub fn of_gateways(
+        plugin: &'static Plugin,
+        config: &str,
+        gateways: &[usize],
+        seed: u64,
+    ) -> Self {
         let start_ms = 1_700_000_000_000;
-        let open = |worker: usize| {
+        let workers = (0..).zip(gateways).flat_map(|(gateway, count)| vec![gateway; *count]);
+        let open = |(worker, gateway): (usize, usize)| {
             let seed = seed.wrapping_mul(1_000).wrapping_add(worker as u64);
             match Instance::new(plugin, config, seed) {
                 Ok(instance) => Worker {
+                    gateway,
                     instance,
                     lane: Lane::default(),
                     notices: VecDeque::new(),
@@ -84,12 +100,13 @@ impl World {
             redis: FakeRedis::at(start_ms),
             now_ms: start_ms,
             hooks: handler_names(plugin.manifest),
-            workers: (0..workers).map(open).collect(),
+            workers: workers.enumerate().map(open).collect(),
             tasks: BTreeMap::new(),
             next_task: 0,
             sent: Vec::new(),
             queues: BTreeMap::new(),
             multis: Vec::new(),
+            turns: BTreeMap::new(),
             random: seed,
         }
     }
@@ -227,9 +244,10 @@ impl World {
         self.set_now_ms(end_ms);
     }
 
-    /// Moves the clock by `ms` while all that is under way stays where it is, as with a slow shard.
+    /// Moves the clock by `ms` while all that is under way to or from the shard stays where it is; timers fire.
     pub fn stall(&mut self, ms: u64) {
         self.set_now_ms(self.now_ms + ms);
+        self.fire_timers();
     }
 
     /// Calls under way.
