@@ -252,6 +252,22 @@ fn value_of_half_a_gibibyte_passes_and_one_byte_more_is_refused() {
 }
 
 #[test]
+fn request_of_a_million_arguments_passes_and_one_more_is_refused() {
+    const ARGUMENTS: usize = 1024 * 1024;
+    let (_shards, gateway) = start(2, "", &[]);
+    let mut client = gateway.client();
+    for key in ["k0", "k1", "k2", "k3"] {
+        assert_eq!(client.command(&["SET", key, "v"]), Value::ok());
+    }
+    let names = (0..ARGUMENTS - 1).map(|index| format!("k{index}"));
+    let exists: Vec<String> = std::iter::once("EXISTS".to_owned()).chain(names).collect();
+    assert_eq!(exists.len(), ARGUMENTS);
+    assert_eq!(client.command(&exists), Value::Integer(4));
+    client.send_raw(format!("*{}\r\n", ARGUMENTS + 1).as_bytes());
+    assert_eq!(client.read_to_close(), b"-ERR Protocol error: invalid multibulk length\r\n");
+}
+
+#[test]
 fn split_larger_than_a_shards_queue_is_carried_out_whole() {
     let (shards, gateway) = start(2, "", &["shard_queue: {requests: 65536, bytes: 1MiB}"]);
     let keys = keys_of(&gateway, &shards);
