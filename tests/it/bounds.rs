@@ -103,6 +103,11 @@ fn client_that_takes_nothing_is_cut_when_memory_is_short_and_others_are_not() {
 
 /// A core with one shard whose connection is up, one session, and `count` replies asked for.
 fn core_with_replies_due(client_output: &str, count: usize) -> (Core, SessionId, LaneId) {
+    core_with(client_output, count, 1 << 30)
+}
+
+/// The same with a memory budget of `bytes_max`.
+fn core_with(client_output: &str, count: usize, bytes_max: usize) -> (Core, SessionId, LaneId) {
     let yaml = format!(
         "pools: {{p: {{listen: \"127.0.0.1:1\", client_output: {client_output}, shards: [\"127.0.0.1:2\"]}}}}"
     );
@@ -110,7 +115,7 @@ fn core_with_replies_due(client_output: &str, count: usize) -> (Core, SessionId,
     let pool = config.config.pools[0].clone();
     let topology = Topology::from_pool(&pool);
     let setup = PoolSetup { config: Arc::new(pool), topology, bindings: Vec::new() };
-    let mut core = Core::new(vec![Pool::new(setup, 1)], 0, 1, 1 << 30);
+    let mut core = Core::new(vec![Pool::new(setup, 1)], 0, 1, bytes_max);
     let session = core.open_session(0, String::new(), String::new());
     core.client_input(session, &request(&["GET", "k"]).repeat(count));
     let lane = core.wake.connect.pop().expect("a lane to connect");
@@ -231,6 +236,20 @@ fn memory_budget_that_is_used_up_refuses_the_large_and_serves_the_small() {
         let mut client = gateway.client();
         client.command(&["SET", "large", &"x".repeat(900_000)]) == Value::ok()
     });
+}
+
+#[test]
+fn request_that_the_budget_refuses_is_told_once_however_often_its_client_is_looked_at() {
+    let (mut core, session, _) = core_with("1MiB", 3, 100_000);
+    let whole = request(&["SET", "large", &"x".repeat(900_000)]);
+    core.client_input(session, &whole[..200_000]);
+    core.account_session(session);
+    for _ in 0..5 {
+        assert!(!core.may_read(session));
+    }
+    // Its replies wait behind those that are still due.
+    let state = core.session(session).expect("the session");
+    assert_eq!((state.pending.len(), state.closing), (4, Closing::AfterReplies));
 }
 
 #[test]

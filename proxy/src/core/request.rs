@@ -309,6 +309,9 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };
+        if session.closing > Closing::AfterRead {
+            return false;
+        }
         if over_budget && session.input.len() > limits::TURN_BYTES_MAX {
             // Waiting could not help: what fills the budget may be unfinished requests such as this one.
             self.stats.budget_refusals += 1;
@@ -325,8 +328,7 @@ impl Core {
             return false;
         };
         session.read_stopped |= is_stopped;
-        session.closing <= Closing::AfterRead
-            && !session.input_ready
+        !session.input_ready
             && !session.read_stopped
             && session.pending.len() < limits::SESSION_PENDING_MAX
     }
