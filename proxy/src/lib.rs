@@ -16,6 +16,7 @@ pub mod command;
 pub mod config;
 pub mod core;
 pub mod demo;
+pub mod gather;
 pub mod hashing;
 pub mod io;
 pub mod join;

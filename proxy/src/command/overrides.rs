@@ -5,12 +5,13 @@
 //! The texts behind `Later` and `Refuse` are read by users: they say what to do instead, in few words.
 //! The servers' tips are no router: 7.0 calls MSETNX `multi_shard`, and splitting it would break its NX.
 
-use super::rule::{JoinRule, LocalCommand, Rule, TransactionStep};
+use super::rule::{JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep};
 
 use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
 use Rule::{
-    Blocking, Copy, Keys, Later, Local, Refuse, Script, Sort, Split, StreamRead, Transaction,
+    Blocking, Copy, Joined, Keys, Later, Local, Refuse, Script, Shards, Sort, Split, StreamRead,
+    Transaction,
 };
 
 const PUBSUB: Rule = Later("publish and subscribe come later; subscribe at a shard directly");
@@ -130,7 +131,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("config|rewrite", ALL_SHARDS),
     ("config|set", Later("CONFIG SET and RESETSTAT on all shards come later; send it to each shard")),
     ("copy", Copy),
-    ("dbsize", WHOLE_KEYSPACE),
+    ("dbsize", Shards(ShardsCommand::Dbsize)),
     ("debug", Refuse("it can stop a server; send it to the shard directly")),
     ("del", Split(Sum)),
     ("discard", Transaction(TransactionStep::Discard)),
@@ -272,7 +273,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("spublish", PUBSUB),
     ("ssubscribe", PUBSUB),
     ("subscribe", PUBSUB),
-    ("sunion", Keys),
+    ("sunion", Joined(JoinedCommand::Sunion)),
     ("sunionstore", Keys),
     ("sunsubscribe", PUBSUB),
     ("swapdb", Refuse("databases cannot be swapped over several shards at one moment")),

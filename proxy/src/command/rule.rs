@@ -26,6 +26,10 @@ pub enum Rule {
     Blocking,
     /// Several keys: one part per shard, joined.
     Split(JoinRule),
+    /// Several keys, only read: whole to one shard if it owns all, else each shard's are read and joined here.
+    Joined(JoinedCommand),
+    /// No key: asks several shards, mostly all, and joins what they say.
+    Shards(ShardsCommand),
     /// A step of a transaction.
     Transaction(TransactionStep),
     /// Known and planned, not carried out yet. The text says what to do instead.
@@ -45,6 +49,18 @@ pub enum JoinRule {
     Sum,
     /// MSET: OK when every part is.
     Ok,
+}
+
+/// The commands with several keys whose parts are read and joined here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinedCommand {
+    Sunion,
+}
+
+/// The commands without keys that ask shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShardsCommand {
+    Dbsize,
 }
 
 /// The commands that make a transaction.

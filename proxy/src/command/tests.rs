@@ -129,6 +129,8 @@ fn heading(rule: Rule) -> Option<&'static str> {
             Some("Several keys on one shard")
         }
         Rule::Split(_) => Some("Split over shards"),
+        Rule::Joined(_) => Some("Read and joined"),
+        Rule::Shards(_) => Some("All shards"),
         Rule::Transaction(_) => Some("Transactions"),
         Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => Some("Refused"),
         Rule::Local(_) => Some("Answered by the gateway"),

@@ -1,4 +1,4 @@
-//! Names of the things that a worker keeps: sessions, lanes, joins, tasks, keys waited for, transactions, guards.
+//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, tasks, keys waited for, transactions, guards.
 //!
 //! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
 //! when the slot has been taken again. That is what keeps a reply from ever reaching another client.
@@ -11,6 +11,8 @@ slotmap::new_key_type! {
     pub struct LaneId;
     /// One split request.
     pub struct JoinId;
+    /// One command that asks several shards.
+    pub struct GatherId;
     /// One plugin call in flight.
     pub struct TaskId;
     /// A key that tasks wait for.

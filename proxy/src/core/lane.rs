@@ -18,7 +18,7 @@ use bytes::BytesMut;
 use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::SetupStep;
-use crate::core::ids::{ExecId, GuardId, JoinId, SessionId, TaskId};
+use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, SessionId, TaskId};
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -31,6 +31,8 @@ pub enum Owner {
     Session(SessionId, Place),
     /// A split request: the reply is one part.
     Part(JoinId, u32),
+    /// A command that asks several shards: the reply is the answer to one of its asks.
+    Gather(GatherId, u32),
     /// A plugin's task: the reply is the result of its operation.
     Task(TaskId, u32),
     /// A transaction in which plugins take part: the reply is EXEC's.

@@ -11,8 +11,8 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `transaction` and
-//! `task` (with `ready`) carry out what is more than one request,
+//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `gather`, `transaction`
+//! and `task` (with `ready`) carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
@@ -21,6 +21,7 @@ pub mod effects;
 pub mod exec;
 pub mod expiry;
 pub mod forward;
+pub mod gather;
 pub mod guard;
 pub mod hook;
 pub mod hot;
@@ -48,8 +49,9 @@ use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
 use crate::core::beginning::Beginning;
 use crate::core::exec::ActiveExec;
+use crate::core::gather::ActiveGather;
 use crate::core::guard::ActiveGuard;
-use crate::core::ids::{ExecId, GuardId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::ready::Ready;
@@ -159,6 +161,7 @@ pub struct Core {
     pub(crate) sessions: SlotMap<SessionId, Session>,
     pub(crate) lanes: SlotMap<LaneId, Lane>,
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
+    pub(crate) gathers: SlotMap<GatherId, ActiveGather>,
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
     pub(crate) guards: SlotMap<GuardId, ActiveGuard>,
@@ -195,6 +198,7 @@ impl Core {
             sessions: SlotMap::with_key(),
             lanes: SlotMap::with_key(),
             joins: SlotMap::with_key(),
+            gathers: SlotMap::with_key(),
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
             guards: SlotMap::with_key(),

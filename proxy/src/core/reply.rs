@@ -23,6 +23,7 @@ impl Core {
         match owner {
             Owner::Session(session, place) => self.answer(session, place, reply),
             Owner::Part(join, part) => self.settle_part(join, part, reply.bytes()),
+            Owner::Gather(gather, number) => self.settle_gather(gather, number, reply.bytes()),
             Owner::Task(task, number) => {
                 self.settle_task(task, number, Status::Reply, reply.bytes());
             }
@@ -40,7 +41,7 @@ impl Core {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }
             Owner::Guard(guard) => return self.fail_guard(guard, text),
-            Owner::Session(..) | Owner::Part(..) | Owner::Exec(_) => {}
+            Owner::Session(..) | Owner::Part(..) | Owner::Gather(..) | Owner::Exec(_) => {}
         }
         let mut reply = self.spare.take();
         write::error(&mut reply, text);

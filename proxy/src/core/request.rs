@@ -414,6 +414,8 @@ impl Core {
                 let is_large = self.is_large(id, request.args.raw().len());
                 self.send_parts(id, *split, is_large);
             }
+            Plan::Joined(command) => self.join_keys(id, command, &request.args),
+            Plan::Shards(command) => self.ask_shards(id, command, &request.args),
             Plan::Transaction(step) => self.transaction_step(id, step),
             Plan::Refuse(reply) => {
                 self.stats.requests_refused += 1;

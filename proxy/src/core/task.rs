@@ -101,6 +101,7 @@ impl Task {
         match self.owner {
             Owner::Session(session, place) => Some((session, place)),
             Owner::Part(..)
+            | Owner::Gather(..)
             | Owner::Task(..)
             | Owner::Exec(_)
             | Owner::Guard(_)

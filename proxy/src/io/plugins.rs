@@ -390,13 +390,20 @@ fn grants(grant: &Grant) -> Grants {
 fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
     let spec = resolve(args).map_err(|_| Denied::UnknownKeys)?;
     match spec.rule {
-        Rule::Key | Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::Split(_) => {}
+        Rule::Key
+        | Rule::Keys
+        | Rule::Script
+        | Rule::Sort
+        | Rule::Copy
+        | Rule::Split(_)
+        | Rule::Joined(_) => {}
         Rule::StreamRead if !keys::stream_read_blocks(args) => {}
         // It names no key; a plugin says which shard it wants to ask.
         Rule::Local(LocalCommand::Time) => {}
         Rule::StreamRead
         | Rule::Blocking
         | Rule::Local(_)
+        | Rule::Shards(_)
         | Rule::Transaction(_)
         | Rule::Later(_)
         | Rule::Refuse(_)

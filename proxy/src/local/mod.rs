@@ -192,6 +192,8 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Copy
         | Rule::StreamRead
         | Rule::Split(_)
+        | Rule::Joined(_)
+        | Rule::Shards(_)
         | Rule::Transaction(_) => true,
     }
 }

@@ -11,7 +11,9 @@ pub mod split;
 use crate::command::CommandSpec;
 use crate::command::keys;
 use crate::command::resolve::write_arity_error;
-use crate::command::rule::{JoinRule, LocalCommand, Rule, TransactionStep};
+use crate::command::rule::{
+    JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
+};
 use crate::resp::args::Args;
 use crate::resp::write;
 use crate::topology::{ShardIndex, Topology};
@@ -22,6 +24,7 @@ const CROSS_SHARD: &str = "CROSSSHARD Keys in request don't live on the same sha
 const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys that may live on other shards; give \
      the pattern the hash tag of the key, as in SORT {x}:list BY {x}:weight:*";
 const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
+const SEVERAL_SHARDS: &str = "it asks several shards; send it before MULTI or after EXEC";
 const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str =
     "scripts without keys come later; name a key that tells the shard";
@@ -35,6 +38,10 @@ pub enum Plan {
     One(ShardIndex),
     /// Several shards answer parts of it.
     Split(Box<Split>),
+    /// Several shards own the keys, which `Scratch` has with their places: each is read and they are joined.
+    Joined(JoinedCommand),
+    /// Several shards are asked, and their answers joined.
+    Shards(ShardsCommand),
     /// It belongs to a transaction; its keys are not looked at.
     Transaction(TransactionStep),
     /// The complete error reply.
@@ -61,6 +68,19 @@ pub struct Scratch {
     shards: Vec<ShardIndex>,
 }
 
+impl Scratch {
+    /// The keys of the request that was planned last: the number of each argument, and the shard that owns it.
+    pub fn placed_keys(&self) -> (&[u32], &[ShardIndex]) {
+        (&self.keys, &self.shards)
+    }
+
+    /// The shard that owns every key, if there is one.
+    fn only_shard(&self) -> Option<ShardIndex> {
+        let (first, others) = self.shards.split_first()?;
+        others.iter().all(|shard| shard == first).then_some(*first)
+    }
+}
+
 /// The plan of a request outside a transaction. `spec` is the resolved command of `args`, arity checked.
 pub fn plan(
     spec: &CommandSpec,
@@ -72,6 +92,14 @@ pub fn plan(
         Rule::Key => Plan::One(single_key_shard(spec, args, topology)),
         Rule::Local(command) => Plan::Answer(command),
         Rule::Split(rule) => split_plan(spec, rule, args, topology, scratch),
+        Rule::Joined(command) => match place(spec, args, topology, scratch) {
+            Ok(()) => match scratch.only_shard() {
+                Some(shard) => Plan::One(shard),
+                None => Plan::Joined(command),
+            },
+            Err(reply) => Plan::Refuse(reply),
+        },
+        Rule::Shards(command) => Plan::Shards(command),
         Rule::Transaction(step) => Plan::Transaction(step),
         Rule::StreamRead if keys::stream_read_blocks(args) => {
             Plan::Refuse(not_supported(spec, " yet", BLOCKING))
@@ -105,7 +133,10 @@ pub fn queued(
         | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
-        | Rule::Split(_) => one_shard(spec, args, topology, scratch),
+        | Rule::Split(_)
+        | Rule::Joined(_) => one_shard(spec, args, topology, scratch),
+        Rule::Shards(_) if topology.len() == 1 => Ok(0),
+        Rule::Shards(_) => Err(not_supported(spec, " inside MULTI", SEVERAL_SHARDS)),
         Rule::Local(LocalCommand::Ping | LocalCommand::Echo | LocalCommand::Time)
         | Rule::Transaction(TransactionStep::Unwatch) => return Queued::AnyShard,
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
