@@ -159,8 +159,9 @@ pub const PLUGIN_INSTANCES_MAX: usize = 2000;
 pub const PLUGIN_INSTANCES_SPARE: usize = 64;
 /// Plugin: how often the files are looked at.
 pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);
-/// Private lanes of one pool in one worker.
-pub const PRIVATE_LANES_MAX: usize = 256;
+/// Private connections to one shard, over all workers, each of which may open an equal share: for clients that wait or
+/// watch, and for large requests. A server's own bound is 10,000 connections.
+pub const PRIVATE_LANES_MAX: usize = 4_000;
 /// Smallest bound that `large_request` may be set to, bytes: below it nothing is looked up.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
 /// Time between two connections to one shard, over all workers.

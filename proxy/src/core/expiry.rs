@@ -99,7 +99,7 @@ impl Core {
             return;
         }
         let idle_at_ms = lane.last_used_ms + limits::LANE_IDLE_MS;
-        if lane.awaited() == 0 && idle_at_ms <= now_ms {
+        if lane.awaited() == 0 && !lane.is_lent && idle_at_ms <= now_ms {
             lane.idle_watched = false;
             lane.to_close = Some("was not used".into());
             wake_lane(lane, id, &mut self.wake);

@@ -219,6 +219,7 @@ impl Core {
         {
             lane.input_mut().extend_from_slice(rest);
         }
+        self.rest_lane(id);
         self.run_ready_tasks();
         Ok(())
     }
@@ -245,6 +246,7 @@ impl Core {
             *lane.input_mut() = input;
             lane.shrink();
         }
+        self.rest_lane(id);
         self.run_ready_tasks();
         Ok(())
     }

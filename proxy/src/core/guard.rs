@@ -17,11 +17,11 @@
 use crate::buffer::Piece;
 use crate::command::keys;
 use crate::command::resolve::resolve;
+use crate::core::Core;
 use crate::core::forward::Target;
 use crate::core::ids::{GuardId, LaneId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::task::Awaiting;
-use crate::core::{Core, wake_lane};
 use crate::plugin::batch::{self, Batch, CommandList, Guard};
 use crate::plugin::frame::Status;
 use crate::resp::args::Args;
@@ -95,10 +95,7 @@ impl Core {
     ) {
         let target = Target { pool, shard: requests.shard, protocol_index: 0 };
         let Some(lane) = self.private_lane(target) else {
-            self.stats.overloads += 1;
-            let name = self.shard_name(target);
-            let text = format!("ERR shard {name} has too many private connections; not sent");
-            return self.fail(Owner::Task(id, number), &text);
+            return self.refuse_private(target, Owner::Task(id, number));
         };
         let owner = Owner::Guard(self.guards.insert(ActiveGuard {
             task: id,
@@ -198,10 +195,7 @@ impl Core {
         let Some(guard) = self.guards.remove(id) else {
             return;
         };
-        if let Some(lane) = self.lanes.get_mut(guard.lane) {
-            lane.to_close = Some("kept a guarded transaction waiting".into());
-            wake_lane(lane, guard.lane, &mut self.wake);
-        }
+        self.close_lane(guard.lane, "kept a guarded transaction waiting");
         // Before EXEC nothing has gone out that changes anything.
         let text = match guard.stage {
             Stage::Exec => text.to_owned(),

@@ -85,8 +85,12 @@ pub struct Lane {
     pub last_fault: String,
     /// Attempts since the last connection that worked.
     pub attempts: u32,
-    /// Whether it serves one large request at a time.
+    /// Whether it serves one session, or one request, at a time.
     pub is_private: bool,
+    /// Whether it is private and nobody's.
+    pub is_idle: bool,
+    /// Whether it is private and somebody's until it is given back, also while no reply is due.
+    pub is_lent: bool,
     /// Whether the shard lets us use MULTI.
     pub multi_allowed: bool,
     /// Whether the lane is in the worker's list of those to wake.
@@ -128,6 +132,8 @@ impl Lane {
             last_fault: String::new(),
             attempts: 0,
             is_private: false,
+            is_idle: false,
+            is_lent: false,
             multi_allowed: true,
             to_wake: false,
             timer_set: false,

@@ -54,6 +54,7 @@ use crate::core::guard::ActiveGuard;
 use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
+use crate::core::private::PrivateLanes;
 use crate::core::ready::Ready;
 use crate::core::session::{Closing, Session, Watched};
 use crate::core::split::ActiveJoin;
@@ -102,8 +103,8 @@ pub struct Pool {
     pub shard_names: Vec<String>,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
-    /// Its lanes for large requests, whatever their shard.
-    pub private_lanes: Vec<LaneId>,
+    /// Its lanes that serve one session at a time.
+    pub private_lanes: PrivateLanes,
     /// Its plugins.
     pub plugins: Option<PoolPlugins>,
     /// Time for a shard to answer, milliseconds; `u64::MAX` = without end.
@@ -118,6 +119,7 @@ impl Pool {
         let PoolSetup { config, topology, bindings } = setup;
         let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
+        let private_lanes = PrivateLanes::new(topology.len());
         let plugins = PoolPlugins::new(bindings, seed);
         let timeout_ms = timeout_ms(&config);
         Self {
@@ -125,7 +127,7 @@ impl Pool {
             topology: topology.with_seed(seed),
             shard_names,
             lanes,
-            private_lanes: Vec::new(),
+            private_lanes,
             plugins,
             timeout_ms,
             sessions: 0,

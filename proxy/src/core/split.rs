@@ -44,6 +44,7 @@ impl Core {
             let lane = if is_large { self.private_lane(target) } else { self.lane_of(target) };
             let Some(lane) = lane.filter(|lane| !self.lane_is_full(*lane, pool)) else {
                 self.stats.overloads += 1;
+                lanes.iter().for_each(|(_, lane)| self.rest_lane(*lane));
                 let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
                 return self.fail(Owner::Session(id, place), &text);
             };
