@@ -94,7 +94,7 @@ impl Core {
         requests: Requests,
     ) {
         let target = Target { pool, shard: requests.shard, protocol_index: 0 };
-        let Some(lane) = self.private_lane(target) else {
+        let Some(lane) = self.lend_lane(target) else {
             return self.refuse_private(target, Owner::Task(id, number));
         };
         let owner = Owner::Guard(self.guards.insert(ActiveGuard {
@@ -187,6 +187,7 @@ impl Core {
             self.forward_on(guard.lane, guard.target, piece, Owner::Nobody);
             self.spare.give(unwatch);
         }
+        self.return_lane(guard.lane);
         self.settle_task(guard.task, guard.number, status, bytes);
     }
 
