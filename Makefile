@@ -1,5 +1,5 @@
 # The commands of this repository. Each does its own set-up (scripts/setup) and asks for nothing.
-.PHONY: help demo test lint bench fuzz plugins
+.PHONY: help demo test lint bench fuzz plugins docs
 
 # Crates that become plugins: built and linted for wasm32-unknown-unknown as well.
 GUESTS = grep -ls cdylib patterns-wasm/*/Cargo.toml patterns-wasm/*/*/Cargo.toml | \
@@ -13,6 +13,7 @@ help:
 	@echo 'make test          every test (SEED=n replays the seeded ones)'
 	@echo 'make lint          formatting, clippy, documentation, dependency rules'
 	@echo 'make bench         CPU per request beside direct Redis and twemproxy (QUICK=1: shorter; SAVE=1: keeps the result)'
+	@echo 'make docs          writes docs/commands.md from the command table, its rules and differences'
 	@echo 'make fuzz          the seeded tests (same_as_redis, scanner, simulation) with new seeds (ROUNDS=n, default 10)'
 
 demo: plugins
@@ -23,6 +24,9 @@ test:
 	scripts/build-plugins
 	cargo build --locked --bin sluicegate
 	cargo test --workspace --locked
+
+docs:
+	UPDATE_DOCS=1 cargo test -q --locked -p sluicegate --lib command::page
 
 plugins:
 	scripts/setup demo

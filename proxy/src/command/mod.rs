@@ -6,10 +6,12 @@
 //! changed. Invariants: every spec, subcommands included, has its own dense `index` below `count()`; looking up a
 //! name allocates nothing; a command without a rule is refused. No routing and no I/O here.
 
+pub mod differs;
 pub mod flags;
 pub mod keys;
 mod newer;
 mod overrides;
+pub mod page;
 pub mod resolve;
 pub mod row;
 pub mod rule;
