@@ -104,6 +104,8 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time that requests under way are given after SIGTERM.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Databases that clients may select from, as Redis's own `databases`.
+pub const DATABASES: u16 = 16;
 /// Clients of one pool, as Redis's own `maxclients`.
 pub const CLIENTS: u32 = 10_000;
 /// Connections that may wait for `accept`.

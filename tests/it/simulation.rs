@@ -5,7 +5,7 @@
 //!        ▲ each reply is checked                 │         silence until the time-out, replies cut anywhere)
 //!        └───────────────────────────────────────┘
 //! ```
-//! A GET's reply is its key's own name, so a reply that is out of order, doubled or another client's is seen at once.
+//! A GET's reply is its key's own name and its database, so a reply that is out of order, doubled or another client's is seen at once.
 //! Errors are allowed where the gateway may say them, at their request's place only. Then every shard comes to rest and
 //! every request must have exactly one reply; what is asked after that must be answered without an error.
 //! A failure prints its seed: `SEED=n` replays it, `SEEDS=n` runs so many from there.
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use sluicegate::config::{Address, Listen, PoolConfig, ShardConfig};
 use sluicegate::core::ids::{LaneId, SessionId};
 use sluicegate::core::{Clock, Core, PoolSetup};
-use sluicegate::resp::args::Args;
-use sluicegate::resp::request::{RequestLimits, RequestScan, Scanned};
 use sluicegate::resp::value::value_len;
 use sluicegate::resp::write;
 use sluicegate::topology::Topology;
 use sluicegate_tests::rng::Rng;
+
+use crate::scripted_shard::{Link, value};
 
 const CLIENTS: usize = 6;
 const STEPS: usize = 400;
@@ -46,20 +46,12 @@ struct Client {
     outgoing: Vec<u8>,
     expected: VecDeque<Expected>,
     received: Vec<u8>,
+    /// The database that it has selected with what it has asked so far.
+    database: usize,
     sent: usize,
     replies: usize,
     /// How many clients were in this place before: part of its keys, so that those of each client are its own.
     before: usize,
-}
-
-/// A connection to a scripted shard.
-#[derive(Default)]
-struct Link {
-    connected: bool,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    frozen: bool,
-    in_multi: Option<Vec<Vec<u8>>>,
 }
 
 struct World {
@@ -212,14 +204,15 @@ impl World {
         let number = self.rng.below(CLIENTS);
         for _ in 0..=self.rng.below(20) {
             let client = &mut self.clients[number];
+            let database = client.database;
             let key =
                 |n: usize| format!("c{number}:{}:r{}:{n}", client.before, client.sent).into_bytes();
-            let (request, expected): (Vec<Vec<u8>>, Expected) = match self.rng.below(12) {
+            let (request, expected): (Vec<Vec<u8>>, Expected) = match self.rng.below(13) {
                 0 => {
                     let keys: Vec<Vec<u8>> = (0..2 + self.rng.below(6)).map(key).collect();
                     let mut reply = Vec::new();
                     write::array_header(&mut reply, keys.len());
-                    keys.iter().for_each(|key| write::bulk(&mut reply, key));
+                    keys.iter().for_each(|key| write::bulk(&mut reply, &value(key, database)));
                     let request = std::iter::once(b"MGET".to_vec()).chain(keys).collect();
                     (request, Expected::Reply(reply))
                 }
@@ -249,10 +242,16 @@ impl World {
                     let request = std::iter::once(b"DEL".to_vec()).chain(keys).collect();
                     (request, Expected::Reply(reply))
                 }
+                // Another database on the same connections.
+                6 => {
+                    client.database = self.rng.below(3);
+                    let number = client.database.to_string().into_bytes();
+                    (vec![b"SELECT".to_vec(), number], Expected::Exactly(b"+OK\r\n".to_vec()))
+                }
                 _ => {
                     let key = key(0);
                     let mut reply = Vec::new();
-                    write::bulk(&mut reply, &key);
+                    write::bulk(&mut reply, &value(&key, database));
                     (vec![b"GET".to_vec(), key], Expected::Reply(reply))
                 }
             };
@@ -268,7 +267,7 @@ impl World {
         for _ in 0..2 {
             let queued = Expected::Exactly(b"+QUEUED\r\n".to_vec());
             self.ask(number, &[b"GET".to_vec(), key.to_vec()], queued);
-            write::bulk(&mut reply, key);
+            write::bulk(&mut reply, &value(key, self.clients[number].database));
         }
         self.ask(number, &[b"EXEC".to_vec()], Expected::Reply(reply));
     }
@@ -420,7 +419,7 @@ impl World {
         if link.frozen {
             return;
         }
-        answer_requests(link);
+        link.answer_requests();
         let len =
             if self.faults { self.rng.below(link.output.len() + 1) } else { link.output.len() };
         let bytes: Vec<u8> = link.output.drain(..len).collect();
@@ -443,47 +442,5 @@ impl World {
         if let Err(fault) = result {
             panic!("an honest shard was taken for a broken one: {fault}");
         }
-    }
-}
-
-/// The shard: a GET answers its key, a DEL counts, MULTI..EXEC queues.
-fn answer_requests(link: &mut Link) {
-    assert!(link.connected);
-    let mut scan = RequestScan::default();
-    while let Scanned::Complete { len } = scan.scan(&link.input, &RequestLimits::OPEN) {
-        let request: Vec<u8> = link.input.drain(..len).collect();
-        let args = Args::new(&request, scan.spans());
-        answer_request(&args, &mut link.in_multi, &mut link.output);
-        scan.reset();
-    }
-}
-
-fn answer_request(args: &Args<'_>, in_multi: &mut Option<Vec<Vec<u8>>>, out: &mut Vec<u8>) {
-    match (args.name(), in_multi.as_mut()) {
-        (b"MULTI", None) => {
-            *in_multi = Some(Vec::new());
-            write::simple(out, "OK");
-        }
-        (b"HELLO", None) => out.extend_from_slice(b"%1\r\n$5\r\nproto\r\n:3\r\n"),
-        (b"DISCARD", Some(_)) => {
-            *in_multi = None;
-            write::simple(out, "OK");
-        }
-        (b"EXEC", Some(queued)) => {
-            write::array_header(out, queued.len());
-            queued.iter().for_each(|key| write::bulk(out, key));
-            *in_multi = None;
-        }
-        (b"GET", Some(queued)) => {
-            queued.push(args.get(1).unwrap_or_default().to_vec());
-            write::simple(out, "QUEUED");
-        }
-        (b"GET", None) => write::bulk(out, args.get(1).unwrap_or_default()),
-        (b"MGET", None) => {
-            write::array_header(out, args.len() - 1);
-            args.from(1).for_each(|key| write::bulk(out, key));
-        }
-        (b"DEL", None) => write::integer(out, i64::try_from(args.len()).unwrap_or(0) - 1),
-        (name, _) => panic!("the shard was sent {:?}", String::from_utf8_lossy(name)),
     }
 }

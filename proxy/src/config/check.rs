@@ -185,6 +185,17 @@ fn pool_config(
     set(&mut pool.timeout, file.timeout);
     set(&mut pool.connect_timeout, file.connect_timeout);
     set(&mut pool.idle_timeout, file.idle_timeout);
+    set(&mut pool.databases, file.databases);
+    if let Some(first) = file.database {
+        if first.value >= pool.databases {
+            let problem = format!(
+                "database: found {}, allowed: below `databases`, which is {}",
+                first.value, pool.databases
+            );
+            findings.fault(&first.place, problem);
+        }
+        pool.database = first.value;
+    }
     set(&mut pool.max_clients, file.max_clients);
     set(&mut pool.client_output_bytes, file.client_output);
     set(&mut pool.shard_queue.requests, file.queue_requests);

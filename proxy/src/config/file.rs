@@ -22,7 +22,7 @@ pub(super) const TOP_KEYS: [&str; 6] =
     ["workers", "drain_timeout", "memory_budget", "plugin_cache", "plugins", "pools"];
 
 /// Keys of a pool.
-pub(super) const POOL_KEYS: [&str; 19] = [
+pub(super) const POOL_KEYS: [&str; 21] = [
     "listen",
     "backlog",
     "distribution",
@@ -36,6 +36,8 @@ pub(super) const POOL_KEYS: [&str; 19] = [
     "client_password",
     "shard_user",
     "shard_password",
+    "databases",
+    "database",
     "max_clients",
     "client_output",
     "shard_queue",
@@ -101,6 +103,8 @@ pub(super) struct PoolFile {
     pub(super) client_password: Setting<String>,
     pub(super) shard_user: Setting<String>,
     pub(super) shard_password: Setting<String>,
+    pub(super) databases: Setting<u16>,
+    pub(super) database: Setting<u16>,
     pub(super) max_clients: Setting<u32>,
     pub(super) client_output: Setting<usize>,
     pub(super) queue_requests: Setting<usize>,
@@ -196,6 +200,8 @@ impl PoolFile {
             client_password: pool.read("client_password", findings, read::text),
             shard_user: pool.read("shard_user", findings, read::text),
             shard_password: pool.read("shard_password", findings, read::text),
+            databases: pool.read("databases", findings, |item, f| read::whole(item, f, 1..=16384)),
+            database: pool.read("database", findings, |item, f| read::whole(item, f, 0..=16383)),
             max_clients: pool
                 .read("max_clients", findings, |item, f| read::whole(item, f, 1..=10_000_000)),
             client_output: pool.read("client_output", findings, buffer),

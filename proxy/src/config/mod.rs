@@ -96,6 +96,10 @@ pub struct PoolConfig {
     pub shard_user: Option<String>,
     /// The password of AUTH towards shards; `None`: no AUTH.
     pub shard_password: Option<Secret>,
+    /// How many databases clients may select from, counted from 0.
+    pub databases: u16,
+    /// The one that a client begins in.
+    pub database: u16,
     pub max_clients: u32,
     /// A client's unsent output, bytes.
     pub client_output_bytes: usize,
@@ -126,6 +130,8 @@ impl PoolConfig {
             client_password: None,
             shard_user: None,
             shard_password: None,
+            databases: limits::DATABASES,
+            database: 0,
             max_clients: limits::CLIENTS,
             client_output_bytes: limits::CLIENT_OUTPUT_BYTES,
             shard_queue: ShardQueue {

@@ -106,7 +106,7 @@ fn pool(name: &str, item: &Item<'_>, findings: &mut Findings) -> Option<(PoolCon
     Some((pool, places))
 }
 
-/// memcached's protocol is not spoken here, and databases come later.
+/// memcached's protocol is not spoken here.
 fn protocol(section: &Section<'_>, findings: &mut Findings) {
     let redis = section.read("redis", findings, truth);
     let given = section.get("redis").is_some();
@@ -114,15 +114,6 @@ fn protocol(section: &Section<'_>, findings: &mut Findings) {
         let place = redis.map_or(section.place.clone(), |found| found.place);
         let problem = "a memcached pool (redis: false, twemproxy's default), allowed: redis: true";
         findings.fault(&place, problem);
-    }
-    if let Some(database) = section.read("redis_db", findings, number)
-        && database.value != 0
-    {
-        let problem = format!(
-            "found {}, allowed for now: 0 (databases come in a later version)",
-            database.value
-        );
-        findings.fault(&database.place, problem);
     }
 }
 
@@ -133,6 +124,7 @@ struct Settings {
     backlog: Setting<u32>,
     preconnect: Setting<bool>,
     redis_auth: Setting<String>,
+    redis_db: Setting<u16>,
     hash_tag: Setting<[u8; 2]>,
     server_connections: Setting<u32>,
     auto_eject_hosts: Setting<bool>,
@@ -151,6 +143,13 @@ impl Settings {
             backlog: section.read("backlog", findings, number),
             preconnect: section.read("preconnect", findings, truth),
             redis_auth: section.read("redis_auth", findings, read::text),
+            redis_db: section.read("redis_db", findings, |item, f| {
+                let parse = |text: &str| {
+                    let index = whole(text).filter(|index| *index < 16384);
+                    index.and_then(|index| u16::try_from(index).ok())
+                };
+                read::parsed(item, f, parse, "a whole number from 0 to 16383")
+            }),
             hash_tag: section.read("hash_tag", findings, |item, f| {
                 let parse = |text: &str| text.as_bytes().try_into().ok();
                 read::parsed(item, f, parse, "two characters in quotes such as \"{}\"")
@@ -171,6 +170,8 @@ impl Settings {
         pool.connect_timeout = pool.timeout.unwrap_or(pool.connect_timeout);
         pool.backlog = self.backlog.map_or(BACKLOG_DEFAULT, |found| found.value);
         pool.preconnect = self.preconnect.is_some_and(|found| found.value);
+        pool.database = self.redis_db.map_or(0, |found| found.value);
+        pool.databases = pool.databases.max(pool.database.saturating_add(1));
         pool.hash_tag = self.hash_tag.map(|found| found.value);
         let password = self.redis_auth.map(|found| Secret::new(found.value.into_bytes()));
         pool.client_password = password.clone();

@@ -135,7 +135,7 @@ fn faulty_setting_is_reported_with_path_line_and_what_is_allowed() {
         ("preconnect: True", format!("preconnect: found True, {truth} (did you mean true?)")),
         ("auto_eject_hosts: on", format!("auto_eject_hosts: found \"on\", {truth}")),
         ("redis_auth: ''", "redis_auth: found \"\", allowed: a text".to_owned()),
-        ("redis_db: 3", "redis_db: found 3, allowed for now: 0 (databases come in a later version)".to_owned()),
+        ("redis_db: 20000", "redis_db: found 20000, allowed: a whole number from 0 to 16383".to_owned()),
         ("server_connections: 0", "server_connections: found 0, allowed: a whole number from 1".to_owned()),
     ];
     for (line, expected) in cases {

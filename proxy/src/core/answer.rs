@@ -80,6 +80,8 @@ impl Core {
             config_file: &self.facts.config_file,
             clients: self.facts.clients.max(self.sessions_counted),
             clients_max: u64::from(config.max_clients),
+            databases: config.databases,
+            database: config.database,
             idle_timeout_s: config.idle_timeout.map_or(0, |limit| limit.as_secs()),
             stats: local::Stats {
                 connections_received: stats.sessions_opened,

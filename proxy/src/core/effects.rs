@@ -44,6 +44,7 @@ pub(crate) struct Asking {
     /// The session's number, as plugins know it, also when it has closed meanwhile.
     pub(crate) number: u64,
     pub(crate) protocol: Protocol,
+    pub(crate) database: u16,
 }
 
 impl Core {
@@ -123,16 +124,17 @@ impl Core {
             session: task.session,
             number: task.head.session,
             protocol: task.protocol,
+            database: task.head.db,
         };
         self.lasting(asking, batch, op);
     }
 
     fn lasting(&mut self, asking: Asking, batch: &Batch, op: Op) {
-        let Asking { pool, binding, session, .. } = asking;
+        let Asking { pool, binding, session, database, .. } = asking;
         match op {
             Op::Notify { key, bytes } => {
                 let (key, bytes) = (batch.slice(key).to_vec(), batch.slice(bytes).to_vec());
-                self.notify(Notice { pool, binding, key, bytes });
+                self.notify(Notice { pool, binding, database, key, bytes });
             }
             Op::WatchSession { handler, key } => {
                 if let Some(watched) = self.watched(asking, handler, batch.slice(key)) {
@@ -174,7 +176,7 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, protocol) = (task.pool, task.protocol);
+        let (pool, first) = (task.pool, task.target(0));
         let request = self.encode(pool, batch, args);
         let shard = self.shard_for(pool, batch, target, args, &request);
         let owner = if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody };
@@ -183,8 +185,7 @@ impl Core {
         }
         match shard {
             Ok(shard) => {
-                let protocol_index = usize::from(protocol == Protocol::Resp3);
-                let target = Target { pool, shard, protocol_index };
+                let target = Target { shard, ..first };
                 self.forward(target, Piece::borrowed(&request), owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
@@ -205,7 +206,7 @@ impl Core {
             return false;
         };
         let (pool, from, session) = (task.pool, task.binding.saturating_add(1), task.session);
-        let caller = Caller { number: task.head.session, protocol: task.protocol };
+        let caller = task.caller();
         let request = self.encode(pool, batch, args);
         let mut scan = RequestScan::default();
         let Scanned::Complete { .. } = scan.scan(&request, &RequestLimits::OPEN) else {
@@ -251,13 +252,12 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, protocol) = (task.pool, task.protocol);
+        let (pool, first) = (task.pool, task.target(0));
         self.open_op(id, number, Awaiting::Shard);
         let owner = Owner::Task(id, number);
         match self.encode_transaction(pool, batch, target, commands) {
             Ok((shard, requests)) => {
-                let protocol_index = usize::from(protocol == Protocol::Resp3);
-                self.forward_group(Target { pool, shard, protocol_index }, &requests, owner);
+                self.forward_group(Target { shard, ..first }, &requests, owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),
         }
@@ -359,9 +359,9 @@ impl Core {
 
     /// The watch that a call names; `None` when its task is gone with an older version.
     fn watched(&mut self, asking: Asking, handler: u16, key: &[u8]) -> Option<Watched> {
-        let Asking { pool, binding, call, protocol, .. } = asking;
+        let Asking { pool, binding, call, protocol, database, .. } = asking;
         let handler = self.present_task((pool, binding), call, handler)?;
-        Some(Watched { binding, handler, key: key.to_vec(), protocol })
+        Some(Watched { binding, handler, key: key.to_vec(), protocol, database })
     }
 
     fn watch(&mut self, asking: Asking, watched: Watched) {
@@ -380,7 +380,8 @@ impl Core {
         write::request(&mut request, watched.iter().map(|one| one.key.as_slice()));
         let taken = Taken { binding: first.binding, handler: first.handler };
         // On the lanes of what the calls of that session have sent, so that it comes behind it.
-        let caller = Some(Caller { number, protocol: first.protocol });
+        let Watched { protocol, database, .. } = *first;
+        let caller = Some(Caller { number, protocol, database });
         let about = About { kind: Kind::SessionClosed, session: None, caller };
         self.start_plain_task(pool, taken, about, &request);
     }

@@ -40,6 +40,7 @@ pub(crate) struct ActiveExec {
     session_number: u64,
     place: Place,
     pool: u16,
+    database: u16,
     protocol: Protocol,
     elements: Vec<Element>,
 }
@@ -86,8 +87,9 @@ impl Core {
             }
             elements.push(element);
         }
-        let pool = target.pool;
-        let active = ActiveExec { session: id, session_number, place, pool, protocol, elements };
+        let Target { pool, database, .. } = target;
+        let active =
+            ActiveExec { session: id, session_number, place, pool, database, protocol, elements };
         let exec = self.execs.insert(active);
         if requests.is_empty() {
             return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
@@ -153,7 +155,7 @@ impl Core {
         let head = StartHead {
             kind: Kind::InMulti,
             resp: if target.protocol_index == 1 { 3 } else { 2 },
-            db: 0,
+            db: target.database,
             handler: taken.handler,
             binding: taken.binding,
             session: self.sessions.get(id).map_or(0, |session| session.identity.id),
@@ -239,6 +241,7 @@ impl Core {
                         session: Some(active.session),
                         number: active.session_number,
                         protocol: active.protocol,
+                        database: active.database,
                     };
                     let said = self.resume_in_multi(asking, call, (number, &list));
                     out.extend_from_slice(&said);

@@ -41,6 +41,7 @@ impl Core {
             pool: lane.pool,
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
+            database: lane.database,
         };
         let timeout =
             self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| pool.timeout_ms);

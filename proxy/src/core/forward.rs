@@ -14,18 +14,19 @@ use crate::core::hot::{Apart, Delivered};
 use crate::core::ids::LaneId;
 use crate::core::lane::{Lane, LaneState, MayHaveRun, Owner};
 use crate::core::timer::Timer;
-use crate::core::{Core, wake_lane};
+use crate::core::{Core, Pool, wake_lane};
 use crate::limits;
 use crate::resp::reply::ReplyScanned;
 use crate::resp::write;
 use crate::topology::ShardIndex;
 
-/// Where a request goes: pool, shard, protocol (0 for RESP2, 1 for RESP3).
+/// Where a request goes: pool, shard, protocol (0 for RESP2, 1 for RESP3), database.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target {
     pub(crate) pool: u16,
     pub(crate) shard: ShardIndex,
     pub(crate) protocol_index: usize,
+    pub(crate) database: u16,
 }
 
 impl Core {
@@ -72,7 +73,16 @@ impl Core {
             let text = format!("ERR shard {} overloaded; not sent", self.shard_name(target));
             return self.fail(owner, &text);
         }
-        hands.send((id, lane), (request, skipped), owner, pool.timeout_ms);
+        if target.database != 0 && !lane.selects_databases {
+            let name = self.shard_name(target);
+            let databases = pool_databases(&self.pools, target.pool);
+            let text = format!(
+                "ERR shard {name} does not allow SELECT {}: it has fewer databases than the pool's `databases: {databases}`, or its user may not select; not sent",
+                databases.saturating_sub(1)
+            );
+            return self.fail(owner, &text);
+        }
+        hands.send((id, lane), target.database, (request, skipped), owner, pool.timeout_ms);
     }
 
     /// Whether a request may be put on the lane `id` now; opens it if it is closed and may be tried.
@@ -109,7 +119,7 @@ impl Core {
     pub fn preconnect(&mut self, pool: u16) {
         let shards = self.pools.get(usize::from(pool)).map_or(0, |pool| pool.topology.len());
         for shard in 0..u16::try_from(shards).unwrap_or(u16::MAX) {
-            if let Some(id) = self.lane_of(Target { pool, shard, protocol_index: 0 }) {
+            if let Some(id) = self.lane_of(Target { pool, shard, protocol_index: 0, database: 0 }) {
                 self.usable_lane(id);
             }
         }
@@ -179,6 +189,7 @@ impl Core {
             pool: lane.pool,
             shard: lane.shard,
             protocol_index: usize::from(lane.protocol == 3),
+            database: lane.database,
         };
         let first_failure = !was_ready && lane.attempts == 1;
         lane.last_fault.clear();
@@ -297,6 +308,10 @@ impl Core {
             self.stats.unasked_replies += 1;
             return Err("sent a reply that nothing was asked for".into());
         };
+        if owner == Owner::Select && reply.bytes().first() == Some(&b'-') {
+            let text = String::from_utf8_lossy(reply.bytes());
+            return Err(format!("refused SELECT: {}", text.trim_start_matches('-').trim_end()));
+        }
         self.settle(owner, reply);
         if let Owner::Session(session, _) = owner {
             self.pause_lane_for(session, id);
@@ -330,6 +345,16 @@ impl Core {
                     return Err(format!("does not allow DISCARD, which MULTI needs: {text}"));
                 }
                 SetupStep::Discard => {}
+                SetupStep::SelectLast if lane.has_selects() => {
+                    return Err(format!(
+                        "does not allow a SELECT, which clients asked for: {text}"
+                    ));
+                }
+                SetupStep::SelectLast => lane.selects_databases = false,
+                SetupStep::SelectFirst if lane.selects_databases => {
+                    return Err(format!("refused SELECT 0: {text}"));
+                }
+                SetupStep::SelectFirst => {}
             }
         }
         if lane.setup_done() {
@@ -353,6 +378,10 @@ pub enum SetupStep {
     Multi,
     /// Ends the trial.
     Discard,
+    /// The last of the pool's databases: a request must never run in another than its client's, so it is tried first.
+    SelectLast,
+    /// Back to the first one.
+    SelectFirst,
 }
 
 /// The steps of a lane's set-up and the bytes that ask for them.
@@ -375,7 +404,16 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
     steps.extend([SetupStep::Multi, SetupStep::Discard]);
     write::request(&mut bytes, [b"MULTI".as_slice()].into_iter());
     write::request(&mut bytes, [b"DISCARD".as_slice()].into_iter());
+    if let Some(last) = config.databases.checked_sub(1).filter(|last| *last > 0) {
+        steps.extend([SetupStep::SelectLast, SetupStep::SelectFirst]);
+        write::request(&mut bytes, [b"SELECT".as_slice(), last.to_string().as_bytes()].into_iter());
+        write::request(&mut bytes, [b"SELECT".as_slice(), b"0"].into_iter());
+    }
     (steps, bytes)
+}
+
+fn pool_databases(pools: &[Pool], index: u16) -> u16 {
+    pools.get(usize::from(index)).map_or(1, |pool| pool.config.databases)
 }
 
 fn retry_wait_ms(attempts: u32, jitter: u64) -> u64 {

@@ -68,8 +68,7 @@ impl Core {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
-        let target =
-            Target { pool: session.pool, shard: 0, protocol_index: session.protocol_index() };
+        let target = session.target(0);
         let answers = asks.iter().map(|ask| Answer { shard: ask.shard, reply: Vec::new() });
         let active = ActiveGather {
             session: id,

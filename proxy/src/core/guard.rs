@@ -76,24 +76,24 @@ impl Core {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let pool = task.pool;
+        let (pool, database) = (task.pool, task.head.db);
         task.open.push((number, Awaiting::Shard));
         let requests = match self.guard_requests(pool, batch, (target, guard, commands)) {
             Ok(requests) => requests,
             Err(reply) => return self.settle(Owner::Task(id, number), Piece::borrowed(&reply)),
         };
         let expected = batch.slice(guard.expected).to_vec();
-        self.send_guard((id, number), pool, expected, requests);
+        self.send_guard((id, number), (pool, database), expected, requests);
     }
 
     fn send_guard(
         &mut self,
         (id, number): (TaskId, u32),
-        pool: u16,
+        (pool, database): (u16, u16),
         expected: Vec<u8>,
         requests: Requests,
     ) {
-        let target = Target { pool, shard: requests.shard, protocol_index: 0 };
+        let target = Target { pool, shard: requests.shard, protocol_index: 0, database };
         let Some(lane) = self.lend_lane(target) else {
             return self.refuse_private(target, Owner::Task(id, number));
         };
@@ -264,7 +264,7 @@ mod tests {
                 kind: Kind::OwnCommand,
                 owner: Owner::Nobody,
                 session: None,
-                caller: Some(Caller { number: 1, protocol: Protocol::Resp2 }),
+                caller: Some(Caller { number: 1, protocol: Protocol::Resp2, database: 0 }),
                 spec: None,
                 args: Request::new(&[b"X"]).args(),
                 key: b"k",
@@ -279,7 +279,7 @@ mod tests {
                 read: request(&[b"GET", b"k"]),
                 commands: vec![request(&[b"SET", b"k", b"2"])],
             };
-            core.send_guard((task, 0), 0, b"$1\r\n1\r\n".to_vec(), requests);
+            core.send_guard((task, 0), (0, 0), b"$1\r\n1\r\n".to_vec(), requests);
             Self { core, task }
         }
 
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    const READY: &[u8] = b"+OK\r\n+OK\r\n";
+    const READY: &[u8] = b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
 
     #[test]
     fn guard_that_holds_executes_and_one_that_does_not_unwatches() {
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn guard_without_multi_or_with_a_connection_that_breaks_says_what_is_known() {
         let mut world = World::new();
-        world.connect(b"-NOPERM no multi\r\n-ERR\r\n");
+        world.connect(b"-NOPERM no multi\r\n-ERR\r\n+OK\r\n+OK\r\n");
         world.sent();
         world.answer(b"+OK\r\n$1\r\n1\r\n");
         let (status, text) = world.result().expect("a result");

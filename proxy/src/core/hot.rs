@@ -70,6 +70,7 @@ impl Hands<'_> {
     pub(crate) fn send(
         &mut self,
         (id, lane): (LaneId, &mut Lane),
+        database: u16,
         (request, skipped): (Piece<'_>, usize),
         owner: Owner,
         timeout_ms: u64,
@@ -78,6 +79,9 @@ impl Hands<'_> {
         if lane.awaited() == 0 {
             // The shard's silence begins now.
             lane.last_input_ms = self.now_ms;
+        }
+        if lane.database != database {
+            lane.select(database, deadline_ms, self.spare);
         }
         lane.push(request, skipped, owner, deadline_ms, self.spare);
         lane.last_used_ms = self.now_ms;
@@ -175,14 +179,19 @@ impl Core {
             }
             let lane_id = lanes_by_shard.get(usize::from(shard)).copied().flatten();
             let lane = lane_id.and_then(|id| Some((id, lanes.get_mut(id)?)));
-            let Some(lane) = lane.filter(|(_, lane)| lane.takes(pool.config.shard_queue)) else {
+            let takes = |lane: &Lane| {
+                lane.takes(pool.config.shard_queue)
+                    && (session.identity.database == 0 || lane.selects_databases)
+            };
+            let Some(lane) = lane.filter(|(_, lane)| takes(lane)) else {
                 return Some(verdict);
             };
             if session.pending.len() >= limits::SESSION_PENDING_MAX {
                 return Some(verdict);
             }
             let owner = Owner::Session(id, session.pending.push());
-            hands.send(lane, (Piece::borrowed(args.raw()), 0), owner, pool.timeout_ms);
+            let piece = (Piece::borrowed(args.raw()), 0);
+            hands.send(lane, session.identity.database, piece, owner, pool.timeout_ms);
             hands.stats.requests += 1;
             hands.stats.input_bytes += len as u64;
             scan.reset();

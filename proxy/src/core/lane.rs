@@ -22,6 +22,7 @@ use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, SessionId, TaskId};
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
+use crate::resp::write;
 use crate::topology::ShardIndex;
 
 /// Who awaits a reply.
@@ -39,6 +40,8 @@ pub enum Owner {
     Exec(ExecId),
     /// A guarded transaction: the reply is its next one.
     Guard(GuardId),
+    /// The lane itself, which changes to another database.
+    Select,
     /// Nobody: the reply is skipped.
     Nobody,
 }
@@ -93,6 +96,10 @@ pub struct Lane {
     pub is_lent: bool,
     /// Whether the shard lets us use MULTI.
     pub multi_allowed: bool,
+    /// Whether the shard lets us select each of the pool's databases.
+    pub selects_databases: bool,
+    /// The database that the next request will find selected.
+    pub database: u16,
     /// Whether the lane is in the worker's list of those to wake.
     pub to_wake: bool,
     /// Whether a timer for the head of the queue is set.
@@ -135,6 +142,8 @@ impl Lane {
             is_idle: false,
             is_lent: false,
             multi_allowed: true,
+            selects_databases: true,
+            database: 0,
             to_wake: false,
             timer_set: false,
             paused_until_ms: 0,
@@ -174,6 +183,20 @@ impl Lane {
             self.queue.push_back(nobody);
         }
         self.queue.push_back(Awaited { owner, end: self.pushed, deadline_ms });
+    }
+
+    /// Selects another database for the requests from here on.
+    pub fn select(&mut self, database: u16, deadline_ms: u64, spare: &mut Spare) {
+        let mut request = Vec::new();
+        let number = database.to_string();
+        write::request(&mut request, [b"SELECT".as_slice(), number.as_bytes()].into_iter());
+        self.push(Piece::borrowed(&request), 0, Owner::Select, deadline_ms, spare);
+        self.database = database;
+    }
+
+    /// Whether a change to another database is among the requests.
+    pub fn has_selects(&self) -> bool {
+        self.queue.iter().any(|awaited| awaited.owner == Owner::Select)
     }
 
     /// Whether a MULTI..EXEC is among the requests.
@@ -293,7 +316,7 @@ impl Lane {
         let owners = self
             .queue
             .drain(..)
-            .filter(|awaited| awaited.owner != Owner::Nobody)
+            .filter(|awaited| !matches!(awaited.owner, Owner::Nobody | Owner::Select))
             .map(|awaited| (awaited.owner, MayHaveRun(awaited.end <= written)))
             .collect();
         self.state = LaneState::Closed { retry_at_ms };
@@ -307,6 +330,8 @@ impl Lane {
         self.expired = 0;
         self.paused_until_ms = 0;
         self.multi_allowed = true;
+        self.selects_databases = true;
+        self.database = 0;
         self.to_close = None;
         if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
             self.queue = VecDeque::new();

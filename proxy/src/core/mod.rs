@@ -235,7 +235,8 @@ impl Core {
         let id = self.next_client << 8 | (self.worker & 0xff);
         let open =
             self.pools.get(usize::from(pool)).is_none_or(|p| p.config.client_password.is_none());
-        let identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
+        let mut identity = Identity::new(id, address, local_address, self.clock.unix_ms, open);
+        identity.database = self.pools.get(usize::from(pool)).map_or(0, |p| p.config.database);
         let mut session = Session::new(pool, identity, self.clock.now_ms);
         if self.draining {
             session.closing = Closing::AfterRead;
@@ -266,7 +267,9 @@ impl Core {
         }
         self.orphan_tasks(&session.tasks);
         let mut watched = Vec::from(session.watched);
-        let whose = |one: &Watched| (one.binding, one.handler, one.protocol == Protocol::Resp3);
+        let whose = |one: &Watched| {
+            (one.binding, one.handler, one.protocol == Protocol::Resp3, one.database)
+        };
         watched.sort_by_key(whose);
         for group in watched.chunk_by(|a, b| whose(a) == whose(b)) {
             self.session_closed_task(session.pool, session.identity.id, group);

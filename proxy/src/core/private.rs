@@ -178,7 +178,7 @@ mod tests {
     use crate::core::{Clock, Pool, PoolSetup};
     use crate::topology::Topology;
 
-    const TARGET: Target = Target { pool: 0, shard: 0, protocol_index: 0 };
+    const TARGET: Target = Target { pool: 0, shard: 0, protocol_index: 0, database: 0 };
 
     fn core() -> Core {
         let shard = |name| ShardConfig::named(name, Address::Tcp { host: "fake".into(), port: 1 });
@@ -192,7 +192,7 @@ mod tests {
     fn connect(core: &mut Core, id: LaneId) {
         core.forward_on(id, TARGET, (Piece::borrowed(b"PING"), 0), Owner::Nobody);
         core.lane_connected(id);
-        core.lane_input(id, b"+OK\r\n+OK\r\n").unwrap();
+        core.lane_input(id, b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n").unwrap();
         core.lane_input(id, b"+PONG\r\n").unwrap();
     }
 

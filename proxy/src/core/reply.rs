@@ -29,14 +29,14 @@ impl Core {
             }
             Owner::Exec(exec) => self.settle_exec(exec, reply),
             Owner::Guard(guard) => self.settle_guard(guard, reply),
-            Owner::Nobody => {}
+            Owner::Select | Owner::Nobody => {}
         }
     }
 
     /// Tells the owner that its request has no reply, and why.
     pub(crate) fn fail(&mut self, owner: Owner, text: &str) {
         match owner {
-            Owner::Nobody => return,
+            Owner::Select | Owner::Nobody => return,
             Owner::Task(task, number) => {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }

@@ -15,7 +15,6 @@ use crate::buffer::Piece;
 use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
-use crate::core::forward::Target;
 use crate::core::hot::Run;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -439,7 +438,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let target = Target { pool: session.pool, shard, protocol_index: session.protocol_index() };
+        let target = session.target(shard);
         if self.is_large(id, piece.bytes().len()) {
             return self.forward_large(id, target, piece);
         }

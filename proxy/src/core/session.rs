@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, reserve_input};
+use crate::core::forward::Target;
 use crate::core::ids::{LaneId, TaskId};
 use crate::core::transaction::Transaction;
 use crate::limits;
@@ -16,6 +17,7 @@ use crate::pending::{Pending, Place};
 use crate::resp::request::RequestScan;
 use crate::resp::write::Protocol;
 use crate::session::identity::Identity;
+use crate::topology::ShardIndex;
 
 /// Whether and when a session ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,6 +90,8 @@ pub struct Watched {
     pub key: Vec<u8>,
     /// The protocol of the call that asked: what it has sent is on this protocol's lanes.
     pub protocol: Protocol,
+    /// The database of that call.
+    pub database: u16,
 }
 
 impl Watched {
@@ -160,6 +164,16 @@ impl Session {
     /// Whether everything that was asked has been answered and written.
     pub fn is_done(&self) -> bool {
         self.pending.is_empty() && self.out.is_empty()
+    }
+
+    /// Where this session's requests to a shard go.
+    pub(crate) fn target(&self, shard: ShardIndex) -> Target {
+        Target {
+            pool: self.pool,
+            shard,
+            protocol_index: self.protocol_index(),
+            database: self.identity.database,
+        }
     }
 
     /// Index of the lanes that this session uses: 0 for RESP2, 1 for RESP3.

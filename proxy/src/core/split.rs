@@ -30,7 +30,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let (pool, protocol_index) = (session.pool, session.protocol_index());
+        let (pool, first) = (session.pool, session.target(0));
         let place = session.pending.push();
         if is_large {
             session.large_place = Some(place);
@@ -40,7 +40,7 @@ impl Core {
             if lanes.iter().any(|(shard, _)| *shard == part.shard) {
                 continue;
             }
-            let target = Target { pool, shard: part.shard, protocol_index };
+            let target = Target { shard: part.shard, ..first };
             let lane = if is_large { self.private_lane(target) } else { self.lane_of(target) };
             let Some(lane) = lane.filter(|lane| !self.lane_is_full(*lane, pool)) else {
                 self.stats.overloads += 1;
@@ -59,7 +59,7 @@ impl Core {
         let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
         let join = self.joins.insert(ActiveJoin { join, session: id, place });
         for (part, (shard, request)) in (0..).zip(requests) {
-            let target = Target { pool, shard, protocol_index };
+            let target = Target { shard, ..first };
             let owner = Owner::Part(join, part);
             let request = Piece::borrowed(&request);
             match lanes.iter().find(|(known, _)| *known == shard) {

@@ -19,6 +19,7 @@ use crate::core::hook::places;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
+use crate::core::session::Session;
 use crate::core::waiters::KeyWait;
 use crate::limits;
 use crate::pending::Place;
@@ -29,6 +30,8 @@ use crate::plugin::frame::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
 use crate::resp::write::Protocol;
+use crate::session::identity::Identity;
+use crate::topology::ShardIndex;
 
 /// A result that waits for its call to be resumed.
 #[derive(Debug)]
@@ -90,6 +93,18 @@ impl Task {
             && self.open.iter().all(|(_, awaiting)| *awaiting != Awaiting::Shard)
     }
 
+    /// Where its commands to a shard go.
+    pub(crate) fn target(&self, shard: ShardIndex) -> Target {
+        let protocol_index = usize::from(self.protocol == Protocol::Resp3);
+        Target { pool: self.pool, shard, protocol_index, database: self.head.db }
+    }
+
+    /// For whom it runs.
+    pub(crate) fn caller(&self) -> Caller {
+        let Self { protocol, head, .. } = self;
+        Caller { number: head.session, protocol: *protocol, database: head.db }
+    }
+
     /// Whether it is about this key.
     pub(crate) fn names(&self, key: &[u8]) -> bool {
         let args = Args::new(&self.request, &self.spans);
@@ -105,6 +120,7 @@ impl Task {
             | Owner::Task(..)
             | Owner::Exec(_)
             | Owner::Guard(_)
+            | Owner::Select
             | Owner::Nobody => None,
         }
     }
@@ -144,6 +160,15 @@ pub(crate) struct NewTask<'a> {
 pub(crate) struct Caller {
     pub(crate) number: u64,
     pub(crate) protocol: Protocol,
+    pub(crate) database: u16,
+}
+
+impl Caller {
+    /// The session itself.
+    fn of(session: &Session) -> Self {
+        let Identity { id, protocol, database, .. } = session.identity;
+        Self { number: id, protocol, database }
+    }
 }
 
 impl Core {
@@ -162,18 +187,14 @@ impl Core {
     /// A task that has not begun.
     pub(crate) fn new_task(&mut self, new: NewTask<'_>) -> TaskId {
         self.stats.plugin_calls += 1;
-        let of_session = |id| {
-            self.sessions
-                .get(id)
-                .map(|s| Caller { number: s.identity.id, protocol: s.identity.protocol })
-        };
+        let of_session = |id| self.sessions.get(id).map(Caller::of);
         let caller = new.caller.or_else(|| new.session.and_then(of_session));
-        let Caller { number, protocol } =
-            caller.unwrap_or(Caller { number: 0, protocol: Protocol::Resp2 });
+        let nobody = Caller { number: 0, protocol: Protocol::Resp2, database: 0 };
+        let Caller { number, protocol, database } = caller.unwrap_or(nobody);
         let head = StartHead {
             kind: new.kind,
             resp: if protocol == Protocol::Resp3 { 3 } else { 2 },
-            db: 0,
+            db: database,
             handler: new.taken.handler,
             binding: new.taken.binding,
             session: number,
@@ -324,7 +345,7 @@ impl Core {
                 kind: Kind::Hook,
                 owner: task.owner,
                 session: task.session,
-                caller: Some(Caller { number: task.head.session, protocol: task.protocol }),
+                caller: Some(task.caller()),
                 spec: Some(spec),
                 args,
                 key: &task.key,
@@ -336,8 +357,7 @@ impl Core {
             return;
         };
         let shard = pool.topology.shard_of(&task.key);
-        let protocol_index = usize::from(task.protocol == Protocol::Resp3);
-        let target = Target { pool: task.pool, shard, protocol_index };
+        let target = task.target(shard);
         self.forward(target, Piece::borrowed(&task.request), task.owner);
         if let Some(session) = client {
             self.wake_if_held(session);

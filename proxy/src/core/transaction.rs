@@ -164,11 +164,7 @@ impl Core {
         let Some(transaction) = session.transaction.take() else {
             return;
         };
-        let target = Target {
-            pool: session.pool,
-            shard: transaction.shard.unwrap_or(0),
-            protocol_index: session.protocol_index(),
-        };
+        let target = session.target(transaction.shard.unwrap_or(0));
         if transaction.failed {
             return self
                 .refuse_next(id, "EXECABORT Transaction discarded because of previous errors.");

@@ -33,14 +33,16 @@ pub struct Notice {
     pub pool: u16,
     /// Index of the binding in the pool.
     pub binding: u16,
+    /// The database of the call that notifies: a key of one database is not that of another.
+    pub database: u16,
     /// What is waited for.
     pub key: Vec<u8>,
     /// What the waiters are told.
     pub bytes: Vec<u8>,
 }
 
-/// Pool, binding and key.
-type Name = (u16, u16, Vec<u8>);
+/// Pool, binding, database and key.
+type Name = (u16, u16, u16, Vec<u8>);
 
 /// One operation of a task that waits.
 #[derive(Debug, Clone, Copy)]
@@ -113,7 +115,7 @@ impl Waiters {
 
     /// Takes out all who wait for the key of a notice.
     fn take(&mut self, notice: &Notice) -> impl Iterator<Item = Waiter> + use<> {
-        let name = (notice.pool, notice.binding, notice.key.clone());
+        let name = (notice.pool, notice.binding, notice.database, notice.key.clone());
         let waited = self.by_name.remove(&name).and_then(|key| self.waited.remove(key));
         waited.into_iter().flat_map(|waited| waited.line.into_values())
     }
@@ -158,8 +160,9 @@ impl Core {
             return;
         };
         let (pool, binding, client) = (task.pool, task.binding, task.client());
+        let database = task.head.db;
         let WaitLimits { timeout_ms, behind_ms, poll_ms } = limits;
-        let name = (pool, binding, key.to_vec());
+        let name = (pool, binding, database, key.to_vec());
         let place = self.waiters.add(name, Waiter { task: id, number, poll_ms });
         let behind_at_ms = behind_ms.map(|ms| now_ms.saturating_add(u64::from(ms)));
         task.open.push((number, Awaiting::Key(KeyWait { place, behind_at_ms, cut_at_ms: None })));

@@ -99,9 +99,10 @@ fn line(args: &Args<'_>, identity: &Identity, facts: &Facts<'_>) -> Vec<u8> {
     let command = this_command(args).map_or("NULL", |spec| spec.name.as_str());
     text.extend_from_slice(
         format!(
-            " age={age_s} idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
+            " age={age_s} idle=0 flags=N db={} sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 \
              multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd={command} user=default redir=-1 \
              resp={} lib-name=",
+            identity.database,
             identity.protocol.number()
         )
         .as_bytes(),

@@ -3,7 +3,7 @@
 //! In: the arguments, the identity and the password that is asked for. Out: the reply, and the identity changed
 //! when the command succeeded; a command that fails changes nothing. Words and order of checks are Redis 7.0's,
 //! since clients compare them. Passwords are compared in time that does not depend on where they differ. The
-//! gateway has one user, `default`, and one database, 0.
+//! gateway has one user, `default`.
 
 use super::{Facts, REDIS_VERSION};
 use crate::resp::args::Args;
@@ -128,15 +128,25 @@ fn write_greeting(identity: &Identity, out: &mut Vec<u8>) {
 
 /// RESET. What belongs to the session beside the identity (MULTI, WATCH) is the caller's to take back.
 pub(super) fn reset(identity: &mut Identity, facts: &Facts<'_>, out: &mut Vec<u8>) {
-    identity.reset(facts.password.is_none());
+    identity.reset(facts.password.is_none(), facts.database);
     write::simple(out, "RESET");
 }
 
-/// SELECT index: there is one database.
-pub(super) fn select(args: &Args<'_>, out: &mut Vec<u8>) {
+/// SELECT index: the lanes follow with the next command.
+pub(super) fn select(
+    args: &Args<'_>,
+    identity: &mut Identity,
+    facts: &Facts<'_>,
+    out: &mut Vec<u8>,
+) {
     match parse_number(args.get(1).unwrap_or_default()).map(i32::try_from) {
-        Some(Ok(0)) => write::simple(out, "OK"),
-        Some(Ok(_)) => write::error(out, "ERR DB index is out of range"),
+        Some(Ok(index)) => match u16::try_from(index) {
+            Ok(database) if database < facts.databases => {
+                identity.database = database;
+                write::simple(out, "OK");
+            }
+            _ => write::error(out, "ERR DB index is out of range"),
+        },
         Some(Err(_)) | None => write::error(out, "ERR value is not an integer or out of range"),
     }
 }

@@ -50,6 +50,10 @@ pub struct Facts<'a> {
     /// Clients connected now.
     pub clients: u64,
     pub clients_max: u64,
+    /// How many databases the pool has.
+    pub databases: u16,
+    /// The one that a client begins in.
+    pub database: u16,
     /// Seconds after which a silent client is disconnected; 0: never.
     pub idle_timeout_s: u64,
     pub stats: Stats,
@@ -104,7 +108,7 @@ pub fn answer(
         L::Auth => handshake::auth(args, identity, facts, out),
         L::Hello => handshake::hello(args, identity, facts, out),
         L::Reset => handshake::reset(identity, facts, out),
-        L::Select => handshake::select(args, out),
+        L::Select => handshake::select(args, identity, facts, out),
         L::ClientCaching => client::caching(out),
         L::ClientGetname => client::getname(identity, out),
         L::ClientGetredir => write::integer(out, -1),

@@ -14,6 +14,7 @@ use crate::resp::write::{self, Protocol};
 enum Value {
     Fixed(&'static str),
     ClientsMax,
+    Databases,
     IdleTimeout,
     Port,
     BulkBytesMax,
@@ -22,7 +23,7 @@ enum Value {
 /// The gateway keeps no data, so it saves, appends, evicts and replicates nothing.
 const SETTINGS: &[(&str, Value)] = &[
     ("appendonly", Value::Fixed("no")),
-    ("databases", Value::Fixed("1")),
+    ("databases", Value::Databases),
     ("maxclients", Value::ClientsMax),
     ("maxmemory", Value::Fixed("0")),
     ("maxmemory-policy", Value::Fixed("noeviction")),
@@ -63,6 +64,7 @@ fn text(value: &Value, facts: &Facts<'_>) -> String {
     match value {
         Value::Fixed(text) => (*text).to_owned(),
         Value::ClientsMax => facts.clients_max.to_string(),
+        Value::Databases => facts.databases.to_string(),
         Value::IdleTimeout => facts.idle_timeout_s.to_string(),
         Value::Port => facts.listen_port.to_string(),
         Value::BulkBytesMax => BULK_BYTES_MAX.to_string(),

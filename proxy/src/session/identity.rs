@@ -26,6 +26,8 @@ pub struct Identity {
     /// Whether it may send more than AUTH and its like.
     pub authenticated: bool,
     pub protocol: Protocol,
+    /// The database that SELECT chose.
+    pub database: u16,
     /// The client's address as CLIENT INFO shows it.
     pub address: String,
     /// The address that it connected to.
@@ -50,6 +52,7 @@ impl Identity {
             id,
             authenticated,
             protocol: Protocol::Resp2,
+            database: 0,
             address,
             local_address,
             created_ms: now_ms,
@@ -59,11 +62,12 @@ impl Identity {
         }
     }
 
-    /// Back to what it was when it connected, as RESET does: RESP2, no name, not authenticated where a password is
-    /// asked for. What CLIENT SETINFO said stays.
-    pub fn reset(&mut self, authenticated: bool) {
+    /// Back to what it was when it connected, as RESET does: RESP2, its pool's database, no name, not authenticated where a password
+    /// is asked for. What CLIENT SETINFO said stays.
+    pub fn reset(&mut self, authenticated: bool, database: u16) {
         self.authenticated = authenticated;
         self.protocol = Protocol::Resp2;
+        self.database = database;
         self.name.clear();
     }
 
@@ -141,7 +145,7 @@ mod tests {
         identity.protocol = Protocol::Resp3;
         identity.set_name(b"bob").unwrap();
         identity.set_library_name(b"redis-py").unwrap();
-        identity.reset(false);
+        identity.reset(false, 0);
         assert_eq!(identity.protocol, Protocol::Resp2);
         assert_eq!(identity.name(), b"");
         assert_eq!(identity.library_name(), b"redis-py");
