@@ -57,10 +57,20 @@ pub enum JoinedCommand {
     Sunion,
 }
 
-/// The commands without keys that ask shards.
+/// How a command without keys asks shards, and what becomes of their answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardsCommand {
-    Dbsize,
+    /// Every shard carries it out: one reply if all say the same, else which did and which did not.
+    Done,
+    /// Every shard's number: the sum.
+    Sum,
+    /// Every shard's number: the smallest.
+    Least,
+    /// FLUSHDB, FLUSHALL: like `Done`, once their one option is seen to be right.
+    Flush,
+    Scan,
+    Keys,
+    Randomkey,
 }
 
 /// The commands that make a transaction.

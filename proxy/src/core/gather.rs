@@ -65,9 +65,12 @@ impl Core {
             Step::Reply(reply) => return self.answer(id, place, Piece::borrowed(&reply)),
             Step::Ask(gather, asks) => (gather, asks),
         };
-        let Some(session) = self.sessions.get(id) else {
+        let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
+        if gather.may_ask_again() {
+            session.large_place = Some(place);
+        }
         let target = session.target(0);
         let answers = asks.iter().map(|ask| Answer { shard: ask.shard, reply: Vec::new() });
         let active = ActiveGather {
@@ -133,6 +136,12 @@ impl Core {
 impl Pool {
     /// What holds for a round of a command that asks this pool's shards.
     fn around(&self, protocol: Protocol, random: u64) -> Around<'_> {
-        Around { topology: &self.topology, shard_names: &self.shard_names, protocol, random }
+        Around {
+            topology: &self.topology,
+            shard_names: &self.shard_names,
+            by_name: &self.by_name,
+            protocol,
+            random,
+        }
     }
 }

@@ -62,11 +62,12 @@ use crate::core::stats::Stats;
 use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
 use crate::core::waiters::{Notice, Waiters};
+use crate::gather::scan;
 use crate::resp::request::RequestScan;
 use crate::resp::write::Protocol;
 use crate::route::Scratch;
 use crate::session::identity::Identity;
-use crate::topology::Topology;
+use crate::topology::{ShardIndex, Topology};
 
 /// What the outer layer has to do after a call into the core.
 #[derive(Debug, Default)]
@@ -101,6 +102,8 @@ pub struct Pool {
     pub topology: Topology,
     /// Names of its shards, in the order of the configuration.
     pub shard_names: Vec<String>,
+    /// Its shards in the order of their names.
+    pub by_name: Vec<ShardIndex>,
     /// Its lanes: by protocol (RESP2, RESP3), then by shard.
     pub lanes: [Vec<Option<LaneId>>; 2],
     /// Its lanes that serve one session at a time.
@@ -117,7 +120,8 @@ impl Pool {
     /// A pool without lanes; they are made on first use. `seed` feeds what is drawn by chance.
     pub fn new(setup: PoolSetup, seed: u64) -> Self {
         let PoolSetup { config, topology, bindings } = setup;
-        let shard_names = config.shards.iter().map(|shard| shard.name.clone()).collect();
+        let shard_names: Vec<String> =
+            config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         let private_lanes = PrivateLanes::new(topology.len());
         let plugins = PoolPlugins::new(bindings, seed);
@@ -125,6 +129,7 @@ impl Pool {
         Self {
             config,
             topology: topology.with_seed(seed),
+            by_name: scan::by_name(&shard_names),
             shard_names,
             lanes,
             private_lanes,

@@ -51,7 +51,7 @@ pub struct Session {
     pub tasks: Vec<TaskId>,
     /// Plugins that asked to be told when this session ends, the oldest first.
     pub watched: VecDeque<Watched>,
-    /// The place of a large request under way; the next request waits for it.
+    /// The place of a large request, or of a command that asks in rounds, under way; the next request waits for it.
     pub large_place: Option<Place>,
     /// An open MULTI.
     pub transaction: Option<Box<Transaction>>,

@@ -11,14 +11,23 @@
 //! Split commands with one part per shard and no second round are `route::split` and `join`.
 
 pub mod everywhere;
+pub mod keys;
+pub mod random_key;
+pub mod scan;
 pub mod sets;
 
 use crate::command::rule::{JoinedCommand, ShardsCommand};
 use crate::gather::everywhere::Everywhere;
+use crate::gather::random_key::RandomKey;
+use crate::gather::scan::Scan;
 use crate::gather::sets::Sets;
+use crate::plugin::beside;
 use crate::resp::args::Args;
-use crate::resp::write::Protocol;
+use crate::resp::value;
+use crate::resp::write::{self, Protocol};
 use crate::topology::{ShardIndex, Topology};
+
+const MISFIT: &str = "ERR a shard's reply does not fit the request that it was sent";
 
 /// One request to one shard.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +51,8 @@ pub struct Around<'a> {
     pub topology: &'a Topology,
     /// Names of the pool's shards, by index.
     pub shard_names: &'a [String],
+    /// The shards in the order of their names.
+    pub by_name: &'a [ShardIndex],
     /// The protocol of the session, and so of every reply.
     pub protocol: Protocol,
     /// A number drawn by chance for this round.
@@ -62,6 +73,9 @@ pub enum Step {
 pub enum Gather {
     /// The same request to every shard.
     Everywhere(Everywhere),
+    Scan(Scan),
+    Keys,
+    RandomKey(RandomKey),
     /// SUNION and its like.
     Sets(Sets),
 }
@@ -69,7 +83,13 @@ pub enum Gather {
 /// Begins a command that asks shards and has no keys.
 pub fn begin(command: ShardsCommand, args: &Args<'_>, around: Around<'_>) -> Step {
     match command {
-        ShardsCommand::Dbsize => everywhere::begin(Everywhere::Sum, args, around),
+        ShardsCommand::Done => everywhere::begin_done(args, around),
+        ShardsCommand::Sum => everywhere::begin(Everywhere::Sum, args, around),
+        ShardsCommand::Least => everywhere::begin(Everywhere::Least, args, around),
+        ShardsCommand::Flush => everywhere::begin_flush(args, around),
+        ShardsCommand::Scan => scan::begin(args, around),
+        ShardsCommand::Keys => keys::begin(args, around),
+        ShardsCommand::Randomkey => random_key::begin(around),
     }
 }
 
@@ -91,9 +111,44 @@ impl Gather {
     pub fn go_on(self, answers: &[Answer], around: Around<'_>) -> Step {
         match self {
             Gather::Everywhere(rule) => Step::Reply(rule.join(answers, around)),
+            Gather::Scan(scan) => Step::Reply(scan.join(answers, around)),
+            Gather::Keys => Step::Reply(keys::join(answers, around)),
+            Gather::RandomKey(random_key) => random_key.go_on(answers, around),
             Gather::Sets(sets) => Step::Reply(sets.join(answers, around)),
         }
     }
+
+    /// Whether it may ask once more after the answers. Then the session's next request waits for its reply, or it would
+    /// be carried out between two rounds.
+    pub fn may_ask_again(&self) -> bool {
+        match self {
+            Gather::RandomKey(_) => true,
+            Gather::Everywhere(_) | Gather::Scan(_) | Gather::Keys | Gather::Sets(_) => false,
+        }
+    }
+}
+
+impl Step {
+    /// An error of the gateway's own; `text` starts with its code.
+    pub(crate) fn error(text: &str) -> Step {
+        let mut reply = Vec::new();
+        write::error(&mut reply, text);
+        Step::Reply(reply)
+    }
+}
+
+impl Around<'_> {
+    /// The name of a shard.
+    pub(crate) fn shard_name(&self, shard: ShardIndex) -> &str {
+        self.shard_names.get(usize::from(shard)).map_or("", String::as_str)
+    }
+}
+
+/// Whether a key that `shard` named in a reply, as it stands there, is shown to clients: it belongs to that shard, and
+/// no plugin keeps it beside another.
+pub(crate) fn shown(shard: ShardIndex, reply: &[u8], around: Around<'_>) -> bool {
+    value::string(reply)
+        .is_some_and(|key| !beside::is_beside(key) && around.topology.may_hold(shard, key))
 }
 
 /// The shards of a pool.
@@ -108,3 +163,6 @@ pub(crate) fn first_error(answers: &[Answer]) -> Option<&[u8]> {
         .map(|answer| answer.reply.as_slice())
         .find(|reply| matches!(reply.first(), Some(b'-' | b'!')))
 }
+
+#[cfg(test)]
+mod test_support;

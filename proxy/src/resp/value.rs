@@ -62,6 +62,38 @@ pub fn error_text(bytes: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The values inside the array, set, map or push at the start of `bytes`, as they stand there: fields and values of a
+/// map in turn. `None` if `bytes` is something else, or no array.
+pub fn items(bytes: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    let head = head(bytes).filter(|head| matches!(head.kind, b'*' | b'~' | b'%' | b'>'))?;
+    let count = usize::try_from(head.number()?).ok()?;
+    let count = if head.kind == b'%' { count.saturating_mul(2) } else { count };
+    let mut rest = bytes.get(head.len..)?;
+    Some((0..count).map_while(move |_| {
+        let (item, behind) = rest.split_at_checked(value_len(rest)?)?;
+        rest = behind;
+        Some(item)
+    }))
+}
+
+/// The bytes that a simple, bulk or verbatim string holds; `None` for anything else.
+pub fn string(bytes: &[u8]) -> Option<&[u8]> {
+    let head = head(bytes)?;
+    let len = |head: &Head<'_>| usize::try_from(head.number()?).ok();
+    match head.kind {
+        b'+' => Some(head.line),
+        b'$' => bytes.get(head.len..head.len.checked_add(len(&head)?)?),
+        // Three letters say what kind of text it is.
+        b'=' => bytes.get(head.len.checked_add(4)?..head.len.checked_add(len(&head)?)?),
+        _ => None,
+    }
+}
+
+/// The value of an integer.
+pub fn integer(bytes: &[u8]) -> Option<i64> {
+    head(bytes).filter(|head| head.kind == b':')?.number()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +116,44 @@ mod tests {
         assert_eq!(value_len(&more), Some(value.len()));
         assert_eq!(value_len(&value[..value.len() - 1]), None);
         assert_eq!(value_len(b"?\r\n"), None);
+    }
+
+    #[test]
+    fn items_are_the_values_inside_and_only_whole_ones() {
+        let cases: &[(&str, Option<&[&str]>)] = &[
+            ("*0\r\n", Some(&[])),
+            ("*2\r\n:1\r\n*1\r\n+a\r\n+next\r\n", Some(&[":1\r\n", "*1\r\n+a\r\n"])),
+            ("%1\r\n+a\r\n:1\r\n", Some(&["+a\r\n", ":1\r\n"])),
+            ("~1\r\n_\r\n", Some(&["_\r\n"])),
+            ("*2\r\n:1\r\n$9\r\nab", Some(&[":1\r\n"])),
+            ("*-1\r\n", None),
+            ("$1\r\na\r\n", None),
+            ("", None),
+        ];
+        for (bytes, expected) in cases {
+            let found: Option<Vec<&[u8]>> = items(bytes.as_bytes()).map(Iterator::collect);
+            let expected: Option<Vec<&[u8]>> =
+                expected.map(|items| items.iter().map(|item| item.as_bytes()).collect());
+            assert_eq!(found, expected, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn strings_and_integers_are_read_out_of_their_frames() {
+        let cases: &[(&str, Option<&str>)] = &[
+            ("+OK\r\n", Some("OK")),
+            ("$3\r\na\r\n\r\n", Some("a\r\n")),
+            ("$-1\r\n", None),
+            ("$9\r\nab\r\n", None),
+            ("=6\r\ntxt:hi\r\n", Some("hi")),
+            ("=1\r\ntxt:hi\r\n", None),
+            (":1\r\n", None),
+        ];
+        for (bytes, expected) in cases {
+            assert_eq!(string(bytes.as_bytes()), expected.map(str::as_bytes), "{bytes:?}");
+        }
+        assert_eq!(integer(b":-7\r\n"), Some(-7));
+        assert_eq!(integer(b"$1\r\n7\r\n"), None);
     }
 
     #[test]

@@ -227,11 +227,6 @@ fn what_cannot_be_done_says_so_and_what_to_do_instead() {
              the shard",
         ),
         (
-            "SCAN 0",
-            "ERR 'scan' is not supported by this gateway yet: commands over the whole key space come later; send it \
-             to each shard",
-        ),
-        (
             "MIGRATE h 1 a 0 1",
             "ERR 'migrate' is not supported by this gateway: it would move a key away from the shard that owns it",
         ),

@@ -88,6 +88,16 @@ impl Topology {
         self.locate(key).shard
     }
 
+    /// Whether a key that was found on `shard` belongs there. With `random` it may belong anywhere; nothing is drawn.
+    pub fn may_hold(&self, shard: ShardIndex, key: &[u8]) -> bool {
+        match &self.placement {
+            Placement::Random(_) => true,
+            Placement::Ketama(_) | Placement::Ring(_) | Placement::Modula(_) => {
+                self.shard_of(key) == shard
+            }
+        }
+    }
+
     /// How `key` finds its shard. With `random` this draws, as `shard_of` does.
     #[inline]
     pub fn locate<'a>(&self, key: &'a [u8]) -> Location<'a> {
