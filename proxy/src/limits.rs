@@ -153,6 +153,14 @@ pub const CLIENT_OUTPUT_WATCHED_BYTES: usize = 1024 * 1024;
 pub const SPLIT_PART_KEYS_MAX: usize = 512;
 /// Most bytes of arguments in one part of a split command; a single larger value is a part by itself.
 pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
+/// Time for the other workers to answer a question, milliseconds; then the client is told that they did not.
+pub const ASK_MS: u64 = 5_000;
+/// Longest line that MONITOR shows, bytes; what is longer is cut and says by how much.
+pub const MONITOR_LINE_BYTES_MAX: usize = 16 * 1024;
+/// Lines that wait for a client that monitors, bytes; beyond that lines are lost and counted.
+pub const MONITOR_BYTES_MAX: usize = 512 * 1024;
+/// How often it is looked whether a client that monitors can be told what it lost, milliseconds.
+pub const MONITOR_LOST_MS: u64 = 100;
 /// Longest name, library name or library version that a client may give its connection, bytes.
 pub const CLIENT_TEXT_BYTES_MAX: usize = 1024;
 /// Plugin: most cells of all plugins and workers together.

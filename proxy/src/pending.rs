@@ -8,7 +8,7 @@
 //! Each request of a session takes a place with `push` and each place is filled exactly once, in any order. What
 //! fills the head goes straight to the client's output; what comes early is kept: small replies side by side in one
 //! buffer, large ones by reference. A place that is not awaited any more (filled before, or of an earlier life)
-//! takes nothing.
+//! takes nothing. While CLIENT REPLY is off, places are muted: they keep their turn and what fills them is dropped.
 
 use std::collections::VecDeque;
 
@@ -24,15 +24,41 @@ pub type Place = u32;
 #[derive(Debug)]
 enum Slot {
     Empty,
+    /// Awaits a reply that the client does not want.
+    Muted,
+    /// Its reply has come and was dropped.
+    Silent,
     /// A reply in `early`, by its first byte and its length.
     Early(u32, u32),
     /// A reply that is shared with the buffer it came in; boxed, so that a slot stays small.
     Shared(Box<Bytes>),
 }
 
+impl Slot {
+    fn is_filled(&mut self) -> bool {
+        !matches!(self, Slot::Empty | Slot::Muted)
+    }
+}
+
+/// What CLIENT REPLY has set.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Replies {
+    /// Every request is answered.
+    #[default]
+    On,
+    /// The next request is not answered.
+    SkipNext,
+    /// The request under way is not answered.
+    Skipping,
+    /// None is answered.
+    Off,
+}
+
 /// The open places of one session.
 #[derive(Debug, Default)]
 pub struct Pending {
+    /// Whether the requests that come now are answered.
+    pub replies: Replies,
     head: Place,
     slots: VecDeque<Slot>,
     /// Early replies, and the holes that those already given out have left.
@@ -57,11 +83,37 @@ impl Pending {
         self.early_live + self.shared_bytes
     }
 
-    /// Takes the next place.
+    /// Takes the next place, muted where the client wants no reply.
+    #[inline]
     pub fn push(&mut self) -> Place {
+        let slot = if self.is_muted() { Slot::Muted } else { Slot::Empty };
+        self.push_slot(slot)
+    }
+
+    /// Takes the next place for what a client is sent even when it wants no replies: confirmations of SUBSCRIBE.
+    pub fn push_unmuted(&mut self) -> Place {
+        self.push_slot(Slot::Empty)
+    }
+
+    fn push_slot(&mut self, slot: Slot) -> Place {
         let place = self.next_place();
-        self.slots.push_back(Slot::Empty);
+        self.slots.push_back(slot);
         place
+    }
+
+    /// Whether the request under way is not to be answered.
+    #[inline]
+    pub fn is_muted(&self) -> bool {
+        matches!(self.replies, Replies::Skipping | Replies::Off)
+    }
+
+    /// The next request begins: CLIENT REPLY SKIP is for one request.
+    pub fn begin_request(&mut self) {
+        self.replies = match self.replies {
+            Replies::On | Replies::Skipping => Replies::On,
+            Replies::SkipNext => Replies::Skipping,
+            Replies::Off => Replies::Off,
+        };
     }
 
     /// The place that the next request will take.
@@ -72,7 +124,7 @@ impl Pending {
 
     /// Whether `place` is still to be filled.
     pub fn awaits(&self, place: Place) -> bool {
-        matches!(self.slots.get(self.index(place)), Some(Slot::Empty))
+        matches!(self.slots.get(self.index(place)), Some(Slot::Empty | Slot::Muted))
     }
 
     /// Whether another request stands behind `place`.
@@ -90,9 +142,12 @@ impl Pending {
         spare: &mut Spare,
     ) -> bool {
         let index = self.index(place);
-        if index == 0 && !self.slots.is_empty() {
-            out.push(reply, spare);
-            self.slots.pop_front();
+        if index == 0
+            && let Some(slot) = self.slots.pop_front()
+        {
+            if !matches!(slot, Slot::Muted) {
+                out.push(reply, spare);
+            }
             self.head = self.head.wrapping_add(1);
             self.release_ready(out, spare);
             return true;
@@ -102,8 +157,13 @@ impl Pending {
     }
 
     fn keep(&mut self, index: usize, reply: Piece<'_>, spare: &mut Spare) {
-        let Some(slot @ Slot::Empty) = self.slots.get_mut(index) else {
-            return;
+        let slot = match self.slots.get_mut(index) {
+            Some(slot @ Slot::Empty) => slot,
+            Some(slot @ Slot::Muted) => {
+                *slot = Slot::Silent;
+                return;
+            }
+            Some(Slot::Silent | Slot::Early(..) | Slot::Shared(_)) | None => return,
         };
         let len = reply.bytes().len();
         // A small share may keep a large buffer alive: what waits is copied.
@@ -124,10 +184,10 @@ impl Pending {
     }
 
     fn release_ready(&mut self, out: &mut OutBuffer, spare: &mut Spare) {
-        while let Some(slot) = self.slots.pop_front_if(|slot| !matches!(slot, Slot::Empty)) {
+        while let Some(slot) = self.slots.pop_front_if(|slot| slot.is_filled()) {
             self.head = self.head.wrapping_add(1);
             match slot {
-                Slot::Empty => {}
+                Slot::Empty | Slot::Muted | Slot::Silent => {}
                 Slot::Early(start, len) => {
                     let bytes = early_bytes(&self.early, start, len);
                     self.early_live -= bytes.len();
@@ -224,6 +284,33 @@ mod tests {
         pending.fill(first, Piece::borrowed(b"a"), &mut out, &mut spare);
         pending.fill(first, Piece::borrowed(b"X"), &mut out, &mut spare);
         assert_eq!(out.front(), b"ab");
+    }
+
+    #[test]
+    fn muted_places_keep_their_turn_and_put_nothing_out() {
+        let (mut pending, mut out, mut spare) =
+            (Pending::default(), OutBuffer::default(), Spare::default());
+        let spoken = pending.push();
+        pending.replies = Replies::Off;
+        let (muted, confirmed) = (pending.push(), pending.push_unmuted());
+        pending.replies = Replies::On;
+        let last = pending.push();
+        for (place, text) in [(last, b"d"), (muted, b"b"), (confirmed, b"c"), (spoken, b"a")] {
+            assert!(pending.awaits(place));
+            pending.fill(place, Piece::borrowed(text), &mut out, &mut spare);
+            assert!(!pending.awaits(place));
+        }
+        assert!(pending.is_empty());
+        assert_eq!(out.front(), b"acd");
+    }
+
+    #[test]
+    fn skip_mutes_one_request() {
+        let mut pending = Pending { replies: Replies::SkipNext, ..Pending::default() };
+        for muted in [true, false, false] {
+            pending.begin_request();
+            assert_eq!(pending.is_muted(), muted);
+        }
     }
 
     #[test]

@@ -61,6 +61,21 @@ impl CommandSpec {
         self.has(flags::READONLY)
     }
 
+    /// Whether it may change data, or do something that a server tells its replicas.
+    pub fn may_replicate(&self) -> bool {
+        self.is_write() || self.has(flags::MAY_REPLICATE)
+    }
+
+    /// Whether it reads or changes data.
+    pub fn is_about_data(&self) -> bool {
+        self.is_readonly() || self.may_replicate()
+    }
+
+    /// Whether a server does not show it to MONITOR. Scripts a server shows by hand.
+    pub fn is_hidden_from_monitors(&self) -> bool {
+        self.has(flags::ADMIN) || (self.has(flags::SKIP_MONITOR) && self.rule != Rule::Script)
+    }
+
     /// Whether it is allowed before authentication.
     pub fn is_allowed_unauthenticated(&self) -> bool {
         self.has(flags::NO_AUTH)

@@ -5,13 +5,16 @@
 //! The texts behind `Later` and `Refuse` are read by users: they say what to do instead, in few words.
 //! The servers' tips are no router: 7.0 calls MSETNX `multi_shard`, and splitting it would break its NX.
 
-use super::rule::{JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep};
+use super::rule::{
+    ClientsCommand, JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
+};
 
+use ClientsCommand as C;
 use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
 use Rule::{
-    Blocking, Copy, Joined, Keys, Later, Local, Refuse, Script, Shards, Sort, Split, StreamRead,
-    Transaction,
+    Blocking, Clients, Copy, Joined, Keys, Later, Local, Refuse, Script, Shards, Sort, Split,
+    StreamRead, Transaction,
 };
 use ShardsCommand as S;
 
@@ -23,7 +26,6 @@ const ONE_SERVER: Rule = Refuse("it concerns one server; ask the shard directly"
 const CLUSTER: Rule = Local(L::ClusterDisabled);
 const USERS: Rule = Refuse("the gateway keeps no ACL users; change them at each shard");
 const REPLICATION: Rule = Refuse("replication is set up at the shards, not through the gateway");
-const OTHER_CLIENTS: Rule = Later("commands on other clients come later");
 const INDEXES: Rule = Refuse("an index over several shards cannot be searched as one");
 const SERIES: Rule = Refuse("it reads series of all shards; send it to each shard");
 
@@ -63,19 +65,19 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("client|help", Local(L::Help)),
     ("client|id", Local(L::ClientId)),
     ("client|import-source", Refuse("it concerns one server; ask the shard directly")),
-    ("client|info", Local(L::ClientInfo)),
-    ("client|kill", OTHER_CLIENTS),
-    ("client|list", Local(L::ClientList)),
+    ("client|info", Clients(C::Info)),
+    ("client|kill", Clients(C::Kill)),
+    ("client|list", Clients(C::List)),
     ("client|no-evict", Local(L::ClientNoEvict)),
     ("client|no-touch", Local(L::ClientNoTouch)),
-    ("client|pause", OTHER_CLIENTS),
-    ("client|reply", Local(L::ClientReply)),
+    ("client|pause", Clients(C::Pause)),
+    ("client|reply", Clients(C::Reply)),
     ("client|setinfo", Local(L::ClientSetinfo)),
     ("client|setname", Local(L::ClientSetname)),
     ("client|tracking", Local(L::ClientTracking)),
     ("client|trackinginfo", Local(L::ClientTrackinginfo)),
-    ("client|unblock", OTHER_CLIENTS),
-    ("client|unpause", OTHER_CLIENTS),
+    ("client|unblock", Clients(C::Unblock)),
+    ("client|unpause", Clients(C::Unpause)),
     ("clusterscan", CLUSTER),
     ("cluster|addslots", CLUSTER),
     ("cluster|addslotsrange", CLUSTER),
@@ -211,7 +213,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("module|load", ALL_SHARDS),
     ("module|loadex", ALL_SHARDS),
     ("module|unload", ALL_SHARDS),
-    ("monitor", Later("MONITOR comes later; send it to a shard directly")),
+    ("monitor", Clients(C::Monitor)),
     ("move", Refuse("there is one database, so a key has nowhere to move")),
     ("mset", Split(Ok)),
     ("msetex", Keys),

@@ -37,7 +37,7 @@ fn heading(rule: Rule) -> Option<&'static str> {
         Rule::Shards(_) => "All shards",
         Rule::Transaction(_) => "Transactions",
         Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => "Refused",
-        Rule::Local(_) => "Answered by the gateway",
+        Rule::Local(_) | Rule::Clients(_) => "Answered by the gateway",
         Rule::Later(_) | Rule::Blocking => "Not yet",
         Rule::Container => return None,
     })
@@ -52,6 +52,7 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         }
         Rule::Blocking => Some("blocking commands come later"),
         Rule::Local(_)
+        | Rule::Clients(_)
         | Rule::Key
         | Rule::Keys
         | Rule::Script

@@ -10,6 +10,8 @@
 pub enum Rule {
     /// Answered by the gateway itself.
     Local(LocalCommand),
+    /// About the clients of this gateway: carried out here, over all workers.
+    Clients(ClientsCommand),
     /// One key: to the key's shard.
     Key,
     /// Several keys, which must be on one shard.
@@ -83,6 +85,19 @@ pub enum TransactionStep {
     Unwatch,
 }
 
+/// The commands that look at sessions, or change what holds for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientsCommand {
+    Info,
+    Kill,
+    List,
+    Monitor,
+    Pause,
+    Reply,
+    Unblock,
+    Unpause,
+}
+
 /// The commands that the gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LocalCommand {
@@ -92,11 +107,8 @@ pub enum LocalCommand {
     ClientGetname,
     ClientGetredir,
     ClientId,
-    ClientInfo,
-    ClientList,
     ClientNoEvict,
     ClientNoTouch,
-    ClientReply,
     ClientSetinfo,
     ClientSetname,
     ClientTracking,

@@ -1,7 +1,7 @@
 //! Requests that the gateway answers itself.
 //!
 //! Gathers the facts that `local` needs, lets it write the reply, and does what the answer means for the session: a
-//! RESET drops an open MULTI, a QUIT ends the session. Facts about the whole process are told by the outer layer now
+//! RESET takes back what it has set, a QUIT ends it. Facts about the whole process are told by the outer layer now
 //! and then (`set_facts`), so answering INFO takes no lock.
 
 use crate::command::rule::LocalCommand;
@@ -98,7 +98,7 @@ impl Core {
         let after =
             local::answer(command, &request.args, &mut session.identity, &facts, &mut reply);
         if command == LocalCommand::Reset {
-            session.transaction = None;
+            self.reset_session(id);
         }
         self.answer_next(id, &reply);
         self.spare.give(reply);

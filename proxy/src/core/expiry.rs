@@ -24,6 +24,9 @@ impl Core {
                 Timer::SessionIdle(id) => self.check_idle(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
                 Timer::KeyPoll(id) => self.poll_turn(id),
+                Timer::Ask(id) => self.end_ask(id),
+                Timer::PauseOver(pool) => self.check_pause(pool),
+                Timer::MonitorLost(id) => self.check_lost(id),
                 Timer::TaskDeadline(id) => self.task_deadline(id),
                 Timer::ReadyTasks => self.end_rest(),
             }
@@ -119,7 +122,7 @@ impl Core {
             return;
         };
         let idle_at_ms = session.last_input_ms + limit_ms;
-        if session.is_done() && idle_at_ms <= now_ms {
+        if session.is_done() && session.monitor.is_none() && idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {
             self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));

@@ -64,6 +64,12 @@ impl Core {
         Some((pool, plugins.bindings.take(spec.index, Some(key), 0)?))
     }
 
+    /// Whether a plugin has a command of this name.
+    pub(crate) fn is_own_command(&self, pool: u16, name: &[u8]) -> bool {
+        let plugins = self.pools.get(usize::from(pool)).and_then(|pool| pool.plugins.as_ref());
+        plugins.is_some_and(|plugins| plugins.bindings.own_command(name).is_some())
+    }
+
     /// Starts a call if this is a plugin's own command; whether it is (then it has been answered or will be).
     pub(crate) fn start_own_command(&mut self, id: SessionId, request: Request<'_>) -> bool {
         let Some(session) = self.sessions.get(id) else {

@@ -23,7 +23,7 @@ use crate::core::stats::Stats;
 use crate::core::timer::{Timer, Timers};
 use crate::core::{Core, Pool, Wake, wake_lane, wake_session};
 use crate::limits;
-use crate::pending::Place;
+use crate::pending::{Place, Replies};
 use crate::resp::args::Args;
 use crate::resp::reply::ReplyScanned;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
@@ -155,7 +155,7 @@ impl Core {
     ) -> Option<Scanned> {
         let Apart { sessions, lanes, pools, mut hands } = self.apart();
         let session = sessions.get_mut(id).filter(|session| session.is_plain())?;
-        let pool = pools.get(usize::from(session.pool))?;
+        let pool = pools.get(usize::from(session.pool)).filter(|pool| pool.is_plain())?;
         let lanes_by_shard = pool.lanes.get(session.protocol_index())?;
         session.held = false;
         while run.left > 0 {
@@ -189,6 +189,7 @@ impl Core {
             if session.pending.len() >= limits::SESSION_PENDING_MAX {
                 return Some(verdict);
             }
+            session.last_command = Some(spec);
             let owner = Owner::Session(id, session.pending.push());
             let piece = (Piece::borrowed(args.raw()), 0);
             hands.send(lane, session.identity.database, piece, owner, pool.timeout_ms);
@@ -245,6 +246,7 @@ impl Session {
             && self.transaction.is_none()
             && self.tasks.is_empty()
             && self.large_place.is_none()
+            && self.pending.replies == Replies::On
             && self.output_held() <= limits::CLIENT_OUTPUT_WATCHED_BYTES
     }
 }

@@ -1,4 +1,5 @@
-//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, tasks, keys waited for, transactions, guards.
+//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, tasks, keys waited for,
+//! transactions, guards.
 //!
 //! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
 //! when the slot has been taken again. That is what keeps a reply from ever reaching another client.
@@ -13,6 +14,8 @@ slotmap::new_key_type! {
     pub struct JoinId;
     /// One command that asks several shards.
     pub struct GatherId;
+    /// A question to the other workers.
+    pub struct AskId;
     /// One plugin call in flight.
     pub struct TaskId;
     /// A key that tasks wait for.

@@ -11,12 +11,14 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `gather`, `transaction`
+//! lanes, `ask` asks the other workers (`clients`, `pause` and `monitor` are what is asked), `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `gather`, `transaction`
 //! and `task` (with `ready`) carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
+pub mod ask;
 mod beginning;
+pub mod clients;
 pub mod effects;
 pub mod exec;
 pub mod expiry;
@@ -27,6 +29,8 @@ pub mod hook;
 pub mod hot;
 pub mod ids;
 pub mod lane;
+pub mod monitor;
+pub mod pause;
 pub mod plugins;
 pub mod private;
 pub mod ready;
@@ -47,12 +51,15 @@ use slotmap::SlotMap;
 use crate::buffer::Spare;
 use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
+use crate::core::ask::{Answer, Ask, OpenAsk};
 use crate::core::beginning::Beginning;
 use crate::core::exec::ActiveExec;
 use crate::core::gather::ActiveGather;
 use crate::core::guard::ActiveGuard;
-use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::ids::{AskId, ExecId, GatherId, GuardId, JoinId, LaneId, SessionId, TaskId};
 use crate::core::lane::Lane;
+use crate::core::monitor::Shown;
+use crate::core::pause::Paused;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::private::PrivateLanes;
 use crate::core::ready::Ready;
@@ -80,6 +87,14 @@ pub struct Wake {
     pub connect: Vec<LaneId>,
     /// NOTIFYs for the other workers.
     pub notices: Vec<Notice>,
+    /// Sessions of a pool that monitor: how many there are now.
+    pub monitors: Vec<(u16, usize)>,
+    /// Questions for other workers.
+    pub asks: Vec<Ask>,
+    /// Answers to questions of other workers.
+    pub answers: Vec<Answer>,
+    /// Lines for those who monitor on other workers.
+    pub shown: Vec<Shown>,
 }
 
 /// What a pool is made of, ready to be sent to a worker's thread.
@@ -114,6 +129,10 @@ pub struct Pool {
     pub timeout_ms: u64,
     /// Sessions of this pool in this worker.
     pub sessions: usize,
+    /// Somebody monitors it.
+    pub monitored: bool,
+    /// CLIENT PAUSE.
+    pub paused: Option<Paused>,
 }
 
 impl Pool {
@@ -136,7 +155,15 @@ impl Pool {
             plugins,
             timeout_ms,
             sessions: 0,
+            monitored: false,
+            paused: None,
         }
+    }
+
+    /// Whether nobody wants to see, or to hold up, what its clients do.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.monitored && self.paused.is_none()
     }
 }
 
@@ -172,6 +199,9 @@ pub struct Core {
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
     pub(crate) guards: SlotMap<GuardId, ActiveGuard>,
+    pub(crate) asks: SlotMap<AskId, OpenAsk>,
+    /// Sessions that monitor.
+    pub(crate) monitors: Vec<SessionId>,
     pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
@@ -209,6 +239,8 @@ impl Core {
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
             guards: SlotMap::with_key(),
+            asks: SlotMap::with_key(),
+            monitors: Vec::new(),
             ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),
@@ -271,6 +303,9 @@ impl Core {
             pool.sessions = pool.sessions.saturating_sub(1);
         }
         self.orphan_tasks(&session.tasks);
+        if session.monitor.is_some() {
+            self.forget_monitor(id, session.pool);
+        }
         let mut watched = Vec::from(session.watched);
         let whose = |one: &Watched| {
             (one.binding, one.handler, one.protocol == Protocol::Resp3, one.database)
@@ -316,6 +351,8 @@ impl Core {
     /// gateway stops.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.end_asks();
+        (0..).take(self.pools.len()).for_each(|pool| self.end_pause_of(pool));
         let ids: Vec<SessionId> = self.sessions.keys().collect();
         for id in ids {
             self.end_session(id, Closing::AfterRead);

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use crate::buffer::Piece;
 use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
-use crate::command::rule::Rule;
+use crate::command::rule::{Rule, TransactionStep};
 use crate::core::hot::Run;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -225,6 +225,9 @@ impl Core {
 
     /// Whether a request must wait for earlier ones of its session; looked at again whenever a reply of it goes out.
     fn must_hold(&mut self, id: SessionId, args: &Args<'_>) -> bool {
+        if self.is_paused(id, args) {
+            return true;
+        }
         let Some(session) = self.sessions.get_mut(id) else {
             return true;
         };
@@ -235,8 +238,7 @@ impl Core {
             session.large_place = None;
         }
         if !session.pending.is_empty() {
-            // Replies from HELLO on come over other lanes than those before it.
-            if may_change_lane(args) {
+            if must_be_first(args) {
                 return true;
             }
             // What a plugin takes does not go over a private lane.
@@ -366,9 +368,12 @@ impl Core {
         }
         self.stats.requests += 1;
         self.stats.input_bytes += request.args.raw().len() as u64;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.pending.begin_request();
+        }
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
-            Err(_) if self.start_own_command(id, request) => {}
+            Err(_) if self.start_own_command(id, request) => self.show(id, None, &request.args),
             Err(error) => {
                 self.fail_transaction(id);
                 let mut reply = self.spare.take();
@@ -380,12 +385,43 @@ impl Core {
     }
 
     fn carry_out(&mut self, id: SessionId, spec: &'static CommandSpec, request: Request<'_>) {
-        let Some(session) = self.sessions.get(id) else {
+        let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
         if !session.identity.authenticated && !spec.is_allowed_unauthenticated() {
             return self.refuse_next(id, "NOAUTH Authentication required.");
         }
+        session.last_command = Some(spec);
+        if session.monitor.is_some() && spec.is_about_data() {
+            // A server counts its monitors among its replicas.
+            self.fail_transaction(id);
+            return self.refuse_next(id, "ERR Replica can't interact with the keyspace");
+        }
+        let pool = self.pools.get(usize::from(session.pool));
+        if !pool.is_some_and(|pool| pool.monitored) {
+            return self.carry_out_allowed(id, spec, request);
+        }
+        // What EXEC carries out is shown before it; else a line comes behind the reply, if that is there at once.
+        let is_exec = spec.rule == Rule::Transaction(TransactionStep::Exec);
+        if is_exec {
+            self.show(id, Some(spec), &request.args);
+        }
+        self.carry_out_allowed(id, spec, request);
+        if !is_exec {
+            self.show(id, Some(spec), &request.args);
+        }
+    }
+
+    /// Carries out a command that its session may send.
+    fn carry_out_allowed(
+        &mut self,
+        id: SessionId,
+        spec: &'static CommandSpec,
+        request: Request<'_>,
+    ) {
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
         if session.transaction.is_some() {
             if let Some(command) = self.queue_command(id, spec, request) {
                 self.answer_locally(id, command, request);
@@ -408,6 +444,7 @@ impl Core {
         };
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
+            Plan::Clients(command) => self.clients_command(id, command, request),
             Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
             Plan::Split(split) => {
                 let is_large = self.is_large(id, request.args.raw().len());
@@ -450,8 +487,9 @@ impl Core {
     }
 }
 
-/// Whether a request may change the protocol, and with it the lanes, of its session.
-fn may_change_lane(args: &Args<'_>) -> bool {
-    let names: [&[u8]; 2] = [b"HELLO", b"RESET"];
+/// Whether a request waits until all earlier ones are answered: replies from HELLO on come over other lanes than those
+/// before it, and the lines of MONITOR wait for nobody's reply.
+fn must_be_first(args: &Args<'_>) -> bool {
+    let names: [&[u8]; 3] = [b"HELLO", b"RESET", b"MONITOR"];
     names.iter().any(|name| args.name().eq_ignore_ascii_case(name))
 }

@@ -9,8 +9,10 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, reserve_input};
+use crate::command::CommandSpec;
 use crate::core::forward::Target;
 use crate::core::ids::{LaneId, TaskId};
+use crate::core::monitor::Monitor;
 use crate::core::transaction::Transaction;
 use crate::limits;
 use crate::pending::{Pending, Place};
@@ -61,6 +63,10 @@ pub struct Session {
     pub held: bool,
     /// Whether and when the session ends.
     pub closing: Closing,
+    /// Its last command, for CLIENT LIST.
+    pub last_command: Option<&'static CommandSpec>,
+    /// It is shown what the clients of its pool do.
+    pub monitor: Option<Monitor>,
     /// Whether the session is in the worker's list of those to wake.
     pub to_wake: bool,
     /// Whether a timer watches that the client takes its replies.
@@ -118,6 +124,8 @@ impl Session {
             input_ready: false,
             held: false,
             closing: Closing::No,
+            last_command: None,
+            monitor: None,
             to_wake: false,
             stall_watched: false,
             written: 0,

@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::core::ids::{LaneId, SessionId, TaskId, WaitedId};
+use crate::core::ids::{AskId, LaneId, SessionId, TaskId, WaitedId};
 
 /// What to look at when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,12 @@ pub enum Timer {
     TaskOperation(TaskId, u32),
     /// One of those who wait for this key has its turn to look for itself.
     KeyPoll(WaitedId),
+    /// The other workers have had the time to answer this question.
+    Ask(AskId),
+    /// The pause of this pool.
+    PauseOver(u16),
+    /// Whether this session can be told how many lines of MONITOR it lost.
+    MonitorLost(SessionId),
     /// The task's whole time is over.
     TaskDeadline(TaskId),
     /// The tasks that were left over when a pass of steps was long enough.

@@ -49,6 +49,26 @@ impl Transaction {
         self.bytes
     }
 
+    /// Number of commands queued.
+    pub fn len(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Whether nothing is queued.
+    pub fn is_empty(&self) -> bool {
+        self.commands.is_empty()
+    }
+
+    /// What is queued: each command and its request.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (&'static CommandSpec, &[u8])> {
+        self.commands.iter().map(|queued| (queued.spec, queued.request.as_slice()))
+    }
+
+    /// Whether a queued command may change data.
+    pub(crate) fn may_replicate(&self) -> bool {
+        self.commands.iter().any(|queued| queued.spec.may_replicate())
+    }
+
     fn add(&mut self, spec: &'static CommandSpec, request: &[u8], shard: Option<ShardIndex>) {
         self.bytes += request.len();
         self.commands.push(QueuedCommand { spec, request: request.to_vec() });

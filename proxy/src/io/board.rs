@@ -1,8 +1,8 @@
 //! What the workers of a gateway know of each other.
 //!
 //! Numbers of clients (the acceptor gives a new one to the least loaded), counters for INFO (published once a second),
-//! who waits for keys, when which shard may be connected to again, and everybody's inbox. None of it is touched on the
-//! request path: clients coming and going, INFO and NOTIFY are rare, and a NOTIFY leaves its worker only while another
+//! who waits for keys and who monitors, when which shard may be connected to again, and everybody's inbox. None of it is touched on the
+//! request path: clients coming and going, INFO, NOTIFY and questions are rare, and a NOTIFY leaves its worker only while another
 //! one waits for something.
 
 use std::collections::HashMap;
@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
+use crate::core::ask::{Answer, Ask};
+use crate::core::monitor::Shown;
 use crate::core::stats::Stats;
 use crate::core::waiters::Notice;
 use crate::io::worker::Message;
@@ -23,6 +25,10 @@ struct Seat {
     inbox: mpsc::Sender<Message>,
     clients: AtomicUsize,
     waited_for: AtomicUsize,
+    /// By pool: clients that monitor it.
+    monitors: Vec<AtomicUsize>,
+    /// By pool: lines for them that found the inbox full.
+    lines_lost: Vec<AtomicU64>,
     stats: Mutex<Stats>,
 }
 
@@ -48,6 +54,8 @@ impl Board {
                 inbox,
                 clients: AtomicUsize::new(0),
                 waited_for: AtomicUsize::new(0),
+                monitors: (0..pools).map(|_| AtomicUsize::new(0)).collect(),
+                lines_lost: (0..pools).map(|_| AtomicU64::new(0)).collect(),
                 stats: Mutex::default(),
             })
             .collect();
@@ -145,6 +153,56 @@ impl Board {
                 let _full = seat.inbox.try_send(Message::Notice(notice.clone()));
             }
         }
+    }
+
+    /// Puts a question into the inboxes of those who are asked. A full inbox loses it; whether none did.
+    pub fn ask(&self, ask: &Ask) -> bool {
+        let is_asked = |worker: usize| worker != ask.from && ask.to.is_none_or(|to| to == worker);
+        let asked = self.seats.iter().enumerate().filter(|(worker, _)| is_asked(*worker));
+        let lost =
+            asked.filter(|(_, seat)| seat.inbox.try_send(Message::Ask(ask.clone())).is_err());
+        lost.count() == 0
+    }
+
+    /// Takes an answer to the worker that asked. A full inbox loses it: who asked waits no longer than it may.
+    pub fn answer(&self, answer: Answer) {
+        if let Some(seat) = self.seats.get(answer.to) {
+            let _full = seat.inbox.try_send(Message::Answer(answer));
+        }
+    }
+
+    /// So many clients of this worker monitor the pool.
+    pub fn monitors(&self, worker: usize, pool: u16, count: usize) {
+        let seat = self.seats.get(worker);
+        if let Some(monitors) = seat.and_then(|seat| seat.monitors.get(usize::from(pool))) {
+            monitors.store(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes lines of MONITOR to the other workers that want them; whether any does. What finds an inbox full is counted.
+    pub fn show_others(&self, from: usize, shown: &Shown) -> bool {
+        let pool = usize::from(shown.pool);
+        let mut wanted = false;
+        for (worker, seat) in self.seats.iter().enumerate() {
+            let monitors = seat.monitors.get(pool).map_or(0, |count| count.load(Ordering::Relaxed));
+            if worker == from || monitors == 0 {
+                continue;
+            }
+            wanted = true;
+            if seat.inbox.try_send(Message::Shown(shown.clone())).is_err()
+                && let Some(lost) = seat.lines_lost.get(pool)
+            {
+                lost.fetch_add(shown.count, Ordering::Relaxed);
+            }
+        }
+        wanted
+    }
+
+    /// By pool: lines that did not reach this worker since it last asked.
+    pub fn take_lines_lost(&self, worker: usize) -> Vec<(u16, u64)> {
+        let lost = self.seats.get(worker).map_or(&[][..], |seat| seat.lines_lost.as_slice());
+        let taken = (0..).zip(lost.iter().map(|lost| lost.swap(0, Ordering::Relaxed)));
+        taken.filter(|(_, lost)| *lost > 0).collect()
     }
 
     /// What a worker has counted.

@@ -403,6 +403,7 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         Rule::StreamRead
         | Rule::Blocking
         | Rule::Local(_)
+        | Rule::Clients(_)
         | Rule::Shards(_)
         | Rule::Transaction(_)
         | Rule::Later(_)

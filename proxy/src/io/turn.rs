@@ -113,6 +113,7 @@ impl Turn {
     /// Ends a turn: wakes the tasks that the core named. Lanes that need a task are left in the list that
     /// `take_to_connect` gives.
     pub fn finish(&mut self) {
+        self.tell_others();
         let wake = &mut self.core.wake;
         for id in wake.sessions.drain(..) {
             if let Some(waker) = self.session_wakers.get(id) {
@@ -143,6 +144,28 @@ impl Turn {
         {
             self.timer_armed_ms = 0;
             waker.wake_by_ref();
+        }
+    }
+
+    /// Takes questions, answers and lines of MONITOR to the other workers. Who monitors is told first, so that no worker
+    /// takes the lines that a question brings for unwanted.
+    fn tell_others(&mut self) {
+        let wake = &mut self.core.wake;
+        for (pool, count) in wake.monitors.drain(..) {
+            self.board.monitors(self.worker, pool, count);
+        }
+        for answer in wake.answers.drain(..) {
+            self.board.answer(answer);
+        }
+        for shown in std::mem::take(&mut wake.shown) {
+            if !self.board.show_others(self.worker, &shown) {
+                self.core.shown_to_nobody(shown.pool);
+            }
+        }
+        for ask in std::mem::take(&mut self.core.wake.asks) {
+            if !self.board.ask(&ask) {
+                self.core.end_ask(ask.id);
+            }
         }
     }
 

@@ -18,6 +18,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 
 use crate::core::answer::GatewayFacts;
+use crate::core::ask::{Answer, Ask};
+use crate::core::monitor::Shown;
 use crate::core::waiters::Notice;
 use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
@@ -64,6 +66,12 @@ pub enum Message {
     Plugin(PluginNews),
     /// Calls of this worker may wait for what a plugin notifies on another.
     Notice(Notice),
+    /// A client of another worker asks about the clients of all.
+    Ask(Ask),
+    /// The answer to a question of this worker.
+    Answer(Answer),
+    /// Lines for clients of this worker that monitor.
+    Shown(Shown),
     /// End: answer what was asked, for at most this long, then close.
     Drain(Duration),
 }
@@ -129,6 +137,9 @@ async fn serve(
                 }
             }),
             Message::Notice(notice) => with_turn(&turn, |turn| turn.core.notified(&notice)),
+            Message::Ask(ask) => with_turn(&turn, |turn| turn.core.asked(&ask)),
+            Message::Answer(answer) => with_turn(&turn, |turn| turn.core.answered(answer)),
+            Message::Shown(shown) => with_turn(&turn, |turn| turn.core.shown(&shown)),
             Message::Drain(limit) => {
                 let drained = async {
                     with_turn(&turn, |turn| turn.core.drain());
@@ -185,6 +196,9 @@ async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
     loop {
         tokio::time::sleep(Duration::from_secs(1)).await;
         plugins::log_lines(&with_turn(&turn, |turn| turn.core.tidy_plugins()));
+        for (pool, count) in board.take_lines_lost(number) {
+            with_turn(&turn, |turn| turn.core.lines_lost(pool, count));
+        }
         let mut shared = turn.borrow_mut();
         board.publish(number, &shared.core.stats);
         let facts = shared.core.facts_mut();

@@ -5,9 +5,10 @@
 //! Invariants: exactly one reply each; nothing is sent to a shard; only the identity changes. No clock and no lock: the
 //! caller gathers `Facts`, which is cheap enough to be done per command and done only for these.
 //!
-//! `handshake` HELLO AUTH RESET SELECT; `client` CLIENT; `commands` COMMAND; `settings` CONFIG GET; `info` INFO.
+//! `handshake` HELLO AUTH RESET SELECT; `client` CLIENT about itself, `clients` about others; `commands` COMMAND; `settings` CONFIG GET; `info` INFO.
 
 mod client;
+pub mod clients;
 mod commands;
 pub mod glob;
 mod handshake;
@@ -113,10 +114,7 @@ pub fn answer(
         L::ClientGetname => client::getname(identity, out),
         L::ClientGetredir => write::integer(out, -1),
         L::ClientId => client::id(identity, out),
-        L::ClientInfo => client::info(args, identity, facts, out),
-        L::ClientList => client::list(args, identity, facts, out),
         L::ClientNoEvict | L::ClientNoTouch => client::on_or_off(args, out),
-        L::ClientReply => client::reply(args, out),
         L::ClientSetinfo => client::setinfo(args, identity, out),
         L::ClientSetname => client::setname(args, identity, out),
         L::ClientTracking => client::tracking(args, out),
@@ -189,6 +187,7 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
             .iter()
             .any(|spec| spec.rule != Rule::Local(LocalCommand::Help) && is_carried_out(spec)),
         Rule::Local(_)
+        | Rule::Clients(_)
         | Rule::Key
         | Rule::Keys
         | Rule::Script

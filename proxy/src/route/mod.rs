@@ -12,7 +12,7 @@ use crate::command::CommandSpec;
 use crate::command::keys;
 use crate::command::resolve::write_arity_error;
 use crate::command::rule::{
-    JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
+    ClientsCommand, JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
 };
 use crate::resp::args::Args;
 use crate::resp::write;
@@ -34,6 +34,8 @@ const SCRIPT_WITHOUT_KEYS: &str =
 pub enum Plan {
     /// The gateway answers.
     Answer(LocalCommand),
+    /// The gateway looks at its sessions.
+    Clients(ClientsCommand),
     /// One shard answers the request as it is.
     One(ShardIndex),
     /// Several shards answer parts of it.
@@ -91,6 +93,7 @@ pub fn plan(
     match spec.rule {
         Rule::Key => Plan::One(single_key_shard(spec, args, topology)),
         Rule::Local(command) => Plan::Answer(command),
+        Rule::Clients(command) => Plan::Clients(command),
         Rule::Split(rule) => split_plan(spec, rule, args, topology, scratch),
         Rule::Joined(command) => match place(spec, args, topology, scratch) {
             Ok(()) => match scratch.only_shard() {
@@ -142,7 +145,7 @@ pub fn queued(
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }
-        Rule::Local(_) | Rule::Transaction(_) => {
+        Rule::Local(_) | Rule::Clients(_) | Rule::Transaction(_) => {
             Err(not_supported(spec, " inside MULTI", "send it before MULTI or after EXEC"))
         }
         Rule::Later(hint) => Err(not_supported(spec, " yet", hint)),

@@ -1,0 +1,239 @@
+//! Questions of one worker to the others: what one client asks about all clients.
+//!
+//! ```text
+//!   CLIENT LIST ─► place taken, own finding ─► wake.asks ═ inboxes ═► asked ─► find_out ─► wake.answers ═► answered
+//!                                                                                  all here: reply into the place
+//! ```
+//! In: a question of a session, and the answers of the other workers. Out: one reply. Workers share nothing, so each
+//! looks at its own sessions, and the asking one adds the findings up. A worker that cannot be reached, or does not
+//! answer within `limits::ASK_MS`, makes the reply an error that says so. Inboxes keep the order of one asker, so a
+//! LIST behind a KILL no longer shows whom it killed.
+
+use crate::buffer::Piece;
+use crate::core::Core;
+use crate::core::ids::{AskId, SessionId};
+use crate::core::timer::Timer;
+use crate::limits;
+use crate::local::clients::{Filter, Kill, Pause, Unblock};
+use crate::pending::Place;
+use crate::resp::write;
+
+/// What is asked about the clients of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// The lines of these clients.
+    List(Filter),
+    /// Close these; how many.
+    Kill(Kill),
+    /// Let requests wait.
+    Pause(Pause),
+    /// Let them go on.
+    Unpause,
+    /// End a blocked command; 1 if there was one.
+    Unblock(Unblock),
+    /// Show requests from now on: somebody monitors.
+    Monitor,
+}
+
+/// A question on its way to other workers.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The worker that asks.
+    pub from: usize,
+    /// Its name for the question.
+    pub id: AskId,
+    /// The one worker that is asked; `None` = all others.
+    pub to: Option<usize>,
+    /// The pool it is about.
+    pub pool: u16,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// The answer of one worker.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The worker that asked.
+    pub to: usize,
+    /// Its name for the question.
+    pub id: AskId,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// What one worker, or several, have found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finding {
+    /// A number, to be added up.
+    pub count: u64,
+    /// Text, one behind the other.
+    pub text: Vec<u8>,
+}
+
+/// A question that has no reply yet.
+#[derive(Debug)]
+pub(crate) struct OpenAsk {
+    session: SessionId,
+    place: Place,
+    question: Question,
+    finding: Finding,
+    /// Workers that have not answered.
+    waiting: usize,
+}
+
+impl Core {
+    /// Answers the next place of a session with what all workers find.
+    pub(crate) fn ask_workers(&mut self, id: SessionId, question: Question) {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let place = session.pending.push();
+        let pool = session.pool;
+        let own = usize::try_from(self.worker).unwrap_or(0);
+        // A client's number tells its worker.
+        let to = match &question {
+            Question::Unblock(unblock) => {
+                unblock.client.and_then(|client| usize::try_from(client & 0xff).ok())
+            }
+            Question::List(_)
+            | Question::Kill(_)
+            | Question::Pause(_)
+            | Question::Unpause
+            | Question::Monitor => None,
+        };
+        let others = self.facts.workers.saturating_sub(1);
+        let waiting = match to {
+            Some(worker) => usize::from(worker != own && worker <= others),
+            None => others,
+        };
+        let finding = match to {
+            Some(worker) if worker != own => Finding::default(),
+            _ => self.find_out(pool, &question, Some(id)),
+        };
+        let open = OpenAsk { session: id, place, question: question.clone(), finding, waiting };
+        if waiting == 0 {
+            return self.reply_to_ask(open);
+        }
+        let ask_id = self.asks.insert(open);
+        if self.draining {
+            return self.end_ask(ask_id);
+        }
+        self.wake.asks.push(Ask { from: own, id: ask_id, to, pool, question });
+        self.timers.set(self.clock.now_ms + limits::ASK_MS, Timer::Ask(ask_id));
+    }
+
+    /// Another worker asks.
+    pub fn asked(&mut self, ask: &Ask) {
+        let finding = self.find_out(ask.pool, &ask.question, None);
+        self.wake.answers.push(Answer { to: ask.from, id: ask.id, finding });
+    }
+
+    /// Another worker has answered.
+    pub fn answered(&mut self, answer: Answer) {
+        let Some(open) = self.asks.get_mut(answer.id) else {
+            return;
+        };
+        open.finding.count += answer.finding.count;
+        open.finding.text.extend_from_slice(&answer.finding.text);
+        open.waiting = open.waiting.saturating_sub(1);
+        if open.waiting == 0 {
+            self.end_ask(answer.id);
+        }
+    }
+
+    /// A worker could not be reached, or the time is over: the answer is what is known by now.
+    pub fn end_ask(&mut self, id: AskId) {
+        if let Some(open) = self.asks.remove(id) {
+            self.reply_to_ask(open);
+        }
+    }
+
+    /// Ends all questions: the gateway stops, and the others answer no more.
+    pub(crate) fn end_asks(&mut self) {
+        let open: Vec<AskId> = self.asks.keys().collect();
+        open.into_iter().for_each(|id| self.end_ask(id));
+    }
+
+    /// What this worker alone can say; `asker` is the session if it is one of its own.
+    fn find_out(&mut self, pool: u16, question: &Question, asker: Option<SessionId>) -> Finding {
+        let count_only = |count: u64| Finding { count, text: Vec::new() };
+        match question {
+            Question::List(filter) => {
+                Finding { count: 0, text: self.client_lines(pool, filter, asker) }
+            }
+            Question::Kill(kill) => count_only(self.kill_clients(pool, &kill.filter, asker)),
+            Question::Pause(pause) => {
+                self.pause_pool(pool, *pause);
+                Finding::default()
+            }
+            Question::Unpause => {
+                self.end_pause_of(pool);
+                Finding::default()
+            }
+            Question::Unblock(unblock) => {
+                let found = unblock.client.and_then(|client| self.session_of(pool, client));
+                let woken = found.is_some_and(|id| self.unblock_session(id, unblock.error));
+                count_only(u64::from(woken))
+            }
+            Question::Monitor => {
+                self.set_monitored(pool, true);
+                Finding::default()
+            }
+        }
+    }
+
+    fn reply_to_ask(&mut self, open: OpenAsk) {
+        let OpenAsk { session: id, place, question, finding, waiting } = open;
+        let Some(session) = self.sessions.get(id) else {
+            return;
+        };
+        let protocol = session.identity.protocol;
+        if waiting > 0 {
+            return self.reply_incomplete(id, place, &question, waiting);
+        }
+        let count = i64::try_from(finding.count).unwrap_or(i64::MAX);
+        let starts_monitor = question == Question::Monitor;
+        let mut reply = self.spare.take();
+        match question {
+            Question::List(_) => write::verbatim(&mut reply, protocol, &finding.text),
+            Question::Kill(kill) if !kill.old_form => write::integer(&mut reply, count),
+            Question::Kill(_) if count == 0 => write::error(&mut reply, "ERR No such client"),
+            Question::Unblock(_) => write::integer(&mut reply, count),
+            Question::Kill(_) | Question::Pause(_) | Question::Unpause | Question::Monitor => {
+                write::simple(&mut reply, "OK");
+            }
+        }
+        self.answer(id, place, Piece::borrowed(&reply));
+        self.spare.give(reply);
+        if starts_monitor {
+            self.start_monitor(id);
+        }
+    }
+
+    fn reply_incomplete(
+        &mut self,
+        id: SessionId,
+        place: Place,
+        question: &Question,
+        waiting: usize,
+    ) {
+        let (workers, limit_ms) = (self.facts.workers, limits::ASK_MS);
+        let what = match question {
+            Question::List(_) => "their clients are not known; ask again",
+            Question::Kill(_) | Question::Pause(_) | Question::Unpause | Question::Unblock(_) => {
+                "done on the others, outcome unknown on these"
+            }
+            Question::Monitor => {
+                self.end_monitor(id);
+                "their requests could not be shown; ask again"
+            }
+        };
+        let text = format!(
+            "ERR {waiting} of the gateway's {workers} workers did not answer within {limit_ms} ms: {what}"
+        );
+        let mut reply = self.spare.take();
+        write::error(&mut reply, &text);
+        self.answer(id, place, Piece::borrowed(&reply));
+        self.spare.give(reply);
+    }
+}
