@@ -15,6 +15,7 @@ use crate::command::CommandSpec;
 use crate::command::rule::{LocalCommand, Rule, TransactionStep};
 use crate::core::ask::Question;
 use crate::core::ids::SessionId;
+use crate::core::session::Closing;
 use crate::core::timer::Timer;
 use crate::core::{Core, wake_session};
 use crate::limits;
@@ -118,6 +119,9 @@ impl Core {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
+        if spec.is_none() && !session.identity.authenticated {
+            return;
+        }
         let index = session.pool;
         if !self.pools.get(usize::from(index)).is_some_and(|pool| pool.monitored) {
             return;
@@ -196,9 +200,8 @@ impl Core {
                 continue;
             };
             let has_room = session.out.len() + shown.lines.len() <= limits::MONITOR_BYTES_MAX;
-            let is_muted = session.pending.is_muted();
-            let Some(monitor) = session.monitor.as_mut().filter(|it| it.started && !is_muted)
-            else {
+            let is_shown = !session.pending.is_muted() && session.closing <= Closing::AfterRead;
+            let Some(monitor) = session.monitor.as_mut().filter(|it| it.started && is_shown) else {
                 continue;
             };
             if !has_room || monitor.lost > 0 {
