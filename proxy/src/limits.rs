@@ -104,6 +104,11 @@ pub const TIMEOUT: Duration = Duration::from_secs(5);
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time that requests under way are given after SIGTERM.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Script texts that a worker knows, as many as a service could have, and their bytes; a larger text is not kept, and the
+/// oldest go first.
+pub const SCRIPTS_MAX: usize = 4096;
+pub const SCRIPTS_BYTES_MAX: usize = 16 << 20;
+pub const SCRIPT_BYTES_MAX: usize = 1 << 20;
 /// Databases that clients may select from, as Redis's own `databases`.
 pub const DATABASES: u16 = 16;
 /// Clients of one pool, as Redis's own `maxclients`.

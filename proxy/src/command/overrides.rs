@@ -19,8 +19,6 @@ use Rule::{
 use ShardsCommand as S;
 
 const PUBSUB: Rule = Later("publish and subscribe come later; subscribe at a shard directly");
-const SCRIPT_TEXTS: Rule = Later("script texts on all shards come later; use EVAL with keys");
-const FUNCTION_TEXTS: Rule = Later("functions on all shards come later; load them at each shard");
 const ALL_SHARDS: Rule = Refuse("it concerns one server; send it to each shard");
 const ONE_SERVER: Rule = Refuse("it concerns one server; ask the shard directly");
 const CLUSTER: Rule = Local(L::ClusterDisabled);
@@ -171,15 +169,15 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("ft.syndump", INDEXES),
     ("ft.synupdate", INDEXES),
     ("ft.tagvals", INDEXES),
-    ("function|delete", FUNCTION_TEXTS),
-    ("function|dump", FUNCTION_TEXTS),
-    ("function|flush", FUNCTION_TEXTS),
+    ("function|delete", Shards(S::Done)),
+    ("function|dump", Shards(S::First)),
+    ("function|flush", Shards(S::Done)),
     ("function|help", Local(L::Help)),
-    ("function|kill", FUNCTION_TEXTS),
-    ("function|list", FUNCTION_TEXTS),
-    ("function|load", FUNCTION_TEXTS),
-    ("function|restore", FUNCTION_TEXTS),
-    ("function|stats", FUNCTION_TEXTS),
+    ("function|kill", Shards(S::Kill)),
+    ("function|list", Shards(S::First)),
+    ("function|load", Shards(S::Done)),
+    ("function|restore", Shards(S::Done)),
+    ("function|stats", Shards(S::FunctionStats)),
     ("georadius", Keys),
     ("georadiusbymember", Keys),
     ("geosearchstore", Keys),
@@ -249,13 +247,13 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("rpoplpush", Keys),
     ("save", Shards(S::Done)),
     ("scan", Shards(S::Scan)),
-    ("script|debug", SCRIPT_TEXTS),
-    ("script|exists", SCRIPT_TEXTS),
-    ("script|flush", SCRIPT_TEXTS),
+    ("script|debug", Refuse("it would stop a shard for everybody; debug at a server of your own")),
+    ("script|exists", Shards(S::ScriptExists)),
+    ("script|flush", Shards(S::ScriptFlush)),
     ("script|help", Local(L::Help)),
-    ("script|kill", SCRIPT_TEXTS),
-    ("script|load", SCRIPT_TEXTS),
-    ("script|show", SCRIPT_TEXTS),
+    ("script|kill", Shards(S::Kill)),
+    ("script|load", Shards(S::ScriptLoad)),
+    ("script|show", Shards(S::ScriptShow)),
     ("sdiff", Keys),
     ("sdiffstore", Keys),
     ("select", Local(L::Select)),

@@ -68,6 +68,17 @@ pub enum ShardsCommand {
     Sum,
     /// Every shard's number: the smallest.
     Least,
+    /// SCRIPT LOAD: like `Done`, and the gateway knows the text.
+    ScriptLoad,
+    /// SCRIPT FLUSH: like `Done`, and the gateway forgets the texts.
+    ScriptFlush,
+    ScriptExists,
+    ScriptShow,
+    /// SCRIPT KILL, FUNCTION KILL: what runs on any shard is stopped.
+    Kill,
+    FunctionStats,
+    /// The first shard's answer: all shards have the same.
+    First,
     /// FLUSHDB, FLUSHALL: like `Done`, once their one option is seen to be right.
     Flush,
     Scan,

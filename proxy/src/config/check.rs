@@ -185,6 +185,7 @@ fn pool_config(
     set(&mut pool.timeout, file.timeout);
     set(&mut pool.connect_timeout, file.connect_timeout);
     set(&mut pool.idle_timeout, file.idle_timeout);
+    set(&mut pool.keyless_scripts, file.keyless_scripts);
     set(&mut pool.databases, file.databases);
     if let Some(first) = file.database {
         if first.value >= pool.databases {

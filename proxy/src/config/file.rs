@@ -13,7 +13,7 @@ use super::address;
 use super::fault::{Findings, Place};
 use super::plugin_file::{self, BindingFile, PluginFile};
 use super::read::{self, Found, Item, Section, Setting};
-use super::{Address, Distribution, Listen, Workers};
+use super::{Address, Distribution, KeylessScripts, Listen, Workers};
 use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
@@ -22,7 +22,7 @@ pub(super) const TOP_KEYS: [&str; 6] =
     ["workers", "drain_timeout", "memory_budget", "plugin_cache", "plugins", "pools"];
 
 /// Keys of a pool.
-pub(super) const POOL_KEYS: [&str; 21] = [
+pub(super) const POOL_KEYS: [&str; 22] = [
     "listen",
     "backlog",
     "distribution",
@@ -36,6 +36,7 @@ pub(super) const POOL_KEYS: [&str; 21] = [
     "client_password",
     "shard_user",
     "shard_password",
+    "keyless_scripts",
     "databases",
     "database",
     "max_clients",
@@ -103,6 +104,7 @@ pub(super) struct PoolFile {
     pub(super) client_password: Setting<String>,
     pub(super) shard_user: Setting<String>,
     pub(super) shard_password: Setting<String>,
+    pub(super) keyless_scripts: Setting<KeylessScripts>,
     pub(super) databases: Setting<u16>,
     pub(super) database: Setting<u16>,
     pub(super) max_clients: Setting<u32>,
@@ -200,6 +202,7 @@ impl PoolFile {
             client_password: pool.read("client_password", findings, read::text),
             shard_user: pool.read("shard_user", findings, read::text),
             shard_password: pool.read("shard_password", findings, read::text),
+            keyless_scripts: pool.read("keyless_scripts", findings, keyless_scripts),
             databases: pool.read("databases", findings, |item, f| read::whole(item, f, 1..=16384)),
             database: pool.read("database", findings, |item, f| read::whole(item, f, 0..=16383)),
             max_clients: pool
@@ -227,6 +230,16 @@ fn workers(item: &Item<'_>, findings: &mut Findings) -> Option<Workers> {
     };
     let allowed = format!("auto or a whole number from 1 to {}", limits::WORKERS_MAX);
     read::parsed(item, findings, count, &allowed)
+}
+
+fn keyless_scripts(item: &Item<'_>, findings: &mut Findings) -> Option<KeylessScripts> {
+    let parse = |text: &str| match text {
+        "first_arg" => Some(KeylessScripts::FirstArg),
+        "first_shard" => Some(KeylessScripts::FirstShard),
+        "refuse" => Some(KeylessScripts::Refuse),
+        _ => None,
+    };
+    read::parsed(item, findings, parse, "first_arg, first_shard or refuse")
 }
 
 fn distribution(item: &Item<'_>, findings: &mut Findings) -> Option<Distribution> {

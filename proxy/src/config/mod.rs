@@ -96,6 +96,8 @@ pub struct PoolConfig {
     pub shard_user: Option<String>,
     /// The password of AUTH towards shards; `None`: no AUTH.
     pub shard_password: Option<Secret>,
+    /// Where a script goes that names no key.
+    pub keyless_scripts: KeylessScripts,
     /// How many databases clients may select from, counted from 0.
     pub databases: u16,
     /// The one that a client begins in.
@@ -130,6 +132,7 @@ impl PoolConfig {
             client_password: None,
             shard_user: None,
             shard_password: None,
+            keyless_scripts: KeylessScripts::FirstArg,
             databases: limits::DATABASES,
             database: 0,
             max_clients: limits::CLIENTS,
@@ -199,6 +202,17 @@ pub enum Distribution {
     Modula,
     /// Any shard, drawn anew for each request: for pools whose shards hold the same data.
     Random,
+}
+
+/// Where a script goes that names no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeylessScripts {
+    /// To the shard that owns its first argument as if that were a key: mostly it is one.
+    FirstArg,
+    /// To the first shard of the pool.
+    FirstShard,
+    /// Nowhere: an error.
+    Refuse,
 }
 
 /// What may wait for one shard, per worker; beyond it requests are refused at once.

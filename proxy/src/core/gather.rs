@@ -31,6 +31,11 @@ pub(crate) struct ActiveGather {
 impl Core {
     /// Carries out a command that asks shards and has no keys.
     pub(crate) fn ask_shards(&mut self, id: SessionId, command: ShardsCommand, args: &Args<'_>) {
+        match command {
+            ShardsCommand::ScriptLoad => self.learn_script(args.get(2).unwrap_or_default()),
+            ShardsCommand::ScriptFlush => self.forget_scripts(),
+            _ => {}
+        }
         let random = self.random();
         let Some(session) = self.sessions.get_mut(id) else {
             return;

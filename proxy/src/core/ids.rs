@@ -1,4 +1,4 @@
-//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, tasks, keys waited for,
+//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, scripts, tasks, keys waited for,
 //! transactions, guards.
 //!
 //! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
@@ -16,6 +16,8 @@ slotmap::new_key_type! {
     pub struct GatherId;
     /// A question to the other workers.
     pub struct AskId;
+    /// One EVALSHA of a script that the gateway knows.
+    pub struct ScriptId;
     /// One plugin call in flight.
     pub struct TaskId;
     /// A key that tasks wait for.

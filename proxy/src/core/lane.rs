@@ -11,14 +11,15 @@
 //! A request that timed out keeps its entry, without an owner, until its late reply has been skipped.
 //! Pure: the socket is `io::backend`'s.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::SetupStep;
-use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, SessionId, TaskId};
+use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, ScriptId, SessionId, TaskId};
+use crate::core::script_texts::Digest;
 use crate::limits;
 use crate::pending::Place;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -40,6 +41,10 @@ pub enum Owner {
     Exec(ExecId),
     /// A guarded transaction: the reply is its next one.
     Guard(GuardId),
+    /// An EVALSHA: the reply may be that the shard lacks its script.
+    Script(ScriptId),
+    /// The lane itself, which loads a script: the reply says nothing new.
+    Load,
     /// The lane itself, which changes to another database.
     Select,
     /// Nobody: the reply is skipped.
@@ -100,6 +105,8 @@ pub struct Lane {
     pub selects_databases: bool,
     /// The database that the next request will find selected.
     pub database: u16,
+    /// Scripts that were loaded on this connection.
+    pub scripts: HashSet<Digest>,
     /// Whether the lane is in the worker's list of those to wake.
     pub to_wake: bool,
     /// Whether a timer for the head of the queue is set.
@@ -144,6 +151,7 @@ impl Lane {
             multi_allowed: true,
             selects_databases: true,
             database: 0,
+            scripts: HashSet::new(),
             to_wake: false,
             timer_set: false,
             paused_until_ms: 0,
@@ -316,7 +324,7 @@ impl Lane {
         let owners = self
             .queue
             .drain(..)
-            .filter(|awaited| !matches!(awaited.owner, Owner::Nobody | Owner::Select))
+            .filter(|awaited| !matches!(awaited.owner, Owner::Nobody | Owner::Select | Owner::Load))
             .map(|awaited| (awaited.owner, MayHaveRun(awaited.end <= written)))
             .collect();
         self.state = LaneState::Closed { retry_at_ms };
@@ -332,6 +340,7 @@ impl Lane {
         self.multi_allowed = true;
         self.selects_databases = true;
         self.database = 0;
+        self.scripts = HashSet::new();
         self.to_close = None;
         if self.queue.capacity() > limits::QUEUE_KEPT_ENTRIES {
             self.queue = VecDeque::new();

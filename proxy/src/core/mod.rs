@@ -36,6 +36,8 @@ pub mod private;
 pub mod ready;
 pub mod reply;
 pub mod request;
+pub mod script_texts;
+pub mod scripts;
 pub mod session;
 pub mod split;
 pub mod stats;
@@ -44,6 +46,7 @@ pub mod timer;
 pub mod transaction;
 pub mod waiters;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use slotmap::SlotMap;
@@ -56,13 +59,17 @@ use crate::core::beginning::Beginning;
 use crate::core::exec::ActiveExec;
 use crate::core::gather::ActiveGather;
 use crate::core::guard::ActiveGuard;
-use crate::core::ids::{AskId, ExecId, GatherId, GuardId, JoinId, LaneId, SessionId, TaskId};
+use crate::core::ids::{
+    AskId, ExecId, GatherId, GuardId, JoinId, LaneId, ScriptId, SessionId, TaskId,
+};
 use crate::core::lane::Lane;
 use crate::core::monitor::Shown;
 use crate::core::pause::Paused;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::private::PrivateLanes;
 use crate::core::ready::Ready;
+use crate::core::script_texts::{Digest, ScriptNews, ScriptTexts};
+use crate::core::scripts::ActiveScript;
 use crate::core::session::{Closing, Session, Watched};
 use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
@@ -95,6 +102,8 @@ pub struct Wake {
     pub answers: Vec<Answer>,
     /// Lines for those who monitor on other workers.
     pub shown: Vec<Shown>,
+    /// What the other workers are to know of scripts.
+    pub scripts: Vec<ScriptNews>,
 }
 
 /// What a pool is made of, ready to be sent to a worker's thread.
@@ -196,6 +205,10 @@ pub struct Core {
     pub(crate) lanes: SlotMap<LaneId, Lane>,
     pub(crate) joins: SlotMap<JoinId, ActiveJoin>,
     pub(crate) gathers: SlotMap<GatherId, ActiveGather>,
+    pub(crate) scripts: ScriptTexts,
+    pub(crate) script_calls: SlotMap<ScriptId, ActiveScript>,
+    /// Scripts without keys that the log was told of.
+    pub(crate) keyless_noted: HashSet<Digest>,
     pub(crate) tasks: SlotMap<TaskId, Task>,
     pub(crate) execs: SlotMap<ExecId, ActiveExec>,
     pub(crate) guards: SlotMap<GuardId, ActiveGuard>,
@@ -236,6 +249,9 @@ impl Core {
             lanes: SlotMap::with_key(),
             joins: SlotMap::with_key(),
             gathers: SlotMap::with_key(),
+            scripts: ScriptTexts::default(),
+            script_calls: SlotMap::with_key(),
+            keyless_noted: HashSet::new(),
             tasks: SlotMap::with_key(),
             execs: SlotMap::with_key(),
             guards: SlotMap::with_key(),

@@ -29,19 +29,24 @@ impl Core {
             }
             Owner::Exec(exec) => self.settle_exec(exec, reply),
             Owner::Guard(guard) => self.settle_guard(guard, reply),
-            Owner::Select | Owner::Nobody => {}
+            Owner::Script(script) => self.settle_script(script, reply),
+            Owner::Select | Owner::Load | Owner::Nobody => {}
         }
     }
 
     /// Tells the owner that its request has no reply, and why.
     pub(crate) fn fail(&mut self, owner: Owner, text: &str) {
         match owner {
-            Owner::Select | Owner::Nobody => return,
+            Owner::Select | Owner::Load | Owner::Nobody => return,
             Owner::Task(task, number) => {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }
             Owner::Guard(guard) => return self.fail_guard(guard, text),
-            Owner::Session(..) | Owner::Part(..) | Owner::Gather(..) | Owner::Exec(_) => {}
+            Owner::Session(..)
+            | Owner::Part(..)
+            | Owner::Gather(..)
+            | Owner::Script(_)
+            | Owner::Exec(_) => {}
         }
         let mut reply = self.spare.take();
         write::error(&mut reply, text);

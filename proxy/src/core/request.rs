@@ -446,6 +446,7 @@ impl Core {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::Clients(command) => self.clients_command(id, command, request),
             Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
+            Plan::Script(shard) => self.run_script(id, spec, shard, request),
             Plan::Split(split) => {
                 let is_large = self.is_large(id, request.args.raw().len());
                 self.send_parts(id, *split, is_large);
@@ -471,7 +472,7 @@ impl Core {
         self.forward_to_shard(id, pool.topology.shard_of(key), piece);
     }
 
-    fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
+    pub(crate) fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };

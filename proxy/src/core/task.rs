@@ -120,7 +120,9 @@ impl Task {
             | Owner::Task(..)
             | Owner::Exec(_)
             | Owner::Guard(_)
+            | Owner::Script(_)
             | Owner::Select
+            | Owner::Load
             | Owner::Nobody => None,
         }
     }

@@ -14,12 +14,14 @@ pub mod everywhere;
 pub mod keys;
 pub mod random_key;
 pub mod scan;
+pub mod scripts;
 pub mod sets;
 
 use crate::command::rule::{JoinedCommand, ShardsCommand};
 use crate::gather::everywhere::Everywhere;
 use crate::gather::random_key::RandomKey;
 use crate::gather::scan::Scan;
+use crate::gather::scripts::Scripts;
 use crate::gather::sets::Sets;
 use crate::plugin::beside;
 use crate::resp::args::Args;
@@ -75,6 +77,8 @@ pub enum Gather {
     Everywhere(Everywhere),
     Scan(Scan),
     Keys,
+    /// SCRIPT and FUNCTION.
+    Scripts(Scripts),
     RandomKey(RandomKey),
     /// SUNION and its like.
     Sets(Sets),
@@ -83,7 +87,14 @@ pub enum Gather {
 /// Begins a command that asks shards and has no keys.
 pub fn begin(command: ShardsCommand, args: &Args<'_>, around: Around<'_>) -> Step {
     match command {
-        ShardsCommand::Done => everywhere::begin_done(args, around),
+        ShardsCommand::Done | ShardsCommand::ScriptLoad | ShardsCommand::ScriptFlush => {
+            everywhere::begin_done(args, around)
+        }
+        ShardsCommand::ScriptExists => scripts::begin(Scripts::Exists, args, around),
+        ShardsCommand::ScriptShow => scripts::begin(Scripts::Show, args, around),
+        ShardsCommand::Kill => scripts::begin(Scripts::Kill, args, around),
+        ShardsCommand::FunctionStats => scripts::begin(Scripts::Stats, args, around),
+        ShardsCommand::First => scripts::begin_first(args),
         ShardsCommand::Sum => everywhere::begin(Everywhere::Sum, args, around),
         ShardsCommand::Least => everywhere::begin(Everywhere::Least, args, around),
         ShardsCommand::Flush => everywhere::begin_flush(args, around),
@@ -113,6 +124,7 @@ impl Gather {
             Gather::Everywhere(rule) => Step::Reply(rule.join(answers, around)),
             Gather::Scan(scan) => Step::Reply(scan.join(answers, around)),
             Gather::Keys => Step::Reply(keys::join(answers, around)),
+            Gather::Scripts(rule) => Step::Reply(rule.join(answers, around)),
             Gather::RandomKey(random_key) => random_key.go_on(answers, around),
             Gather::Sets(sets) => Step::Reply(sets.join(answers, around)),
         }
@@ -123,7 +135,11 @@ impl Gather {
     pub fn may_ask_again(&self) -> bool {
         match self {
             Gather::RandomKey(_) => true,
-            Gather::Everywhere(_) | Gather::Scan(_) | Gather::Keys | Gather::Sets(_) => false,
+            Gather::Everywhere(_)
+            | Gather::Scan(_)
+            | Gather::Keys
+            | Gather::Scripts(_)
+            | Gather::Sets(_) => false,
         }
     }
 }

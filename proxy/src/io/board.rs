@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::core::ask::{Answer, Ask};
 use crate::core::monitor::Shown;
+use crate::core::script_texts::ScriptNews;
 use crate::core::stats::Stats;
 use crate::core::waiters::Notice;
 use crate::io::worker::Message;
@@ -203,6 +204,16 @@ impl Board {
         let lost = self.seats.get(worker).map_or(&[][..], |seat| seat.lines_lost.as_slice());
         let taken = (0..).zip(lost.iter().map(|lost| lost.swap(0, Ordering::Relaxed)));
         taken.filter(|(_, lost)| *lost > 0).collect()
+    }
+
+    /// Tells the other workers what is new of scripts. A full inbox loses it: the shards have every loaded script, and what a
+    /// worker does not know it does not repair.
+    pub fn tell_scripts(&self, from: usize, news: &ScriptNews) {
+        for (worker, seat) in self.seats.iter().enumerate() {
+            if worker != from {
+                let _full = seat.inbox.try_send(Message::Scripts(news.clone()));
+            }
+        }
     }
 
     /// What a worker has counted.

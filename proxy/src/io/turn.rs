@@ -131,6 +131,11 @@ impl Turn {
                 self.board.notify_others(self.worker, &notice);
             }
         }
+        if !wake.scripts.is_empty() {
+            for news in wake.scripts.drain(..) {
+                self.board.tell_scripts(self.worker, &news);
+            }
+        }
         for note in self.core.notes.drain(..) {
             tracing::warn!("{note}");
         }

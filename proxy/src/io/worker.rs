@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask};
 use crate::core::monitor::Shown;
+use crate::core::script_texts::ScriptNews;
 use crate::core::waiters::Notice;
 use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
@@ -64,6 +65,8 @@ pub enum Message {
     },
     /// A plugin has a new generation, or a new file was refused.
     Plugin(PluginNews),
+    /// Another worker has learned or forgotten scripts.
+    Scripts(ScriptNews),
     /// Calls of this worker may wait for what a plugin notifies on another.
     Notice(Notice),
     /// A client of another worker asks about the clients of all.
@@ -136,6 +139,7 @@ async fn serve(
                     turn.core.plugin_load_failed(plugin, &fault);
                 }
             }),
+            Message::Scripts(news) => with_turn(&turn, |turn| turn.core.script_news(&news)),
             Message::Notice(notice) => with_turn(&turn, |turn| turn.core.notified(&notice)),
             Message::Ask(ask) => with_turn(&turn, |turn| turn.core.asked(&ask)),
             Message::Answer(answer) => with_turn(&turn, |turn| turn.core.answered(answer)),

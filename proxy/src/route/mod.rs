@@ -26,8 +26,7 @@ const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys
 const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
 const SEVERAL_SHARDS: &str = "it asks several shards; send it before MULTI or after EXEC";
 const ONE_DATABASE: &str = "there is one database";
-const SCRIPT_WITHOUT_KEYS: &str =
-    "scripts without keys come later; name a key that tells the shard";
+const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
 /// What to do with a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,6 +37,8 @@ pub enum Plan {
     Clients(ClientsCommand),
     /// One shard answers the request as it is.
     One(ShardIndex),
+    /// One shard runs a script.
+    Script(ShardIndex),
     /// Several shards answer parts of it.
     Split(Box<Split>),
     /// Several shards own the keys, which `Scratch` has with their places: each is read and they are joined.
@@ -108,7 +109,11 @@ pub fn plan(
             Plan::Refuse(not_supported(spec, " yet", BLOCKING))
         }
         Rule::Blocking => Plan::Refuse(not_supported(spec, " yet", BLOCKING)),
-        Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::StreamRead => {
+        Rule::Script => match one_shard(spec, args, topology, scratch) {
+            Ok(shard) => Plan::Script(shard),
+            Err(reply) => Plan::Refuse(reply),
+        },
+        Rule::Keys | Rule::Sort | Rule::Copy | Rule::StreamRead => {
             match one_shard(spec, args, topology, scratch) {
                 Ok(shard) => Plan::One(shard),
                 Err(reply) => Plan::Refuse(reply),
@@ -167,7 +172,8 @@ pub fn one_shard(
 ) -> Result<ShardIndex, Vec<u8>> {
     place(spec, args, topology, scratch)?;
     let Some((first, others)) = scratch.shards.split_first() else {
-        return Err(not_supported(spec, " yet", SCRIPT_WITHOUT_KEYS));
+        let shard = topology.shard_of_script(args.get(3));
+        return shard.ok_or_else(|| not_supported(spec, " without keys", SCRIPT_WITHOUT_KEYS));
     };
     let first = *first;
     if others.iter().any(|shard| *shard != first) {

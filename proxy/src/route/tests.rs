@@ -222,11 +222,6 @@ fn what_cannot_be_done_says_so_and_what_to_do_instead() {
              that does not wait",
         ),
         (
-            "EVAL script 0",
-            "ERR 'eval' is not supported by this gateway yet: scripts without keys come later; name a key that tells \
-             the shard",
-        ),
-        (
             "MIGRATE h 1 a 0 1",
             "ERR 'migrate' is not supported by this gateway: it would move a key away from the shard that owns it",
         ),

@@ -14,7 +14,7 @@ pub mod ring;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use crate::config::{Distribution, PoolConfig, ShardConfig};
+use crate::config::{Distribution, KeylessScripts, PoolConfig, ShardConfig};
 use crate::hashing::HashKind;
 use crate::hashing::functions::xxh3;
 use points::Points;
@@ -28,6 +28,7 @@ pub struct Topology {
     shards: ShardIndex,
     hash: HashKind,
     hash_tag: Option<[u8; 2]>,
+    keyless_scripts: KeylessScripts,
     placement: Placement,
     fingerprint: u64,
 }
@@ -68,6 +69,7 @@ impl Topology {
             shards: ShardIndex::try_from(pool.shards.len()).unwrap_or(ShardIndex::MAX),
             hash: pool.hash,
             hash_tag: pool.hash_tag,
+            keyless_scripts: pool.keyless_scripts,
             fingerprint: fingerprint_of(pool, &placement),
             placement,
         }
@@ -95,6 +97,15 @@ impl Topology {
             Placement::Ketama(_) | Placement::Ring(_) | Placement::Modula(_) => {
                 self.shard_of(key) == shard
             }
+        }
+    }
+
+    /// The shard that runs a script without keys, whose first argument is given; `None`: none does.
+    pub fn shard_of_script(&self, first_arg: Option<&[u8]>) -> Option<ShardIndex> {
+        match (self.keyless_scripts, first_arg) {
+            (KeylessScripts::FirstArg, Some(arg)) => Some(self.shard_of(arg)),
+            (KeylessScripts::FirstArg, None) | (KeylessScripts::FirstShard, _) => Some(0),
+            (KeylessScripts::Refuse, _) => None,
         }
     }
 
