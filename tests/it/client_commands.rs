@@ -176,7 +176,7 @@ fn pause_of_writes_lets_reads_pass_and_ends_by_itself() {
     assert_eq!(first.line("CLIENT PAUSE 300 WRITE"), Value::ok());
     second.send_raw(&bytes_of(&["GET n", "SET n 1", "GET n"]));
     assert_eq!(second.reply(), shard.client().line("GET nothing"));
-    assert_eq!(first.line("GET n"), shard.client().line("GET nothing"));
+    assert_eq!(first.line("GET other"), shard.client().line("GET nothing"));
     assert_eq!((second.reply(), second.reply()), (Value::ok(), Value::bulk("1")));
     // A transaction that only reads passes; one that writes waits at its EXEC or before.
     assert_eq!(first.line("CLIENT PAUSE 100000 WRITE"), Value::ok());
@@ -187,6 +187,27 @@ fn pause_of_writes_lets_reads_pass_and_ends_by_itself() {
     second.send_raw(&bytes_of(&["EVAL return(1) 1 n", "QUIT"]));
     assert_eq!(first.line("CLIENT UNPAUSE"), Value::ok());
     assert_eq!((second.reply(), second.reply()), (Value::Integer(1), Value::ok()));
+}
+
+#[test]
+fn client_that_leaves_or_is_killed_in_a_pause_takes_its_request_with_it() {
+    let (_shard, gateway) = start();
+    let (mut first, mut second) = two_clients(&gateway);
+    let mut third = gateway.client();
+    let third_id = id_of(&mut third).to_string();
+    assert_eq!(first.line("CLIENT PAUSE 100000 WRITE"), Value::ok());
+    for (client, key) in [(&mut second, "left"), (&mut third, "killed")] {
+        client.send_raw(&bytes_of(&["GET before", &format!("SET {key} 1"), "GET behind"]));
+        assert_eq!(client.reply(), Value::Null);
+    }
+    drop(second);
+    assert_eq!(first.command(&["CLIENT", "KILL", "ID", &third_id]), Value::Integer(1));
+    assert!(third.next_reply().is_none(), "a killed client is still served");
+    eventually_true("both clients to be gone", || {
+        first.line("CLIENT LIST").text().lines().count() == 1
+    });
+    assert_eq!(first.line("CLIENT UNPAUSE"), Value::ok());
+    assert_eq!(first.line("EXISTS left killed"), Value::Integer(0));
 }
 
 #[test]

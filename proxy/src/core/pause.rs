@@ -1,8 +1,8 @@
 //! CLIENT PAUSE: requests of a pool's clients wait, until UNPAUSE or until the time is over.
 //!
 //! In: the pause, told to every worker. Out: whether a request must wait now. A request that waits stays in its session's
-//! input, with all that is behind it, and is carried out after: nothing is lost and nothing overtakes. Replies to what
-//! was sent before still come. CLIENT PAUSE, CLIENT UNPAUSE and QUIT pass, so that who has paused can end it.
+//! input, with all that is behind it, and is carried out after, unless its client leaves: nothing overtakes. Replies to
+//! what was sent before still come. CLIENT PAUSE, CLIENT UNPAUSE and QUIT pass, so that who has paused can end it.
 //! While a pool is paused its sessions leave the hot path; otherwise a pause costs nothing.
 
 use crate::command::resolve::resolve;

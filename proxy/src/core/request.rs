@@ -225,12 +225,14 @@ impl Core {
 
     /// Whether a request must wait for earlier ones of its session; looked at again whenever a reply of it goes out.
     fn must_hold(&mut self, id: SessionId, args: &Args<'_>) -> bool {
-        if self.is_paused(id, args) {
-            return true;
-        }
+        let paused = self.is_paused(id, args);
         let Some(session) = self.sessions.get_mut(id) else {
             return true;
         };
+        session.paused = paused;
+        if paused {
+            return true;
+        }
         if let Some(place) = session.large_place {
             if session.pending.awaits(place) {
                 return true;
@@ -312,6 +314,10 @@ impl Core {
         };
         if session.closing > Closing::AfterRead {
             return false;
+        }
+        if session.paused && session.held {
+            // Nothing is run, but a client that leaves must be seen: as in Redis, what it asked for goes with it.
+            return !over_budget && session.input.len() < limits::TURN_BYTES_MAX;
         }
         if over_budget && session.input.len() > limits::TURN_BYTES_MAX {
             // Waiting could not help: what fills the budget may be unfinished requests such as this one.

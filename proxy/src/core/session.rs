@@ -61,6 +61,8 @@ pub struct Session {
     pub input_ready: bool,
     /// The next request waits for a plugin call, a large request or earlier replies.
     pub held: bool,
+    /// The next request waits because of CLIENT PAUSE.
+    pub paused: bool,
     /// Whether and when the session ends.
     pub closing: Closing,
     /// Its last command, for CLIENT LIST.
@@ -123,6 +125,7 @@ impl Session {
             transaction: None,
             input_ready: false,
             held: false,
+            paused: false,
             closing: Closing::No,
             last_command: None,
             monitor: None,
