@@ -7,7 +7,7 @@
 //! Nothing is routed here; a key that a script builds itself cannot be seen.
 
 use super::CommandSpec;
-use super::flags::key::NOT_KEY;
+use super::flags::key::{ACCESS, NOT_KEY, OW, RO, RW, UPDATE, VARIABLE};
 use super::row::{Begin, Find, KeySpec};
 use crate::resp::args::Args;
 use crate::resp::request::parse_number;
@@ -100,6 +100,75 @@ pub fn keys(spec: &CommandSpec, args: &Args<'_>, out: &mut Vec<u32>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Whether the command has keys at all: channels are none.
+pub fn has_keys(spec: &CommandSpec) -> bool {
+    spec.row.keys.iter().any(|key_spec| key_spec.flags & NOT_KEY == 0)
+}
+
+/// The argument indices of all keys, each with the bits of `flags::key` that say what this request does with it, as
+/// COMMAND GETKEYSANDFLAGS tells them. A group of keys that ought to be there and is empty is a fault here.
+pub fn keys_and_flags(spec: &CommandSpec, args: &Args<'_>) -> Result<Vec<(u32, u16)>, KeysError> {
+    let mut found = Vec::new();
+    if let Some(parser) = spec.parser {
+        parser(args, &mut found)?;
+        // A source, or streams; what a parser finds behind the source of the others is written to.
+        let reads = spec.name.starts_with("xread");
+        let flags = |place: usize| if place == 0 || reads { RO | ACCESS } else { OW | UPDATE };
+        return Ok(found.into_iter().enumerate().map(|(place, at)| (at, flags(place))).collect());
+    }
+    let mut with_flags = Vec::new();
+    for key_spec in spec.row.keys.iter().filter(|key_spec| key_spec.flags & NOT_KEY == 0) {
+        if matches!(key_spec.begin, Begin::Index(at) if usize::from(at) >= args.len()) {
+            return Err(KeysError::Syntax);
+        }
+        by_specification(key_spec, spec, args, &mut found)?;
+        let flags = match key_spec.flags & VARIABLE {
+            0 => key_spec.flags,
+            _ => variable_flags(spec, args),
+        };
+        with_flags.extend(found.drain(..).map(|at| (at, flags)));
+    }
+    Ok(with_flags)
+}
+
+/// What SET and BITFIELD do with their key is up to their options.
+fn variable_flags(spec: &CommandSpec, args: &Args<'_>) -> u16 {
+    let (reads, writes) = match spec.name.as_str() {
+        "set" => (args.from(3).any(|arg| is_word(arg, "get")), true),
+        _ => (true, !bitfield_only_reads(args)),
+    };
+    match (reads, writes) {
+        (true, true) => RW | ACCESS | UPDATE,
+        (true, false) => RO | ACCESS,
+        (false, _) => OW | UPDATE,
+    }
+}
+
+/// Whether BITFIELD has no step but GET.
+fn bitfield_only_reads(args: &Args<'_>) -> bool {
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        at += match word {
+            _ if is_word(word, "get") && at + 2 < args.len() => 3,
+            _ if is_word(word, "overflow") && at + 1 < args.len() => 2,
+            _ => return false,
+        };
+    }
+    true
+}
+
+/// Where keys are in a request of `count` arguments, by their first, last (negative: from the end) and step.
+pub fn places((first, last, step): (i16, i16, i16), count: usize) -> impl Iterator<Item = usize> {
+    let first = usize::try_from(first).unwrap_or(0);
+    let last = match usize::try_from(last) {
+        Ok(last) => last.min(count.saturating_sub(1)),
+        Err(_) => count.saturating_sub(usize::from(last.unsigned_abs())),
+    };
+    let step = usize::try_from(step).unwrap_or(0).max(1);
+    let begin = if first == 0 { usize::MAX } else { first };
+    (begin..=last).step_by(step)
 }
 
 /// Appends the indices of the BY and GET patterns of SORT that name keys of other values.
@@ -401,6 +470,22 @@ mod tests {
             ("XREAD COUNT block STREAMS a 0", false),
         ] {
             assert_eq!(with_args(request, stream_read_blocks), waits, "{request}");
+        }
+    }
+
+    #[test]
+    fn places_by_first_last_and_step_are_those_of_redis() {
+        let cases = [
+            ((0, 0, 0), 3, vec![]),
+            ((1, 1, 1), 3, vec![1]),
+            ((1, -1, 1), 4, vec![1, 2, 3]),
+            ((1, -2, 1), 4, vec![1, 2]),
+            ((2, -1, 2), 6, vec![2, 4]),
+            ((1, 9, 1), 3, vec![1, 2]),
+            ((3, 3, 1), 2, vec![]),
+        ];
+        for (keys, count, wanted) in cases {
+            assert_eq!(places(keys, count).collect::<Vec<_>>(), wanted, "{keys:?} of {count}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! name allocates nothing; a command without a rule is refused. No routing and no I/O here.
 
 pub mod differs;
+pub mod docs;
 pub mod flags;
 pub mod keys;
 mod newer;
@@ -92,7 +93,8 @@ impl CommandSpec {
         self.subcommands.iter().find(|spec| spec.row.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
-    fn has(&self, flag: u32) -> bool {
+    /// Whether a flag of `flags` is set.
+    pub fn has(&self, flag: u32) -> bool {
         self.row.flags & flag != 0
     }
 }

@@ -65,6 +65,10 @@ impl Core {
             return;
         };
         let config = &pool.config;
+        let own_commands = match &pool.plugins {
+            Some(plugins) if asks_for_commands(command) => plugins.own_commands(),
+            Some(_) | None => Vec::new(),
+        };
         let facts = Facts {
             now_us: self.clock.unix_ms.saturating_mul(1000),
             version: env!("CARGO_PKG_VERSION"),
@@ -93,6 +97,7 @@ impl Core {
             },
             plugins: &plugins,
             counters: &stats.of_gateway(),
+            own_commands: &own_commands,
         };
         let mut reply = self.spare.take();
         let after =
@@ -106,4 +111,19 @@ impl Core {
             self.end_session(id, Closing::AfterReplies);
         }
     }
+}
+
+/// Whether the answer tells of commands, those of plugins among them.
+fn asks_for_commands(command: LocalCommand) -> bool {
+    use LocalCommand as L;
+    [
+        L::Command,
+        L::CommandCount,
+        L::CommandDocs,
+        L::CommandGetkeys,
+        L::CommandGetkeysandflags,
+        L::CommandInfo,
+        L::CommandList,
+    ]
+    .contains(&command)
 }

@@ -6,6 +6,7 @@
 //! fill, for time) holds nothing back: the fill may come behind it on the same connection.
 
 use crate::command::CommandSpec;
+use crate::command::keys::places;
 use crate::command::resolve::resolve;
 use crate::command::rule::Rule;
 use crate::core::ids::{SessionId, TaskId};
@@ -177,21 +178,6 @@ impl Core {
     }
 }
 
-/// Where the keys of an own command of `count` arguments are, by its first, last and step as Redis has them.
-pub(crate) fn places(
-    (first, last, step): (i16, i16, i16),
-    count: usize,
-) -> impl Iterator<Item = usize> {
-    let first = usize::try_from(first).unwrap_or(0);
-    let last = match usize::try_from(last) {
-        Ok(last) => last.min(count.saturating_sub(1)),
-        Err(_) => count.saturating_sub(usize::from(last.unsigned_abs())),
-    };
-    let step = usize::try_from(step).unwrap_or(0).max(1);
-    let begin = if first == 0 { usize::MAX } else { first };
-    (begin..=last).step_by(step)
-}
-
 /// The key of a command that names exactly one: at a fixed place, or as the only one of a splittable command.
 pub(crate) fn only_key<'a>(spec: &CommandSpec, args: &Args<'a>) -> Option<&'a [u8]> {
     if let Some(position) = spec.single_key {
@@ -200,26 +186,5 @@ pub(crate) fn only_key<'a>(spec: &CommandSpec, args: &Args<'a>) -> Option<&'a [u
     match spec.rule {
         Rule::Split(_) if args.len() == 2 => args.get(1),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::places;
-
-    #[test]
-    fn places_of_an_own_commands_keys_are_those_of_redis() {
-        let cases = [
-            ((0, 0, 0), 3, vec![]),
-            ((1, 1, 1), 3, vec![1]),
-            ((1, -1, 1), 4, vec![1, 2, 3]),
-            ((1, -2, 1), 4, vec![1, 2]),
-            ((2, -1, 2), 6, vec![2, 4]),
-            ((1, 9, 1), 3, vec![1, 2]),
-            ((3, 3, 1), 2, vec![]),
-        ];
-        for (keys, count, wanted) in cases {
-            assert_eq!(places(keys, count).collect::<Vec<_>>(), wanted, "{keys:?} of {count}");
-        }
     }
 }

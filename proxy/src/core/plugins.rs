@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::command;
 use crate::core::{Core, Pool};
 use crate::limits;
+use crate::local::OwnCommand;
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::{CallId, Cells};
 use crate::plugin::generation::Generation;
@@ -95,6 +96,26 @@ impl PoolPlugins {
             slot.last_fault = None;
         }
         self.bindings = table(&self.slots);
+    }
+
+    /// The plugins' own commands, in the order of their names.
+    pub(crate) fn own_commands(&self) -> Vec<OwnCommand<'_>> {
+        let mut own: Vec<OwnCommand<'_>> = self
+            .bindings
+            .own_commands()
+            .filter_map(|own| {
+                let slot = self.slots.get(usize::from(own.taken.binding))?;
+                Some(OwnCommand {
+                    name: own.command.name.to_lowercase(),
+                    plugin: &slot.binding.generation.name,
+                    arity: own.command.arity,
+                    keys: own.command.keys,
+                    flags: &own.command.flags,
+                })
+            })
+            .collect();
+        own.sort_by(|a, b| a.name.cmp(&b.name));
+        own
     }
 
     /// What INFO shows: one line per binding.

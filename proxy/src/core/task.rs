@@ -13,9 +13,9 @@
 
 use crate::buffer::Piece;
 use crate::command::CommandSpec;
+use crate::command::keys::places;
 use crate::core::Core;
 use crate::core::forward::Target;
-use crate::core::hook::places;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;

@@ -5,11 +5,14 @@
 //! Invariants: exactly one reply each; nothing is sent to a shard; only the identity changes. No clock and no lock: the
 //! caller gathers `Facts`, which is cheap enough to be done per command and done only for these.
 //!
-//! `handshake` HELLO AUTH RESET SELECT; `client` CLIENT about itself, `clients` about others; `commands` COMMAND; `settings` CONFIG GET; `info` INFO.
+//! `handshake` HELLO AUTH RESET SELECT; `client` CLIENT about itself, `clients` about others; `commands` `docs` `getkeys`
+//! COMMAND, and HELP of all; `settings` CONFIG GET; `info` INFO.
 
 mod client;
 pub mod clients;
 mod commands;
+mod docs;
+mod getkeys;
 pub mod glob;
 mod handshake;
 mod info;
@@ -62,6 +65,34 @@ pub struct Facts<'a> {
     pub plugins: &'a str,
     /// Further counters of the gateway, by the name that INFO gives them.
     pub counters: &'a [(&'static str, u64)],
+    /// Commands that the pool's plugins add, for COMMAND.
+    pub own_commands: &'a [OwnCommand<'a>],
+}
+
+/// A command of a plugin's own, as its manifest describes it.
+#[derive(Debug, Clone)]
+pub struct OwnCommand<'a> {
+    /// Lower case.
+    pub name: String,
+    /// Name of the plugin's file.
+    pub plugin: &'a str,
+    /// As in Redis: negative means at least.
+    pub arity: i16,
+    /// First, last, step, as in Redis.
+    pub keys: (i16, i16, i16),
+    /// `readonly`, `write`.
+    pub flags: &'a [String],
+}
+
+impl OwnCommand<'_> {
+    fn is_called(&self, name: &[u8]) -> bool {
+        self.name.as_bytes().eq_ignore_ascii_case(name)
+    }
+
+    fn accepts(&self, count: usize) -> bool {
+        let wanted = usize::from(self.arity.unsigned_abs());
+        if self.arity < 0 { count >= wanted } else { count == wanted }
+    }
 }
 
 /// Numbers since the start, over all workers.
@@ -105,7 +136,7 @@ pub fn answer(
         L::AclWhoami => write::bulk(out, b"default"),
         L::ModuleList => write::array_header(out, 0),
         L::ClusterDisabled => write::error(out, "ERR This instance has cluster support disabled"),
-        L::Help => help(args, out),
+        L::Help => docs::help(args, out),
         L::Auth => handshake::auth(args, identity, facts, out),
         L::Hello => handshake::hello(args, identity, facts, out),
         L::Reset => handshake::reset(identity, facts, out),
@@ -119,11 +150,15 @@ pub fn answer(
         L::ClientSetname => client::setname(args, identity, out),
         L::ClientTracking => client::tracking(args, out),
         L::ClientTrackinginfo => client::trackinginfo(identity, out),
-        L::Command => commands::all(identity.protocol, out),
-        L::CommandCount => commands::count(out),
-        L::CommandGetkeys => commands::getkeys(args, out),
-        L::CommandInfo => commands::info(args, identity.protocol, out),
-        L::CommandList => commands::list(args, out),
+        L::Command => commands::all(identity.protocol, facts, out),
+        L::CommandCount => commands::count(facts, out),
+        L::CommandDocs => docs::docs(args, identity.protocol, facts, out),
+        L::CommandGetkeys => getkeys::getkeys(args, facts.own_commands, out),
+        L::CommandGetkeysandflags => {
+            getkeys::getkeysandflags(args, facts.own_commands, identity.protocol, out);
+        }
+        L::CommandInfo => commands::info(args, identity.protocol, facts, out),
+        L::CommandList => commands::list(args, facts, out),
         L::ConfigGet => settings::get(args, identity.protocol, facts, out),
         L::Info => info::info(args, identity.protocol, facts, out),
     }
@@ -156,23 +191,6 @@ fn role(out: &mut Vec<u8>) {
 fn lolwut(identity: &Identity, facts: &Facts<'_>, out: &mut Vec<u8>) {
     let text = format!("Redis ver. {REDIS_VERSION}\nsluicegate ver. {}\n", facts.version);
     write::verbatim(out, identity.protocol, text.as_bytes());
-}
-
-/// `X HELP`: which subcommands of X are carried out here.
-fn help(args: &Args<'_>, out: &mut Vec<u8>) {
-    let container = crate::command::find(args.name());
-    let subcommands = container.map_or(&[][..], |spec| &spec.subcommands);
-    let name = container.map_or(String::new(), |spec| spec.name.to_uppercase());
-    let carried_out: Vec<String> = subcommands
-        .iter()
-        .filter(|spec| is_carried_out(spec))
-        .map(|spec| spec.row.name.to_uppercase())
-        .collect();
-    write::array_header(out, carried_out.len() + 1);
-    write::simple(out, &format!("{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"));
-    for line in carried_out {
-        write::simple(out, &line);
-    }
 }
 
 /// Whether the gateway does something with the command other than refusing it.

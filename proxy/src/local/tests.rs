@@ -20,7 +20,7 @@ pub(super) fn check(password: Option<&[u8]>, script: &[(&str, &str)]) {
     run(password, &mut identity, script);
 }
 
-fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Facts<'a> {
+pub(super) fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Facts<'a> {
     Facts {
         now_us: 61_000_007,
         version: "0.1.0",
@@ -42,6 +42,7 @@ fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Facts<'a> {
         stats: Stats::default(),
         plugins: "cache:generation=1\r\n",
         counters: &[("timeouts", 3)],
+        own_commands: &[],
     }
 }
 
@@ -314,18 +315,19 @@ fn info_holds_what_clients_wait_for() {
     }
 }
 
+/// Where all of a container is carried out, its HELP is redis-server 7.0.15's.
 #[test]
-fn help_lists_what_a_container_does_here() {
+fn help_tells_of_what_a_container_does_here() {
     check(
         None,
         &[
             (
                 "object help",
-                "*6\r\n+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+ENCODING\r\n+FREQ\r\n+HELP\r\n+IDLETIME\r\n+REFCOUNT\r\n",
+                "*15\r\n+OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+ENCODING <key>\r\n+    Return the kind of internal representation used in order to store the value\r\n+    associated with a <key>.\r\n+FREQ <key>\r\n+    Return the access frequency index of the <key>. The returned integer is\r\n+    proportional to the logarithm of the recent access frequency of the key.\r\n+IDLETIME <key>\r\n+    Return the idle time of the <key>, that is the approximated number of\r\n+    seconds elapsed since the last access to the key.\r\n+REFCOUNT <key>\r\n+    Return the number of references of the value associated with the specified\r\n+    <key>.\r\n+HELP\r\n+    Prints this help.\r\n",
             ),
             (
                 "acl help",
-                "*3\r\n+ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+HELP\r\n+WHOAMI\r\n",
+                "*5\r\n+ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\r\n+WHOAMI\r\n+    Return the current connection username.\r\n+HELP\r\n+    Prints this help.\r\n",
             ),
         ],
     );
