@@ -266,11 +266,11 @@ fn rule_of(name: &str, row: &Row) -> Rule {
 /// The place of the only key, for rows that have exactly one at a fixed place.
 fn single_key(row: &Row) -> Option<u8> {
     match row.keys {
-        [KeySpec { begin: Begin::Index(first), find: Find::Range { last: 0, .. }, flags }]
-            if flags & flags::key::NOT_KEY == 0 =>
-        {
-            Some(*first)
-        }
+        [
+            KeySpec {
+                begin: Begin::Index(first), find: Find::Range { last: 0, .. }, flags, ..
+            },
+        ] if flags & flags::key::NOT_KEY == 0 => Some(*first),
         _ => None,
     }
 }

@@ -7,12 +7,13 @@
 
 use super::flags::key::{ACCESS, OW, RO, RW, UPDATE};
 use super::flags::{CATEGORY_READ, CATEGORY_WRITE, READONLY, WRITE};
-use super::row::{Begin, Find, KeySpec, ROW, Row};
+use super::row::{Begin, Find, KEYS, KeySpec, ROW, Row};
 
 const FIRST_READ: KeySpec = KeySpec {
     begin: Begin::Index(1),
     find: Find::Range { last: 0, step: 1, limit: 0 },
     flags: RO | ACCESS,
+    ..KEYS
 };
 
 const FIRST: KeySpec = KeySpec { flags: RW | UPDATE, ..FIRST_READ };
@@ -21,6 +22,7 @@ const COUNT_AT_2: KeySpec = KeySpec {
     begin: Begin::Index(2),
     find: Find::Count { count_at: 0, first: 1, step: 1 },
     flags: RO | ACCESS,
+    ..KEYS
 };
 
 const READ: Row = Row {
@@ -109,8 +111,8 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "json.forget", ..WRITES },
     Row { name: "json.get", ..READ },
     Row { name: "json.merge", ..WRITES },
-    Row { name: "json.mget", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -2, step: 1, limit: 0 }, flags: RO | ACCESS }], ..READ },
-    Row { name: "json.mset", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -1, step: 3, limit: 0 }, flags: OW | UPDATE }], ..WRITES },
+    Row { name: "json.mget", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -2, step: 1, limit: 0 }, flags: RO | ACCESS, ..KEYS }], ..READ },
+    Row { name: "json.mset", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -1, step: 3, limit: 0 }, flags: OW | UPDATE, ..KEYS }], ..WRITES },
     Row { name: "json.numincrby", ..WRITES },
     Row { name: "json.nummultby", ..WRITES },
     Row { name: "json.objkeys", ..READ },
@@ -145,14 +147,14 @@ pub(super) const ROWS: &[Row] = &[
     Row { name: "ts.add", ..WRITES },
     Row { name: "ts.alter", ..WRITES },
     Row { name: "ts.create", ..WRITES },
-    Row { name: "ts.createrule", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: 1, step: 1, limit: 0 }, flags: RW | UPDATE }], ..WRITES },
+    Row { name: "ts.createrule", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: 1, step: 1, limit: 0 }, flags: RW | UPDATE, ..KEYS }], ..WRITES },
     Row { name: "ts.decrby", ..WRITES },
     Row { name: "ts.del", ..WRITES },
-    Row { name: "ts.deleterule", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: 1, step: 1, limit: 0 }, flags: RW | UPDATE }], ..WRITES },
+    Row { name: "ts.deleterule", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: 1, step: 1, limit: 0 }, flags: RW | UPDATE, ..KEYS }], ..WRITES },
     Row { name: "ts.get", ..READ },
     Row { name: "ts.incrby", ..WRITES },
     Row { name: "ts.info", ..READ },
-    Row { name: "ts.madd", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -1, step: 3, limit: 0 }, flags: RW | UPDATE }], ..WRITES },
+    Row { name: "ts.madd", keys: &[KeySpec { begin: Begin::Index(1), find: Find::Range { last: -1, step: 3, limit: 0 }, flags: RW | UPDATE, ..KEYS }], ..WRITES },
     Row { name: "ts.mget", ..KEYLESS },
     Row { name: "ts.mrange", ..KEYLESS },
     Row { name: "ts.mrevrange", ..KEYLESS },

@@ -56,8 +56,12 @@ impl ResolveError {
 
 /// The error for a wrong number of arguments, also where only the command itself can see it (odd MSET).
 pub fn write_arity_error(spec: &CommandSpec, out: &mut Vec<u8>) {
-    let text = format!("ERR wrong number of arguments for '{}' command", spec.name);
-    write::error(out, &text);
+    // EXEC gives the transaction up whatever is wrong with it, and says so.
+    let code = match spec.name.as_str() {
+        "exec" => "EXECABORT Transaction discarded because of:",
+        _ => "ERR",
+    };
+    write::error(out, &format!("{code} wrong number of arguments for '{}' command", spec.name));
 }
 
 fn unknown_command(args: &Args<'_>) -> Vec<u8> {
@@ -99,7 +103,8 @@ mod tests {
                 let mut out = Vec::new();
                 error.write(&args, &mut out);
                 let reply = String::from_utf8_lossy(&out);
-                assert_eq!(reply, format!("-ERR {text}\r\n"));
+                let code = if text.starts_with("EXECABORT") { "" } else { "ERR " };
+                assert_eq!(reply, format!("-{code}{text}\r\n"));
             }
             (got, wanted) => panic!("{words:?}: got {got:?}, wanted {wanted:?}"),
         }
@@ -123,6 +128,10 @@ mod tests {
         (&[b"fo\0o", b"a\0b"], "unknown command 'fo', with args beginning with: 'a' "),
         (&[b"get"], "wrong number of arguments for 'get' command"),
         (&[b"GET", b"a", b"b"], "wrong number of arguments for 'get' command"),
+        (
+            &[b"exec", b"x"],
+            "EXECABORT Transaction discarded because of: wrong number of arguments for 'exec' command",
+        ),
         (&[b"client"], "wrong number of arguments for 'client' command"),
         (&[b"CLIENT", b"setname"], "wrong number of arguments for 'client|setname' command"),
         (&[b"CLIENT", b"nope", b"x"], "unknown subcommand 'nope'. Try CLIENT HELP."),

@@ -49,7 +49,13 @@ pub struct KeySpec {
     pub find: Find,
     /// Bits of `flags::key`.
     pub flags: u16,
+    /// What servers say to people about it; mostly nothing.
+    pub notes: &'static str,
 }
+
+/// What a key specification is when nothing else is said.
+pub const KEYS: KeySpec =
+    KeySpec { begin: Begin::Unknown, find: Find::Unknown, flags: 0, notes: "" };
 
 /// Where a group of keys starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

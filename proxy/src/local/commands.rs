@@ -8,7 +8,7 @@
 use super::glob;
 use super::{Facts, OwnCommand, is_carried_out};
 use crate::command::flags::key;
-use crate::command::row::{Begin, Find, KeySpec};
+use crate::command::row::{Begin, Find, KEYS, KeySpec};
 use crate::command::{self, CommandSpec, flags};
 use crate::resp::args::Args;
 use crate::resp::write::{self, Protocol};
@@ -197,7 +197,7 @@ fn own_key_spec(own: &OwnCommand<'_>) -> Option<KeySpec> {
     let last = if last < 0 { last } else { last - i16::from(first) };
     let step = u8::try_from(step).unwrap_or(1);
     let find = Find::Range { last, step, limit: 0 };
-    Some(KeySpec { begin: Begin::Index(first), find, flags: own_key_flags(own) })
+    Some(KeySpec { begin: Begin::Index(first), find, flags: own_key_flags(own), ..KEYS })
 }
 
 fn write_words(bits: u32, names: &[&'static str], protocol: Protocol, out: &mut Vec<u8>) {
@@ -208,7 +208,12 @@ fn write_words(bits: u32, names: &[&'static str], protocol: Protocol, out: &mut 
 }
 
 fn write_key_spec(key_spec: &KeySpec, protocol: Protocol, out: &mut Vec<u8>) {
-    write::map_header(out, protocol, 3);
+    let notes = key_spec.notes;
+    write::map_header(out, protocol, 3 + usize::from(!notes.is_empty()));
+    if !notes.is_empty() {
+        write::bulk(out, b"notes");
+        write::bulk(out, notes.as_bytes());
+    }
     write::bulk(out, b"flags");
     let bits = u32::from(key_spec.flags);
     write_words(bits, &flags::key::NAMES, protocol, out);
