@@ -10,10 +10,13 @@ use crate::command::rule::JoinRule;
 use crate::resp::value;
 use crate::resp::write;
 
-const MISFIT: &[u8] = b"ERR a shard's reply does not fit the part of the request that it was sent";
+/// A reply that is not of the form that was asked for.
+pub const MISFIT: &[u8] =
+    b"ERR a shard's reply does not fit the part of the request that it was sent";
 /// How the gateway's own errors end where a command may have run.
-const UNKNOWN: &[u8] = b"outcome unknown";
-const APPLIED: &[u8] = b"; parts on other shards were applied";
+pub const UNKNOWN: &[u8] = b"outcome unknown";
+/// What is added to the error of a write that was carried out in part.
+pub const APPLIED: &[u8] = b"; parts on other shards were applied";
 
 /// A split command whose replies are coming in.
 #[derive(Debug)]

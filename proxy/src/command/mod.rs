@@ -77,6 +77,11 @@ impl CommandSpec {
         self.has(flags::ADMIN) || (self.has(flags::SKIP_MONITOR) && self.rule != Rule::Script)
     }
 
+    /// Whether servers refuse it between MULTI and EXEC.
+    pub fn is_denied_in_multi(&self) -> bool {
+        self.has(flags::NO_MULTI)
+    }
+
     /// Whether it is allowed before authentication.
     pub fn is_allowed_unauthenticated(&self) -> bool {
         self.has(flags::NO_AUTH)

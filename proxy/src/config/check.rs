@@ -202,6 +202,7 @@ fn pool_config(
     set(&mut pool.shard_queue.requests, file.queue_requests);
     set(&mut pool.shard_queue.bytes, file.queue_bytes);
     set(&mut pool.large_request_bytes, file.large_request);
+    set(&mut pool.transactions, file.transactions);
     set(&mut pool.preconnect, file.preconnect);
     let secret = |given: &Setting<String>| {
         let given = given.as_ref()?;

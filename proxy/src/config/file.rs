@@ -13,7 +13,7 @@ use super::address;
 use super::fault::{Findings, Place};
 use super::plugin_file::{self, BindingFile, PluginFile};
 use super::read::{self, Found, Item, Section, Setting};
-use super::{Address, Distribution, KeylessScripts, Listen, Workers};
+use super::{Address, Distribution, KeylessScripts, Listen, Transactions, Workers};
 use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
@@ -22,7 +22,7 @@ pub(super) const TOP_KEYS: [&str; 6] =
     ["workers", "drain_timeout", "memory_budget", "plugin_cache", "plugins", "pools"];
 
 /// Keys of a pool.
-pub(super) const POOL_KEYS: [&str; 22] = [
+pub(super) const POOL_KEYS: [&str; 23] = [
     "listen",
     "backlog",
     "distribution",
@@ -43,6 +43,7 @@ pub(super) const POOL_KEYS: [&str; 22] = [
     "client_output",
     "shard_queue",
     "large_request",
+    "transactions",
     "preconnect",
     "plugins",
 ];
@@ -62,6 +63,8 @@ const DISTRIBUTIONS: [(&str, Distribution); 4] = [
     ("modula", Distribution::Modula),
     ("random", Distribution::Random),
 ];
+const TRANSACTIONS: [(&str, Transactions); 2] =
+    [("one_shard", Transactions::OneShard), ("per_shard", Transactions::PerShard)];
 
 pub(super) const TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=limits::DURATION_MAX;
 const DRAIN_TIMES: RangeInclusive<Duration> = Duration::ZERO..=limits::DURATION_MAX;
@@ -112,6 +115,7 @@ pub(super) struct PoolFile {
     pub(super) queue_requests: Setting<usize>,
     pub(super) queue_bytes: Setting<usize>,
     pub(super) large_request: Setting<usize>,
+    pub(super) transactions: Setting<Transactions>,
     pub(super) preconnect: Setting<bool>,
     pub(super) bindings: Vec<BindingFile>,
 }
@@ -214,6 +218,8 @@ impl PoolFile {
             queue_bytes: queue.as_ref().and_then(|queue| queue.read("bytes", findings, buffer)),
             large_request: pool
                 .read("large_request", findings, |item, f| read::size(item, f, LARGE_REQUESTS)),
+            transactions: pool
+                .read("transactions", findings, |item, f| read::choice(item, f, &TRANSACTIONS)),
             preconnect: pool.read("preconnect", findings, read::flag),
             bindings: plugin_file::bindings(&pool, findings),
         })

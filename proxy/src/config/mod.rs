@@ -109,6 +109,8 @@ pub struct PoolConfig {
     pub shard_queue: ShardQueue,
     /// A request above this goes over a connection of its own, bytes.
     pub large_request_bytes: usize,
+    /// What MULTI..EXEC may do with keys of several shards.
+    pub transactions: Transactions,
     /// Connect to every shard at start instead of on first use.
     pub preconnect: bool,
     /// Plugins on this pool, in the order in which they are tried.
@@ -142,6 +144,7 @@ impl PoolConfig {
                 bytes: limits::SHARD_QUEUE_BYTES,
             },
             large_request_bytes: limits::LARGE_REQUEST_BYTES,
+            transactions: Transactions::OneShard,
             preconnect: false,
             bindings: Vec::new(),
         }
@@ -213,6 +216,15 @@ pub enum KeylessScripts {
     FirstShard,
     /// Nowhere: an error.
     Refuse,
+}
+
+/// What MULTI..EXEC may do with keys of several shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transactions {
+    /// Only read: what writes has its keys on one shard.
+    OneShard,
+    /// Write too: each shard's part is a transaction of its own.
+    PerShard,
 }
 
 /// What may wait for one shard, per worker; beyond it requests are refused at once.

@@ -75,7 +75,7 @@ fn minimal_file_gets_every_default() {
 
 #[test]
 fn every_setting_reaches_the_checked_form() {
-    let text = "workers: 3\ndrain_timeout: 1m\nmemory_budget: 3GiB\nplugin_cache: code\nplugins:\n  p:\n    file: sub/p.wasm\n    sha256: 00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff\n    limits: {cpu_per_step: 3ms, call_timeout: 4s, memory: 1MiB, calls_per_cell: 5, cells: 6, operations: 256, steps: 8, request: 10KiB, reply: 9KiB}\n    grant: {commands: [get, Set], keys: ['a:*'], wait: true, background: true, shared_bytes: 1KiB}\npools:\n  m:\n    listen: /run/g.sock 0600\n    backlog: 9\n    hash_tag: \"\"\n    shards: [/run/r.sock, {address: 'h:1', weight: 4}]\n    distribution: modula\n    hash: crc16\n    timeout: 0\n    connect_timeout: 2s\n    idle_timeout: 5m\n    max_clients: 11\n    client_output: 1MiB\n    shard_queue: {requests: 12, bytes: 2MiB}\n    large_request: 64KiB\n    preconnect: true\n    plugins:\n      - {use: p, keys: ['a:*', 5], config: {grace: 20s, n: 1, f: 0.5, list: [true, null], big: 18446744073709551615}}\n";
+    let text = "workers: 3\ndrain_timeout: 1m\nmemory_budget: 3GiB\nplugin_cache: code\nplugins:\n  p:\n    file: sub/p.wasm\n    sha256: 00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff\n    limits: {cpu_per_step: 3ms, call_timeout: 4s, memory: 1MiB, calls_per_cell: 5, cells: 6, operations: 256, steps: 8, request: 10KiB, reply: 9KiB}\n    grant: {commands: [get, Set], keys: ['a:*'], wait: true, background: true, shared_bytes: 1KiB}\npools:\n  m:\n    listen: /run/g.sock 0600\n    backlog: 9\n    hash_tag: \"\"\n    shards: [/run/r.sock, {address: 'h:1', weight: 4}]\n    distribution: modula\n    hash: crc16\n    timeout: 0\n    connect_timeout: 2s\n    idle_timeout: 5m\n    max_clients: 11\n    client_output: 1MiB\n    shard_queue: {requests: 12, bytes: 2MiB}\n    large_request: 64KiB\n    transactions: per_shard\n    preconnect: true\n    plugins:\n      - {use: p, keys: ['a:*', 5], config: {grace: 20s, n: 1, f: 0.5, list: [true, null], big: 18446744073709551615}}\n";
     let config = loaded(text).config;
     assert_eq!(config.workers, Workers::Count(3));
     assert_eq!(config.drain_timeout, Duration::from_secs(60));
@@ -127,6 +127,7 @@ fn check_pool_settings(pool: &PoolConfig) {
     let queue = ShardQueue { requests: 12, bytes: 2 << 20 };
     assert_eq!(pool.shard_queue, queue);
     assert_eq!(pool.large_request_bytes, 64 << 10);
+    assert_eq!(pool.transactions, Transactions::PerShard);
     assert!(pool.preconnect);
     let path = PathBuf::from("/run/r.sock");
     assert_eq!(pool.shards[0].address, Address::Unix { path });

@@ -11,6 +11,7 @@ use crate::core::request::Request;
 use crate::core::session::Closing;
 use crate::core::stats::Stats;
 use crate::local::{self, After, Facts};
+use crate::resp::args::Args;
 
 /// What a worker knows of the gateway as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -53,16 +54,36 @@ impl Core {
         command: LocalCommand,
         request: Request<'_>,
     ) {
+        let mut reply = self.spare.take();
+        let after = self.write_local(id, command, &request.args, &mut reply);
+        if command == LocalCommand::Reset {
+            self.reset_session(id);
+        }
+        self.answer_next(id, &reply);
+        self.spare.give(reply);
+        if after == After::Close {
+            self.end_session(id, Closing::AfterReplies);
+        }
+    }
+
+    /// Writes the reply to a command of a session, and does to the session what it says.
+    pub(crate) fn write_local(
+        &mut self,
+        id: SessionId,
+        command: LocalCommand,
+        args: &Args<'_>,
+        reply: &mut Vec<u8>,
+    ) -> After {
         let plugins =
             if command == LocalCommand::Info { self.plugin_report() } else { String::new() };
         let mut stats = self.stats.clone();
         stats.add(&self.facts.others);
         let Some(session) = self.sessions.get_mut(id) else {
-            return;
+            return After::Keep;
         };
         let pool_index = usize::from(session.pool);
         let Some(pool) = self.pools.get(pool_index) else {
-            return;
+            return After::Keep;
         };
         let config = &pool.config;
         let own_commands = match &pool.plugins {
@@ -99,17 +120,7 @@ impl Core {
             counters: &stats.of_gateway(),
             own_commands: &own_commands,
         };
-        let mut reply = self.spare.take();
-        let after =
-            local::answer(command, &request.args, &mut session.identity, &facts, &mut reply);
-        if command == LocalCommand::Reset {
-            self.reset_session(id);
-        }
-        self.answer_next(id, &reply);
-        self.spare.give(reply);
-        if after == After::Close {
-            self.end_session(id, Closing::AfterReplies);
-        }
+        local::answer(command, args, &mut session.identity, &facts, reply)
     }
 }
 

@@ -53,13 +53,18 @@ impl Core {
 
     /// CLIENT INFO.
     fn show_itself(&mut self, id: SessionId) {
-        let Some(session) = self.sessions.get(id) else {
-            return;
-        };
-        let (mut line, mut reply) = (Vec::new(), Vec::new());
-        clients::write_line(&self.view(session), &mut line);
-        write::verbatim(&mut reply, session.identity.protocol, &line);
+        let mut reply = Vec::new();
+        self.write_itself(id, &mut reply);
         self.answer_next(id, &reply);
+    }
+
+    /// Writes the reply to CLIENT INFO.
+    pub(crate) fn write_itself(&self, id: SessionId, reply: &mut Vec<u8>) {
+        if let Some(session) = self.sessions.get(id) {
+            let mut line = Vec::new();
+            clients::write_line(&self.view(session), &mut line);
+            write::verbatim(reply, session.identity.protocol, &line);
+        }
     }
 
     /// CLIENT REPLY. OFF and SKIP are not answered themselves.
@@ -135,10 +140,10 @@ impl Core {
     /// What RESET takes back beside the identity.
     pub(crate) fn reset_session(&mut self, id: SessionId) {
         self.end_monitor(id);
+        self.discard(id);
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        session.transaction = None;
         // A SKIP before RESET is for RESET itself.
         if session.pending.replies == Replies::Off {
             session.pending.replies = Replies::On;

@@ -1,316 +1,187 @@
-//! Transactions in which plugins take part.
+//! EXEC of a transaction that is more than one shard's commands as they came: its replies.
 //!
 //! ```text
-//!   queued:   SETEX c:1 60 v        GET u:1         start(kind 3) says: TX[SET c:1 v PX 80000, DEL lease]
-//!   to shard: MULTI  SET.. DEL..    GET u:1  EXEC
-//!   EXEC's:   [      +OK    :0      $v       ]      resume([+OK :0]) says: +OK
-//!   client:   [      +OK            $v       ]
+//!   shard 1:  [    $a               [$a]                         ]     the replies of the parts that `draft` sent
+//!   shard 2:  [                     [$b]      +OK   :0           ]
+//!   client:   [    $a     +PONG     [$a $b]   the plugin's word  ]
 //! ```
-//! At EXEC every hooked command is started with kind 3 and answers at once: PASS (it goes as it came), a reply (an
-//! error, mostly, which takes the command's place), or one list of commands, which takes the command's place in the
-//! same MULTI..EXEC. EXEC's array is then cut into each command's share. When EXEC did not run, the calls are
-//! cancelled; and when a call cannot say what to do (a trap, no free cell, not granted), nothing is sent at all.
+//! An *element* says where its place in EXEC's array is filled from. When every part has answered with an array, the
+//! gateway's own commands are carried out and the array is written. Else nothing of the gateway's own is done, and EXEC
+//! is one error, or the null that says that a watched key has changed.
 
 use crate::buffer::Piece;
+use crate::command::rule::LocalCommand;
 use crate::core::Core;
-use crate::core::effects::Asking;
-use crate::core::forward::Target;
-use crate::core::hook::only_key;
-use crate::core::ids::{ExecId, SessionId};
-use crate::core::lane::Owner;
-use crate::core::plugins::cells_of;
-use crate::core::transaction::QueuedCommand;
+use crate::core::ids::{ExecId, LaneId, SessionId};
+use crate::core::in_multi::Call;
+use crate::core::lane::LaneState;
+use crate::join::{APPLIED, Join, MISFIT, UNKNOWN};
 use crate::pending::Place;
-use crate::plugin::batch::{Batch, Op};
-use crate::plugin::bindings::Taken;
-use crate::plugin::cells::CallId;
-use crate::plugin::fault::Fault;
-use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
-use crate::plugin::room::Step;
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write::Protocol;
 use crate::resp::{value, write};
 
-/// A transaction with plugins in it, on its way.
+/// A transaction on its way.
 #[derive(Debug)]
 pub(crate) struct ActiveExec {
-    session: SessionId,
-    /// The session's number, as plugins know it, also when the session has closed meanwhile.
-    session_number: u64,
-    place: Place,
-    pool: u16,
-    database: u16,
-    protocol: Protocol,
-    elements: Vec<Element>,
+    pub(crate) session: SessionId,
+    pub(crate) place: Place,
+    pub(crate) protocol: Protocol,
+    pub(crate) elements: Vec<Element>,
+    pub(crate) parts: Vec<Sent>,
+    pub(crate) missing: usize,
+    pub(crate) kept_bytes: usize,
+    pub(crate) writes: bool,
+    /// The lane that watches the transaction's keys.
+    pub(crate) watch: Option<LaneId>,
+}
+
+/// A part whose reply is awaited or here.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) commands: usize,
+    pub(crate) reply: Vec<u8>,
 }
 
 /// Where one element of EXEC's array comes from.
 #[derive(Debug)]
-enum Element {
-    /// The plugin has answered; the shard sees nothing of it.
+pub(crate) enum Element {
+    /// It is known.
     Said(Vec<u8>),
-    /// The command went as it came.
-    Passed,
-    /// A plugin's call waits for the replies to its list of commands.
-    Call { binding: u16, call: CallId, number: u32, replies: usize },
+    /// The gateway answers this request.
+    Local(LocalCommand, Vec<u8>),
+    /// CLIENT INFO: the gateway shows the session.
+    ClientInfo,
+    /// The next reply of this part.
+    Part(usize),
+    /// The next reply of this part is nobody's: it changed the database.
+    Skipped(usize),
+    /// The next replies of these parts become one.
+    Joined(Join, Vec<usize>),
+    /// A plugin's call makes it of the next replies of this part.
+    Call(Call, usize),
 }
 
 impl Core {
-    /// Carries out a transaction that has hooked commands.
-    pub(crate) fn execute_hooked(
-        &mut self,
-        id: SessionId,
-        target: Target,
-        commands: Vec<QueuedCommand>,
-    ) {
-        let Some(session) = self.sessions.get_mut(id) else {
+    /// Takes the reply to one part; the last one ends the transaction.
+    pub(crate) fn settle_exec(&mut self, id: ExecId, part: u32, reply: Piece<'_>) {
+        let Some(active) = self.execs.get_mut(id) else {
             return;
         };
-        let place = session.pending.push();
-        let session_number = session.identity.id;
-        let protocol = session.identity.protocol;
-        let mut elements = Vec::with_capacity(commands.len());
-        let mut requests = Vec::with_capacity(commands.len());
-        for queued in commands {
-            let element = match self.start_in_multi(id, target, &queued, &mut requests) {
-                Ok(element) => element,
-                Err(why) => {
-                    self.cancel_calls(target.pool, &elements);
-                    let text =
-                        format!("-EXECABORT Transaction discarded because of a plugin: {why}\r\n");
-                    return self.answer(id, place, Piece::borrowed(text.as_bytes()));
-                }
-            };
-            if let Element::Passed = element {
-                requests.push(queued.request);
-            }
-            elements.push(element);
-        }
-        let Target { pool, database, .. } = target;
-        let active =
-            ActiveExec { session: id, session_number, place, pool, database, protocol, elements };
-        let exec = self.execs.insert(active);
-        if requests.is_empty() {
-            return self.settle_exec(exec, Piece::borrowed(b"*0\r\n"));
-        }
-        self.forward_group(target, &requests, Owner::Exec(exec));
-    }
-
-    /// Asks the binding of a queued command what to do in its place, or says why that cannot be known.
-    fn start_in_multi(
-        &mut self,
-        id: SessionId,
-        target: Target,
-        queued: &QueuedCommand,
-        requests: &mut Vec<Vec<u8>>,
-    ) -> Result<Element, String> {
-        let mut scan = RequestScan::default();
-        let Scanned::Complete { .. } = scan.scan(&queued.request, &RequestLimits::OPEN) else {
-            return Ok(Element::Passed);
-        };
-        let args = Args::new(&queued.request, scan.spans());
-        let mut from = 0;
-        loop {
-            let Some(taken) = self.hook_in_multi(target.pool, queued, &args, from) else {
-                return Ok(Element::Passed);
-            };
-            match self.step_in_multi(id, target, taken, &args) {
-                Ok((_, Step::Pass)) => from = taken.binding + 1,
-                Ok((_, Step::Done(reply) | Step::DoneBackground { reply, .. })) => {
-                    return Ok(Element::Said(reply));
-                }
-                Ok((call, Step::Pending(batch))) => {
-                    return self.list_in_multi(target, taken, call, &batch, requests);
-                }
-                Err(fault) => {
-                    self.note_fault(target.pool, taken.binding, &fault);
-                    return Err(fault.client_text());
-                }
-            }
-        }
-    }
-
-    fn hook_in_multi(
-        &self,
-        pool: u16,
-        queued: &QueuedCommand,
-        args: &Args<'_>,
-        from: u16,
-    ) -> Option<Taken> {
-        let plugins = self.pools.get(usize::from(pool))?.plugins.as_ref()?;
-        let key = only_key(queued.spec, args)?;
-        plugins.bindings.take(queued.spec.index, Some(key), from)
-    }
-
-    fn step_in_multi(
-        &mut self,
-        id: SessionId,
-        target: Target,
-        taken: Taken,
-        args: &Args<'_>,
-    ) -> Result<(CallId, Step), Fault> {
-        let clock = self.plugin_clock();
-        self.stats.plugin_calls += 1;
-        let head = StartHead {
-            kind: Kind::InMulti,
-            resp: if target.protocol_index == 1 { 3 } else { 2 },
-            db: target.database,
-            handler: taken.handler,
-            binding: taken.binding,
-            session: self.sessions.get(id).map_or(0, |session| session.identity.id),
-        };
-        match cells_of(&mut self.pools, target.pool, taken.binding) {
-            Some(cells) => cells.start(clock, &head, args.from(0)),
-            // A binding without cells takes nothing.
-            None => Err(Fault::missing()),
-        }
-    }
-
-    /// Puts a plugin's list of commands into the transaction.
-    fn list_in_multi(
-        &mut self,
-        target: Target,
-        taken: Taken,
-        call: CallId,
-        batch: &Batch,
-        requests: &mut Vec<Vec<u8>>,
-    ) -> Result<Element, String> {
-        let binding = taken.binding;
-        let refused = match batch.ops.first().map(|numbered| (numbered, numbered.op)) {
-            Some((numbered, Op::Transaction { target: to, commands, .. }))
-                if numbered.denied.is_none() =>
-            {
-                match self.encode_transaction(target.pool, batch, to, commands) {
-                    Ok((shard, list)) if shard == target.shard => {
-                        let replies = list.len();
-                        requests.extend(list);
-                        let number = numbered.number;
-                        return Ok(Element::Call { binding, call, number, replies });
-                    }
-                    Ok(_) => "CROSSSHARD the keys of a plugin's commands must live on the transaction's shard".to_owned(),
-                    Err(reply) => String::from_utf8_lossy(&reply).trim_matches(['-', '\r', '\n']).to_owned(),
-                }
-            }
-            Some((numbered, _)) => {
-                let why = numbered.denied.map_or("not allowed inside MULTI", |d| d.text());
-                format!("PLUGINERR {why}")
-            }
-            None => "PLUGINERR nothing to do inside MULTI".to_owned(),
-        };
-        self.cancel_call(target.pool, binding, call);
-        Err(refused)
-    }
-
-    /// Takes EXEC's reply: cuts it into each command's share and answers the client.
-    pub(crate) fn settle_exec(&mut self, exec: ExecId, reply: Piece<'_>) {
-        let Some(active) = self.execs.remove(exec) else {
+        let Some(sent) = active.parts.get_mut(part as usize) else {
             return;
         };
-        let wanted: usize = active
-            .elements
+        sent.reply = reply.bytes().to_vec();
+        active.kept_bytes += reply.bytes().len();
+        active.missing = active.missing.saturating_sub(1);
+        let (is_last, owner) = (active.missing == 0, active.session);
+        if let Some(session) = self.sessions.get_mut(owner) {
+            session.joining_bytes += reply.bytes().len();
+        }
+        if is_last {
+            self.end_exec(id);
+        } else if !self.cut_if_too_much(owner) {
+            self.account_session(owner);
+        }
+    }
+
+    /// Whether a part that has no reply was not sent because the lane that watched its keys has broken.
+    pub(crate) fn is_aborted(&self, id: ExecId, text: &str) -> bool {
+        let watch = self.execs.get(id).and_then(|active| active.watch);
+        watch.is_some_and(|lane| {
+            let lane = self.lanes.get(lane);
+            let is_broken = lane.is_none_or(|lane| matches!(lane.state, LaneState::Closed { .. }));
+            is_broken && text.ends_with("; not sent")
+        })
+    }
+
+    /// Takes EXEC's null for a part.
+    pub(crate) fn abort_exec(&mut self, id: ExecId, part: u32) {
+        let protocol = self.execs.get(id).map_or(Protocol::Resp2, |active| active.protocol);
+        let mut reply = Vec::new();
+        write::null_array(&mut reply, protocol);
+        self.settle_exec(id, part, Piece::borrowed(&reply));
+    }
+
+    /// Every part has answered.
+    pub(crate) fn end_exec(&mut self, id: ExecId) {
+        let Some(active) = self.execs.remove(id) else {
+            return;
+        };
+        let owner = active.session;
+        if let Some(session) = self.sessions.get_mut(owner) {
+            session.joining_bytes = session.joining_bytes.saturating_sub(active.kept_bytes);
+        }
+        let shares: Option<Vec<_>> = active
+            .parts
             .iter()
-            .map(|element| match element {
-                Element::Said(_) => 0,
-                Element::Passed => 1,
-                Element::Call { replies, .. } => *replies,
-            })
-            .sum();
-        let Some(shares) = array_elements(reply.bytes(), wanted) else {
-            // EXEC did not run, or the outcome is unknown: its own word passes.
-            self.cancel_calls(active.pool, &active.elements);
-            return self.answer(active.session, active.place, reply);
+            .map(|sent| Some(array_elements(&sent.reply, sent.commands)?.into_iter()))
+            .collect();
+        let Some(mut shares) = shares else {
+            self.cancel_calls(&active.elements);
+            let reply = whole_error(&active);
+            return self.answer(owner, active.place, Piece::borrowed(&reply));
         };
-        let mut out = Vec::with_capacity(reply.bytes().len() + 16);
-        write::array_header(&mut out, active.elements.len());
-        let mut shares = shares.into_iter();
+        let is_shown = |element: &&Element| !matches!(element, Element::Skipped(_));
+        let mut out = Vec::with_capacity(active.kept_bytes + 16);
+        write::array_header(&mut out, active.elements.iter().filter(is_shown).count());
         for element in active.elements {
+            let mut next = |part: usize| shares.get_mut(part).and_then(Iterator::next);
             match element {
                 Element::Said(said) => out.extend_from_slice(&said),
-                Element::Passed => out.extend_from_slice(shares.next().unwrap_or_default()),
-                Element::Call { binding, call, number, replies } => {
-                    let mut list = Vec::new();
-                    write::array_header(&mut list, replies);
-                    for share in shares.by_ref().take(replies) {
-                        list.extend_from_slice(share);
+                Element::Part(part) => out.extend_from_slice(next(part).unwrap_or_default()),
+                Element::Skipped(part) => drop(next(part)),
+                Element::Joined(mut join, parts) => {
+                    for (number, part) in parts.into_iter().enumerate() {
+                        join.fill(number, next(part).unwrap_or_default());
                     }
-                    let asking = Asking {
-                        pool: active.pool,
-                        binding,
-                        call: Some(call),
-                        session: Some(active.session),
-                        number: active.session_number,
-                        protocol: active.protocol,
-                        database: active.database,
-                    };
-                    let said = self.resume_in_multi(asking, call, (number, &list));
-                    out.extend_from_slice(&said);
+                    out.extend_from_slice(&join.finish());
+                }
+                Element::Local(command, request) => {
+                    with_args(&request, |args| {
+                        self.write_local(owner, command, args, &mut out);
+                    });
+                }
+                Element::ClientInfo => self.write_itself(owner, &mut out),
+                Element::Call(call, part) => {
+                    let replies = (0..call.replies).filter_map(|_| next(part)).collect::<Vec<_>>();
+                    out.extend_from_slice(&self.end_in_multi(call, &replies));
                 }
             }
         }
-        self.answer(active.session, active.place, Piece::borrowed(&out));
+        self.answer(owner, active.place, Piece::borrowed(&out));
     }
+}
 
-    fn resume_in_multi(
-        &mut self,
-        asking: Asking,
-        call: CallId,
-        (number, list): (u32, &[u8]),
-    ) -> Vec<u8> {
-        let Asking { pool, binding, .. } = asking;
-        let clock = self.plugin_clock();
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
-            return b"-PLUGINERR the plugin is gone\r\n".to_vec();
-        };
-        let result = OpResult { number, status: Status::Reply, bytes: list };
-        match cells.resume(clock, call, [result].into_iter()) {
-            Ok(Step::Done(reply)) => reply,
-            Ok(Step::DoneBackground { reply, batch }) => {
-                self.carry_out_last(asking, &batch);
-                reply
-            }
-            Ok(Step::Pass | Step::Pending(_)) => {
-                self.cancel_call(pool, binding, call);
-                b"-PLUGINERR no reply inside MULTI\r\n".to_vec()
-            }
-            Err(fault) => {
-                self.note_fault(pool, binding, &fault);
-                format!("-{}\r\n", fault.client_text()).into_bytes()
-            }
+/// EXEC's reply where a part has no array: its own word, or the first error of those that have none.
+fn whole_error(active: &ActiveExec) -> Vec<u8> {
+    let has_array = |sent: &&Sent| array_elements(&sent.reply, sent.commands).is_some();
+    let mut without = active.parts.iter().filter(|sent| !has_array(sent));
+    let Some(first) = without.next() else {
+        return Vec::new();
+    };
+    if active.parts.len() == 1 {
+        return first.reply.clone();
+    }
+    let text = |sent: &Sent| value::error_text(&sent.reply).map(<[u8]>::to_vec);
+    let may_have_run = |text: &Vec<u8>| text.ends_with(UNKNOWN);
+    // Of a write, a part that may have been applied says more than one that was not.
+    let unknown = without.filter_map(text).find(may_have_run);
+    let mut error = text(first).unwrap_or_else(|| MISFIT.to_vec());
+    if active.writes {
+        error = unknown.unwrap_or(error);
+        if active.parts.iter().any(|sent| has_array(&sent)) {
+            error.extend_from_slice(APPLIED);
         }
     }
-
-    fn cancel_calls(&mut self, pool: u16, elements: &[Element]) {
-        for element in elements {
-            if let Element::Call { binding, call, .. } = element {
-                self.cancel_call(pool, *binding, *call);
-            }
-        }
-    }
-
-    /// Drops a call that has no task.
-    fn cancel_call(&mut self, pool: u16, binding: u16, call: CallId) {
-        let clock = self.plugin_clock();
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
-            return;
-        };
-        if let Err(fault) = cells.cancel(clock, call) {
-            self.note_fault(pool, binding, &fault);
-        }
-    }
-
-    fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
-        self.stats.plugin_faults += 1;
-        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
-        self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
-    }
+    let mut reply = Vec::new();
+    write::error_bytes(&mut reply, &error);
+    reply
 }
 
 /// The elements of an array reply, if it is one of `count` elements.
 fn array_elements(reply: &[u8], count: usize) -> Option<Vec<&[u8]>> {
-    if count == 0 {
-        return Some(Vec::new());
-    }
     let header = format!("*{count}\r\n");
     let mut rest = reply.strip_prefix(header.as_bytes())?;
     let mut elements = Vec::with_capacity(count);
@@ -321,4 +192,13 @@ fn array_elements(reply: &[u8], count: usize) -> Option<Vec<&[u8]>> {
         rest = behind;
     }
     Some(elements)
+}
+
+/// The arguments of a whole request.
+pub(crate) fn with_args<T>(request: &[u8], then: impl FnOnce(&Args<'_>) -> T) -> Option<T> {
+    let mut scan = RequestScan::default();
+    let Scanned::Complete { .. } = scan.scan(request, &RequestLimits::OPEN) else {
+        return None;
+    };
+    Some(then(&Args::new(request, scan.spans())))
 }

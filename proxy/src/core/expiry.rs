@@ -4,7 +4,6 @@
 //! reply will be skipped; a connection on which replies are due and no byte has come for twice the time-out is
 //! closed; an unused lane is closed; an idle client is sent away, if the pool says so.
 
-use crate::core::forward::Target;
 use crate::core::ids::{LaneId, SessionId};
 use crate::core::lane::LaneState;
 use crate::core::session::Closing;
@@ -40,12 +39,7 @@ impl Core {
             return;
         };
         lane.timer_set = false;
-        let target = Target {
-            pool: lane.pool,
-            shard: lane.shard,
-            protocol_index: usize::from(lane.protocol == 3),
-            database: lane.database,
-        };
+        let target = lane.target();
         let timeout =
             self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| pool.timeout_ms);
         let name = self.shard_name(target);

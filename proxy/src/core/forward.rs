@@ -74,19 +74,23 @@ impl Core {
             return self.fail(owner, &text);
         }
         if target.database != 0 && !lane.selects_databases {
-            let name = self.shard_name(target);
-            let databases = pool_databases(&self.pools, target.pool);
-            let text = format!(
-                "ERR shard {name} does not allow SELECT {}: it has fewer databases than the pool's `databases: {databases}`, or its user may not select; not sent",
-                databases.saturating_sub(1)
-            );
-            return self.fail(owner, &text);
+            let (name, fault) = (self.shard_name(target), self.select_fault(target.pool));
+            return self.fail(owner, &format!("ERR shard {name} {fault}; not sent"));
         }
         hands.send((id, lane), target.database, (request, skipped), owner, pool.timeout_ms);
     }
 
+    /// Why a lane of this pool does not take what is for another database than the first.
+    pub(crate) fn select_fault(&self, pool: u16) -> String {
+        let databases = pool_databases(&self.pools, pool);
+        format!(
+            "does not allow SELECT {}: it has fewer databases than the pool's `databases: {databases}`, or its user may not select",
+            databases.saturating_sub(1)
+        )
+    }
+
     /// Whether a request may be put on the lane `id` now; opens it if it is closed and may be tried.
-    fn usable_lane(&mut self, id: LaneId) -> bool {
+    pub(crate) fn usable_lane(&mut self, id: LaneId) -> bool {
         let now_ms = self.clock.now_ms;
         let Some(lane) = self.lanes.get_mut(id) else {
             return false;
@@ -125,17 +129,8 @@ impl Core {
         }
     }
 
-    /// Whether the shard of `target` is known to refuse MULTI.
-    pub(crate) fn multi_refused(&self, target: Target) -> bool {
-        self.pools
-            .get(usize::from(target.pool))
-            .and_then(|pool| pool.lanes.get(target.protocol_index))
-            .and_then(|lanes| lanes.get(usize::from(target.shard)).copied().flatten())
-            .and_then(|id| self.lanes.get(id))
-            .is_some_and(|lane| !lane.multi_allowed)
-    }
-
-    fn refuse_unreachable(&mut self, target: Target, owner: Owner) {
+    /// Says that a shard cannot be reached, and why.
+    pub(crate) fn refuse_unreachable(&mut self, target: Target, owner: Owner) {
         let fault = self
             .lane_of(target)
             .and_then(|id| self.lanes.get(id))
@@ -185,12 +180,7 @@ impl Core {
             return;
         };
         let was_ready = lane.state == LaneState::Ready;
-        let target = Target {
-            pool: lane.pool,
-            shard: lane.shard,
-            protocol_index: usize::from(lane.protocol == 3),
-            database: lane.database,
-        };
+        let target = lane.target();
         let first_failure = !was_ready && lane.attempts == 1;
         lane.last_fault.clear();
         let _infallible = write!(lane.last_fault, "{fault}");

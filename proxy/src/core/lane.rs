@@ -17,7 +17,7 @@ use bytes::BytesMut;
 
 use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
-use crate::core::forward::SetupStep;
+use crate::core::forward::{SetupStep, Target};
 use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, ScriptId, SessionId, TaskId};
 use crate::core::script_texts::Digest;
 use crate::limits;
@@ -37,8 +37,10 @@ pub enum Owner {
     Gather(GatherId, u32),
     /// A plugin's task: the reply is the result of its operation.
     Task(TaskId, u32),
-    /// A transaction in which plugins take part: the reply is EXEC's.
-    Exec(ExecId),
+    /// A WATCH of a session: the reply is its answer.
+    Watch(SessionId, Place),
+    /// A transaction: the reply is EXEC's, of one of its parts.
+    Exec(ExecId, u32),
     /// A guarded transaction: the reply is its next one.
     Guard(GuardId),
     /// An EVALSHA: the reply may be that the shard lacks its script.
@@ -170,6 +172,16 @@ impl Lane {
             expired: 0,
             input: BytesMut::new(),
             scan: ReplyScan::default(),
+        }
+    }
+
+    /// Where its requests go.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            pool: self.pool,
+            shard: self.shard,
+            protocol_index: usize::from(self.protocol == 3),
+            database: self.database,
         }
     }
 

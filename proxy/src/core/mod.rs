@@ -19,6 +19,7 @@ pub mod answer;
 pub mod ask;
 mod beginning;
 pub mod clients;
+pub mod draft;
 pub mod effects;
 pub mod exec;
 pub mod expiry;
@@ -28,6 +29,7 @@ pub mod guard;
 pub mod hook;
 pub mod hot;
 pub mod ids;
+pub mod in_multi;
 pub mod lane;
 pub mod monitor;
 pub mod pause;
@@ -45,6 +47,7 @@ pub mod task;
 pub mod timer;
 pub mod transaction;
 pub mod waiters;
+pub mod watch;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -315,6 +318,9 @@ impl Core {
         self.sessions_counted = self.sessions_counted.saturating_sub(1);
         self.bytes_held = self.bytes_held.saturating_sub(session.accounted);
         session.out.clear(&mut self.spare);
+        if let Some(watching) = session.watching {
+            self.end_watch(watching);
+        }
         if let Some(pool) = self.pools.get_mut(usize::from(session.pool)) {
             pool.sessions = pool.sessions.saturating_sub(1);
         }

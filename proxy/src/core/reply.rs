@@ -27,7 +27,8 @@ impl Core {
             Owner::Task(task, number) => {
                 self.settle_task(task, number, Status::Reply, reply.bytes());
             }
-            Owner::Exec(exec) => self.settle_exec(exec, reply),
+            Owner::Watch(session, place) => self.settle_watch(session, place, reply),
+            Owner::Exec(exec, part) => self.settle_exec(exec, part, reply),
             Owner::Guard(guard) => self.settle_guard(guard, reply),
             Owner::Script(script) => self.settle_script(script, reply),
             Owner::Select | Owner::Load | Owner::Nobody => {}
@@ -36,17 +37,25 @@ impl Core {
 
     /// Tells the owner that its request has no reply, and why.
     pub(crate) fn fail(&mut self, owner: Owner, text: &str) {
+        let mut owner = owner;
         match owner {
             Owner::Select | Owner::Load | Owner::Nobody => return,
             Owner::Task(task, number) => {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }
             Owner::Guard(guard) => return self.fail_guard(guard, text),
+            Owner::Watch(session, place) => {
+                self.watch_failed(session);
+                owner = Owner::Session(session, place);
+            }
+            Owner::Exec(exec, part) if self.is_aborted(exec, text) => {
+                return self.abort_exec(exec, part);
+            }
             Owner::Session(..)
             | Owner::Part(..)
             | Owner::Gather(..)
             | Owner::Script(_)
-            | Owner::Exec(_) => {}
+            | Owner::Exec(..) => {}
         }
         let mut reply = self.spare.take();
         write::error(&mut reply, text);

@@ -240,7 +240,7 @@ impl Core {
             session.large_place = None;
         }
         if !session.pending.is_empty() {
-            if must_be_first(args) {
+            if self.must_be_first(id, args) {
                 return true;
             }
             // What a plugin takes does not go over a private lane.
@@ -252,6 +252,27 @@ impl Core {
             }
         }
         self.must_wait(id, args)
+    }
+
+    /// Whether a request waits until all earlier ones are answered. From HELLO and RESET on, the session's replies come
+    /// over other lanes; WATCH, and EXEC behind it or of much, go over a private one; the lines of MONITOR wait for
+    /// nobody's reply.
+    fn must_be_first(&self, id: SessionId, args: &Args<'_>) -> bool {
+        let is = |name: &[u8]| args.name().eq_ignore_ascii_case(name);
+        if is(b"HELLO") || is(b"RESET") || is(b"MONITOR") {
+            return true;
+        }
+        let Some(session) = self.sessions.get(id) else {
+            return false;
+        };
+        match &session.transaction {
+            None => is(b"WATCH"),
+            Some(transaction) => {
+                let is_private =
+                    || session.watching.is_some() || self.is_large(id, transaction.bytes());
+                is(b"EXEC") && is_private()
+            }
+        }
     }
 
     /// Whether half of what a client may leave untaken is there already; then its next request waits until it has taken
@@ -380,8 +401,8 @@ impl Core {
         match resolve(&request.args) {
             Ok(spec) => self.carry_out(id, spec, request),
             Err(_) if self.start_own_command(id, request) => self.show(id, None, &request.args),
+            Err(_) if self.misused_in_multi(id, &request.args) => {}
             Err(error) => {
-                self.fail_transaction(id);
                 let mut reply = self.spare.take();
                 error.write(&request.args, &mut reply);
                 self.answer_next(id, &reply);
@@ -459,7 +480,7 @@ impl Core {
             }
             Plan::Joined(command) => self.join_keys(id, command, &request.args),
             Plan::Shards(command) => self.ask_shards(id, command, &request.args),
-            Plan::Transaction(step) => self.transaction_step(id, step),
+            Plan::Transaction(step) => self.transaction_step(id, step, (spec, request)),
             Plan::Refuse(reply) => {
                 self.stats.requests_refused += 1;
                 self.answer_next(id, &reply);
@@ -492,11 +513,4 @@ impl Core {
         let place = session.pending.push();
         self.forward(target, piece, Owner::Session(id, place));
     }
-}
-
-/// Whether a request waits until all earlier ones are answered: replies from HELLO on come over other lanes than those
-/// before it, and the lines of MONITOR wait for nobody's reply.
-fn must_be_first(args: &Args<'_>) -> bool {
-    let names: [&[u8]; 3] = [b"HELLO", b"RESET", b"MONITOR"];
-    names.iter().any(|name| args.name().eq_ignore_ascii_case(name))
 }

@@ -14,6 +14,7 @@ use crate::core::forward::Target;
 use crate::core::ids::{LaneId, TaskId};
 use crate::core::monitor::Monitor;
 use crate::core::transaction::Transaction;
+use crate::core::watch::Watching;
 use crate::limits;
 use crate::pending::{Pending, Place};
 use crate::resp::request::RequestScan;
@@ -53,10 +54,13 @@ pub struct Session {
     pub tasks: Vec<TaskId>,
     /// Plugins that asked to be told when this session ends, the oldest first.
     pub watched: VecDeque<Watched>,
-    /// The place of a large request, or of a command that asks in rounds, under way; the next request waits for it.
+    /// The place of a request that the next one waits for: over a private lane, in rounds, or one that changes the
+    /// session.
     pub large_place: Option<Place>,
     /// An open MULTI.
     pub transaction: Option<Box<Transaction>>,
+    /// What WATCH watches.
+    pub watching: Option<Watching>,
     /// `input` may hold a whole request that has not been looked at.
     pub input_ready: bool,
     /// The next request waits for a plugin call, a large request or earlier replies.
@@ -123,6 +127,7 @@ impl Session {
             watched: VecDeque::new(),
             large_place: None,
             transaction: None,
+            watching: None,
             input_ready: false,
             held: false,
             paused: false,

@@ -69,7 +69,8 @@ impl Core {
         }
     }
 
-    fn lane_is_full(&self, id: LaneId, pool: u16) -> bool {
+    /// Whether a lane takes no more.
+    pub(crate) fn lane_is_full(&self, id: LaneId, pool: u16) -> bool {
         let pool = self.pools.get(usize::from(pool));
         let lane = self.lanes.get(id);
         pool.zip(lane).is_none_or(|(pool, lane)| lane.is_full(pool.config.shard_queue))

@@ -118,7 +118,8 @@ impl Task {
             Owner::Part(..)
             | Owner::Gather(..)
             | Owner::Task(..)
-            | Owner::Exec(_)
+            | Owner::Watch(..)
+            | Owner::Exec(..)
             | Owner::Guard(_)
             | Owner::Script(_)
             | Owner::Select

@@ -139,15 +139,23 @@ pub(super) fn select(
     facts: &Facts<'_>,
     out: &mut Vec<u8>,
 ) {
+    match selected(args, facts.databases) {
+        Ok(database) => {
+            identity.database = database;
+            write::simple(out, "OK");
+        }
+        Err(text) => write::error(out, text),
+    }
+}
+
+/// The database that a SELECT names, of so many.
+pub(super) fn selected(args: &Args<'_>, databases: u16) -> Result<u16, &'static str> {
     match parse_number(args.get(1).unwrap_or_default()).map(i32::try_from) {
         Some(Ok(index)) => match u16::try_from(index) {
-            Ok(database) if database < facts.databases => {
-                identity.database = database;
-                write::simple(out, "OK");
-            }
-            _ => write::error(out, "ERR DB index is out of range"),
+            Ok(database) if database < databases => Ok(database),
+            _ => Err("ERR DB index is out of range"),
         },
-        Some(Err(_)) | None => write::error(out, "ERR value is not an integer or out of range"),
+        Some(Err(_)) | None => Err("ERR value is not an integer or out of range"),
     }
 }
 

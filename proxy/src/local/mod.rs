@@ -165,6 +165,11 @@ pub fn answer(
     After::Keep
 }
 
+/// The database that a SELECT will choose, of so many; `None` when it will be an error.
+pub fn selected(args: &Args<'_>, databases: u16) -> Option<u16> {
+    handshake::selected(args, databases).ok()
+}
+
 fn ping(args: &Args<'_>, out: &mut Vec<u8>) {
     match (args.get(1), args.len()) {
         (None, _) => write::simple(out, "PONG"),

@@ -24,7 +24,10 @@ const CROSS_SHARD: &str = "CROSSSHARD Keys in request don't live on the same sha
 const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys that may live on other shards; give \
      the pattern the hash tag of the key, as in SORT {x}:list BY {x}:weight:*";
 const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
-const SEVERAL_SHARDS: &str = "it asks several shards; send it before MULTI or after EXEC";
+const OTHER_CLIENTS: &str =
+    "it asks about the clients of every worker; send it before MULTI or after EXEC";
+/// Redis 7.0's own words for what it does not queue.
+const NOT_IN_MULTI: &str = "ERR Command not allowed inside a transaction";
 const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
@@ -54,14 +57,27 @@ pub enum Plan {
 /// What to do with a request that comes between MULTI and EXEC.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Queued {
-    /// Queue it for this shard.
-    Shard(ShardIndex),
-    /// Queue it for whichever shard the transaction goes to.
-    AnyShard,
+    /// Queue it; EXEC carries it out in this way.
+    Queue(Way),
     /// Do not queue: carry it out now (QUIT, RESET).
     AtOnce(LocalCommand),
     /// Answer this error; EXEC will answer EXECABORT.
     Refuse(Vec<u8>),
+}
+
+/// How EXEC carries out a command.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Way {
+    /// This shard answers it.
+    Shard(ShardIndex),
+    /// Several shards answer parts of it, whose replies become one.
+    Split(Box<Split>),
+    /// The gateway answers it, once the shards have carried out the others.
+    Answer(LocalCommand),
+    /// CLIENT INFO: the gateway shows the session, likewise.
+    ClientInfo,
+    /// This is its reply, and nothing is to be done.
+    Said(Vec<u8>),
 }
 
 /// Memory that planning uses again and again.
@@ -95,7 +111,11 @@ pub fn plan(
         Rule::Key => Plan::One(single_key_shard(spec, args, topology)),
         Rule::Local(command) => Plan::Answer(command),
         Rule::Clients(command) => Plan::Clients(command),
-        Rule::Split(rule) => split_plan(spec, rule, args, topology, scratch),
+        Rule::Split(rule) => match split_plan(spec, rule, args, topology, scratch) {
+            Ok(Placed::One(shard)) => Plan::One(shard),
+            Ok(Placed::Split(split)) => Plan::Split(split),
+            Err(reply) => Plan::Refuse(reply),
+        },
         Rule::Joined(command) => match place(spec, args, topology, scratch) {
             Ok(()) => match scratch.only_shard() {
                 Some(shard) => Plan::One(shard),
@@ -133,34 +153,57 @@ pub fn queued(
     topology: &Topology,
     scratch: &mut Scratch,
 ) -> Queued {
-    let shard = match spec.rule {
-        Rule::Key => Ok(single_key_shard(spec, args, topology)),
+    if spec.is_denied_in_multi() {
+        return Queued::Refuse(error_reply(NOT_IN_MULTI));
+    }
+    let way = match spec.rule {
+        Rule::Key => Way::Shard(single_key_shard(spec, args, topology)),
         Rule::Keys
         | Rule::Script
         | Rule::Sort
         | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
-        | Rule::Split(_)
-        | Rule::Joined(_) => one_shard(spec, args, topology, scratch),
-        Rule::Shards(_) if topology.len() == 1 => Ok(0),
-        Rule::Shards(_) => Err(not_supported(spec, " inside MULTI", SEVERAL_SHARDS)),
-        Rule::Local(LocalCommand::Ping | LocalCommand::Echo | LocalCommand::Time)
-        | Rule::Transaction(TransactionStep::Unwatch) => return Queued::AnyShard,
+        | Rule::Joined(_) => match place(spec, args, topology, scratch) {
+            Ok(()) => match placed_shard(spec, args, topology, scratch) {
+                Ok(shard) => Way::Shard(shard),
+                Err(reply) => return Queued::Refuse(reply),
+            },
+            // A server, too, sees it when it carries the command out.
+            Err(reply) => Way::Said(reply),
+        },
+        Rule::Split(rule) => match split_plan(spec, rule, args, topology, scratch) {
+            Ok(Placed::One(shard)) => Way::Shard(shard),
+            Ok(Placed::Split(split)) => Way::Split(split),
+            Err(reply) => Way::Said(reply),
+        },
+        // A shard's cursor is not the gateway's.
+        Rule::Shards(ShardsCommand::Scan) => return Queued::Refuse(whole_key_space(spec)),
+        Rule::Shards(_) if topology.len() == 1 => Way::Shard(0),
+        Rule::Shards(_) => return Queued::Refuse(whole_key_space(spec)),
+        Rule::Local(LocalCommand::Hello) => return Queued::Refuse(error_reply(NOT_IN_MULTI)),
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }
-        Rule::Local(_) | Rule::Clients(_) | Rule::Transaction(_) => {
-            Err(not_supported(spec, " inside MULTI", "send it before MULTI or after EXEC"))
+        Rule::Local(command) => Way::Answer(command),
+        Rule::Clients(ClientsCommand::Info) => Way::ClientInfo,
+        Rule::Clients(ClientsCommand::Monitor | ClientsCommand::Reply) => {
+            return Queued::Refuse(error_reply(NOT_IN_MULTI));
         }
-        Rule::Later(hint) => Err(not_supported(spec, " yet", hint)),
-        Rule::Refuse(hint) => Err(not_supported(spec, "", hint)),
-        Rule::Container => Err(arity_error(spec)),
+        Rule::Clients(
+            ClientsCommand::Kill
+            | ClientsCommand::List
+            | ClientsCommand::Pause
+            | ClientsCommand::Unblock
+            | ClientsCommand::Unpause,
+        ) => return Queued::Refuse(not_supported(spec, " inside MULTI", OTHER_CLIENTS)),
+        // EXEC ends the watch before it carries this out.
+        Rule::Transaction(_) => Way::Said(b"+OK\r\n".to_vec()),
+        Rule::Later(hint) => return Queued::Refuse(not_supported(spec, " yet", hint)),
+        Rule::Refuse(hint) => return Queued::Refuse(not_supported(spec, "", hint)),
+        Rule::Container => return Queued::Refuse(arity_error(spec)),
     };
-    match shard {
-        Ok(shard) => Queued::Shard(shard),
-        Err(reply) => Queued::Refuse(reply),
-    }
+    Queued::Queue(way)
 }
 
 /// The shard that owns every key of the request, or the error reply that says why there is none.
@@ -171,6 +214,16 @@ pub fn one_shard(
     scratch: &mut Scratch,
 ) -> Result<ShardIndex, Vec<u8>> {
     place(spec, args, topology, scratch)?;
+    placed_shard(spec, args, topology, scratch)
+}
+
+/// The same for a request whose keys have been placed.
+fn placed_shard(
+    spec: &CommandSpec,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Result<ShardIndex, Vec<u8>> {
     let Some((first, others)) = scratch.shards.split_first() else {
         let shard = topology.shard_of_script(args.get(3));
         return shard.ok_or_else(|| not_supported(spec, " without keys", SCRIPT_WITHOUT_KEYS));
@@ -213,25 +266,29 @@ fn single_key_shard(spec: &CommandSpec, args: &Args<'_>, topology: &Topology) ->
     topology.shard_of(args.get(at).unwrap_or_default())
 }
 
+/// Where the keys of a command that may be split live.
+enum Placed {
+    One(ShardIndex),
+    Split(Box<Split>),
+}
+
 fn split_plan(
     spec: &CommandSpec,
     rule: JoinRule,
     args: &Args<'_>,
     topology: &Topology,
     scratch: &mut Scratch,
-) -> Plan {
+) -> Result<Placed, Vec<u8>> {
     // A key of MSET without its value: Redis's arity cannot say it, and no part may leave before it is seen.
     if rule == JoinRule::Ok && args.len().is_multiple_of(2) {
-        return Plan::Refuse(arity_error(spec));
+        return Err(arity_error(spec));
     }
-    if let Err(reply) = place(spec, args, topology, scratch) {
-        return Plan::Refuse(reply);
-    }
+    place(spec, args, topology, scratch)?;
     let first = scratch.shards.first().copied().unwrap_or_default();
     if scratch.shards.iter().all(|shard| *shard == first) {
-        return Plan::One(first);
+        return Ok(Placed::One(first));
     }
-    Plan::Split(Box::new(Split::new(rule, spec.is_write(), args, &scratch.shards)))
+    Ok(Placed::Split(Box::new(Split::new(rule, spec.is_write(), args, &scratch.shards))))
 }
 
 /// Whether every key that the BY and GET patterns can name is on the shard of the key that is sorted: with one shard,
@@ -259,6 +316,15 @@ fn copies_to_another_database(args: &Args<'_>) -> bool {
         let number = std::str::from_utf8(index).ok().and_then(|text| text.parse::<i64>().ok());
         number.is_some_and(|number| number != 0)
     })
+}
+
+/// The refusal, inside MULTI, of what asks every shard.
+fn whole_key_space(spec: &CommandSpec) -> Vec<u8> {
+    error_reply(&format!(
+        "CROSSSHARD '{}' asks every shard, which no transaction can; send it before MULTI or after EXEC, or use a \
+         pipeline without MULTI (in redis-py: pipeline(transaction=False))",
+        spec.name
+    ))
 }
 
 fn not_supported(spec: &CommandSpec, when: &str, hint: &str) -> Vec<u8> {

@@ -287,28 +287,40 @@ fn a_transaction_takes_what_one_shard_can_do() {
     let topology = topology(3);
     let shard = topology.shard_of(b"x");
     let keys = keys_by_shard(&topology);
-    let inside = "send it before MULTI or after EXEC";
+    let queued_for = |shard| Queued::Queue(Way::Shard(shard));
+    let refused = |text: &str| Queued::Refuse(error_reply(text));
+    let not_in_multi = "ERR Command not allowed inside a transaction";
+    let arity = "ERR wrong number of arguments for 'mset' command";
     let cases = [
-        ("GET {x}a".to_owned(), Queued::Shard(shard)),
-        ("MGET {x}a {x}b".to_owned(), Queued::Shard(shard)),
-        ("BLPOP {x}a {x}b 0".to_owned(), Queued::Shard(shard)),
-        ("XREAD BLOCK 0 STREAMS {x}a 0".to_owned(), Queued::Shard(shard)),
-        ("PING".to_owned(), Queued::AnyShard),
-        ("TIME".to_owned(), Queued::AnyShard),
-        ("UNWATCH".to_owned(), Queued::AnyShard),
+        ("GET {x}a".to_owned(), queued_for(shard)),
+        ("MGET {x}a {x}b".to_owned(), queued_for(shard)),
+        ("BLPOP {x}a {x}b 0".to_owned(), queued_for(shard)),
+        ("XREAD BLOCK 0 STREAMS {x}a 0".to_owned(), queued_for(shard)),
+        ("PING".to_owned(), Queued::Queue(Way::Answer(LocalCommand::Ping))),
+        ("CLIENT ID".to_owned(), Queued::Queue(Way::Answer(LocalCommand::ClientId))),
+        ("SELECT 1".to_owned(), Queued::Queue(Way::Answer(LocalCommand::Select))),
+        ("UNWATCH".to_owned(), Queued::Queue(Way::Said(b"+OK\r\n".to_vec()))),
+        // Servers see these faults when they carry the command out.
+        ("MSET a 1 b".to_owned(), Queued::Queue(Way::Said(error_reply(arity)))),
+        (
+            "ZUNION x a".to_owned(),
+            Queued::Queue(Way::Said(error_reply("ERR value is not an integer or out of range"))),
+        ),
         ("RESET".to_owned(), Queued::AtOnce(LocalCommand::Reset)),
+        ("HELLO 3".to_owned(), refused(not_in_multi)),
+        ("CLIENT REPLY OFF".to_owned(), refused(not_in_multi)),
+        ("SAVE".to_owned(), refused(not_in_multi)),
+        (format!("SUNIONSTORE {} {}", keys[0], keys[1]), refused(CROSS_SHARD)),
+        (
+            "DBSIZE".to_owned(),
+            refused(
+                "CROSSSHARD 'dbsize' asks every shard, which no transaction can; send it before MULTI or after EXEC, \
+                 or use a pipeline without MULTI (in redis-py: pipeline(transaction=False))",
+            ),
+        ),
         (
             "COPY {x}a {x}b DB 1".to_owned(),
-            Queued::Refuse(error_reply(
-                "ERR 'copy' is not supported by this gateway with DB: there is one database",
-            )),
-        ),
-        (format!("MGET {} {}", keys[0], keys[1]), Queued::Refuse(error_reply(CROSS_SHARD))),
-        (
-            "CLIENT ID".to_owned(),
-            Queued::Refuse(error_reply(&format!(
-                "ERR 'client|id' is not supported by this gateway inside MULTI: {inside}"
-            ))),
+            refused("ERR 'copy' is not supported by this gateway with DB: there is one database"),
         ),
     ];
     for (words, expected) in cases {
@@ -318,4 +330,23 @@ fn a_transaction_takes_what_one_shard_can_do() {
         let found = queued(spec, &args, &topology, &mut Scratch::default());
         assert_eq!(found, expected, "{words}");
     }
+}
+
+#[test]
+fn a_transaction_splits_what_is_split_elsewhere() {
+    let topology = topology(3);
+    let keys = keys_by_shard(&topology);
+    let words = format!("MGET {} {}", keys[0], keys[1]);
+    let request = Request::words(&words);
+    let args = request.args();
+    let spec = resolve(&args).unwrap();
+    let Queued::Queue(Way::Split(split)) = queued(spec, &args, &topology, &mut Scratch::default())
+    else {
+        panic!("not split");
+    };
+    let shards: Vec<_> = split.parts.iter().map(|part| part.shard).collect();
+    assert_eq!(
+        shards,
+        [topology.shard_of(keys[0].as_bytes()), topology.shard_of(keys[1].as_bytes())]
+    );
 }
