@@ -69,7 +69,7 @@ pub const DIFFERS: &[(&str, &str)] = &[
     ("script|kill", "Stops what runs on any shard."),
     ("script|load", "Loads on every shard."),
     ("script|show", "Of a shard that has it."),
-    ("select", "One database: `SELECT 0`."),
+    ("select", "One of the pool's `databases`; every shard must have as many."),
     ("slowlog|len", "The sum over the shards."),
     ("slowlog|reset", "Resets every shard's."),
     ("sort", "`BY` and `GET` patterns need the key's hash tag in front of their `*`, unless the pool has one shard."),

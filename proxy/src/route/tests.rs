@@ -66,7 +66,6 @@ fn several_keys_on_one_shard_pass_whole() {
         "DEL {x}a {x}a",
         "SINTERSTORE {x}d {x}a {x}b",
         "RENAME {x}a {x}b",
-        "EVAL script 2 {x}a {x}b arg",
         "XREAD COUNT 1 STREAMS {x}a {x}b 0 0",
         "SORT {x}a BY nosort GET # STORE {x}d",
         "SORT {x}a BY {x}w:* GET {x}o:*->f",
@@ -74,6 +73,14 @@ fn several_keys_on_one_shard_pass_whole() {
     ] {
         check(request, Plan::One(shard));
     }
+}
+
+#[test]
+fn a_script_goes_to_the_shard_of_its_keys_or_of_its_first_argument() {
+    let shard = topology(3).shard_of(b"x");
+    check("EVAL script 2 {x}a {x}b arg", Plan::Script(shard));
+    check("FCALL f 0 {x}a b", Plan::Script(shard));
+    check("EVAL script 0", Plan::Script(0));
 }
 
 #[test]
