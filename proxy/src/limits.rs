@@ -189,3 +189,10 @@ pub const PLUGIN_STEPS_PER_PASS: usize = 4096;
 pub const PLUGIN_PASS_MS: u64 = 4;
 /// Plugin: calls in flight that other calls have started (SPAWN), per worker and binding; more are not started.
 pub const PLUGIN_SPAWNED_MAX: usize = 1024;
+/// Most elements of the answers that one command over several shards joins: more would keep a worker from its other
+/// clients for longer than a tenth of a second.
+pub const JOINED_ELEMENTS_MAX: i64 = 500_000;
+/// LCS over two shards: largest product of the values' lengths, which is what it costs in steps and in bytes.
+pub const LCS_CELLS_MAX: usize = 16 * 1024 * 1024;
+/// LCS over two shards: longest value that is fetched, bytes.
+pub const LCS_VALUE_BYTES_MAX: usize = 1024 * 1024;

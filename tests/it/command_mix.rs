@@ -18,11 +18,15 @@ pub enum Compare {
     AnyPairOrder,
     /// Two integers that may differ by this much: a clock ticked between the two servers.
     Within(i64),
+    /// Byte by byte, unless the gateway says that the values are too long to be compared over two shards.
+    OrTooLong,
+    /// Byte by byte; where versions may differ, numbers by their value.
+    Scores,
     /// Only that both answer, and with the same kind of reply.
     Kind,
 }
 
-use Compare::{AnyOrder, AnyPairOrder, Bytes, Kind, Within};
+use Compare::{AnyOrder, AnyPairOrder, Bytes, Kind, OrTooLong, Scores, Within};
 
 /// One command to send.
 #[derive(Debug, Clone)]
@@ -85,6 +89,7 @@ GEOPOS {g} {ms} | GEODIST {g} {m} {m} km | GEOHASH {g} {ms}
 GEOSEARCH {g} FROMLONLAT {lon} {lat} BYRADIUS 900 km ASC WITHDIST
 GEORADIUS_RO {g} {lon} {lat} 900 km DESC | GEORADIUSBYMEMBER_RO {g} {m} 500 km ASC
 GEOSEARCHSTORE {g} {g-same} FROMMEMBER {m} BYBOX 500 500 km ASC COUNT 2
+SET {y} {ab} | SET {y} {ab} | APPEND {y} {m} | GET {y}
 TYPE {k} | EXISTS {k} | DEL {k} | UNLINK {k} | TOUCH {k} | PERSIST {k} | EXPIRE {k} 1000
 EXPIRE {k} 2000 NX | EXPIRE {k} 500 GT | EXPIRE {k} 0 | PEXPIRE {k} 900000 XX | PEXPIRE {k} -5
 EXPIREAT {k} 33177117420 | PEXPIREAT {k} 33177117420000 LT | within-3 TTL {k} | within-3000 PTTL {k}
@@ -109,6 +114,35 @@ PFMERGE {{t}}p2 {{t}}p1 | PFCOUNT {{t}}p1 {{t}}p2 | LPUSH {{t}}l1 {vs} | LMOVE {
 MGET {{t}}a {{t}}b {{t}}c | DEL {{t}}a {{t}}s3 {{t}}l1
 ";
 
+/// Commands that only read, over keys of any shards: the gateway joins what the shards say.
+const JOINED: &str = "
+any-order SUNION {S} {S} | any-order SUNION {k} {S} {S} {S} | any-order SINTER {S} {S}
+any-order SINTER {S} {S} {S} | any-order SINTER {S} {k} | any-order SDIFF {S} {S}
+any-order SDIFF {S} {S} {S} {S} | any-order SDIFF {S} {S} {S-same} | any-order SINTER {Ss}
+any-order SUNION {Ss} | any-order SDIFF {Ss}
+SINTERCARD 2 {S} {S} | SINTERCARD 3 {S} {S} {S} LIMIT {n} | SINTERCARD 2 {S} {k} limit {i}
+SINTERCARD 2 {S} {S} LIMIT 1 LIMIT {n}
+scores ZUNION 2 {z} {z} | scores ZUNION 2 {z} {z} WITHSCORES | scores ZUNION 3 {z} {S} {z} WITHSCORES
+scores ZUNION 4 {z} {z} {z} {S} WEIGHTS {w} {w} {w} {w} WITHSCORES | scores ZUNION 2 {z} {k} AGGREGATE MAX
+scores ZUNION 3 {z} {z} {z} WEIGHTS {w} {w} {w} AGGREGATE {agg} WITHSCORES
+scores ZUNION 2 {z} {z} WEIGHTS {w} {w} WEIGHTS {w} {w} withscores
+scores ZUNION 3 {z} {z} {z-same} AGGREGATE {agg} WITHSCORES | scores ZUNION 2 {z} {z} WITHSCORES LIMIT 1
+scores ZUNION 2 {z} {z} WEIGHTS {w} {w} AGGREGATE {agg} AGGREGATE {agg} WITHSCORES WITHSCORES
+scores ZINTER 2 {z} {z} WITHSCORES | scores ZINTER 2 {z} {S} WEIGHTS {w} {w} AGGREGATE {agg} WITHSCORES
+scores ZINTER 3 {z} {z} {z} WEIGHTS {w} {w} {w} WITHSCORES | scores ZINTER 2 {S} {k}
+scores ZINTER 2 {z} {z} AGGREGATE {agg} WITHSCORES | scores ZINTER 2 {z} {z} WEIGHTS {w} {w} WITHSCORES
+ZDIFF 2 {z} {z} WITHSCORES | ZDIFF 3 {z} {S} {z} | ZDIFF 3 {S} {z} {k} WITHSCORES
+ZDIFF 4 {z} {z} {z} {z} WITHSCORES | ZDIFF 2 {z} {z} WEIGHTS 1 1
+ZINTERCARD 2 {z} {z} | ZINTERCARD 3 {z} {S} {z} LIMIT {n} | ZINTERCARD 2 {z} {k} LIMIT {i}
+LCS {y} {y} | LCS {y} {y} LEN | LCS {y} {y} IDX
+or-too-long LCS {y} {s} IDX WITHMATCHLEN | LCS {b} {y} IDX MINMATCHLEN {i}
+or-too-long LCS {s} {k} LEN IDX | LCS {y} {y} MINMATCHLEN {v} IDX | LCS {y} {y} MINMATCHLEN 2
+PFCOUNT {p} {p} | PFCOUNT {p} {p} {p} {p} | PFCOUNT {p} {k} | PFCOUNT {s} {p}
+XREAD STREAMS {x} {x} 0 0 | XREAD COUNT {n} STREAMS {x} {x} {x} 0 {id} 0
+XREAD COUNT {i} STREAMS {x} {x} 0-0 $ | XREAD STREAMS {x} {k} 3 {id} | XREAD STREAMS {x} {x} $ $
+XREAD COUNT 2 STREAMS {k} {k} {x} 0 {v} 0 | XREAD STREAMS {x} {x} > 0 | XREAD STREAMS {x} {x} 0
+";
+
 /// Commands that the gateway answers itself, and commands that nobody knows.
 const HERE: &str = "
 PING | PING {v} | ECHO {v} | SELECT 0 | SELECT abc | kind TIME | NOSUCH | NOSUCH {v} {m} | NO\rSUCH {m}
@@ -125,6 +159,8 @@ fn rows(table: &'static str) -> Vec<Row> {
             "any-pair-order" => AnyPairOrder,
             "within-3" => Within(3),
             "within-3000" => Within(3000),
+            "or-too-long" => OrTooLong,
+            "scores" => Scores,
             "kind" => Kind,
             _ => {
                 return Row { template: text, compare: Bytes };
@@ -139,8 +175,11 @@ fn rows(table: &'static str) -> Vec<Row> {
 const GARBAGE: &[&[u8]] =
     &[b"", b"abc", b"-1", b"9223372036854775807", b"1.5", b"nan", b"\xff\x00\r\n", b"WITHSCORES"];
 
+/// Weights of sorted sets.
+const WEIGHTS: &[&str] = &["1", "2", "-1", "0.5", "0.1", "1e3", "0", "-0", "inf", "-inf", "-3.7"];
+
 /// Keys of each type, and how many.
-const TYPES: &[u8] = b"sblhSzxpg";
+const TYPES: &[u8] = b"sblhSzxpgy";
 const KEYS_PER_TYPE: usize = 7;
 
 /// Makes commands; holds what later ones depend on.
@@ -150,6 +189,7 @@ pub struct Mix {
     single: Vec<Row>,
     split: Vec<Row>,
     tagged: Vec<Row>,
+    joined: Vec<Row>,
     here: Vec<Row>,
 }
 
@@ -161,16 +201,18 @@ impl Mix {
             single: rows(SINGLE),
             split: rows(SPLIT),
             tagged: rows(TAGGED),
+            joined: rows(JOINED),
             here: rows(HERE),
         }
     }
 
-    /// One command: mostly on one key, some split, some tagged, some answered by the gateway, some made wrong.
+    /// One command: mostly on one key, some split, tagged or joined, some answered by the gateway, some made wrong.
     pub fn command(&mut self, rng: &mut Rng) -> Sample {
         let (table, may_break) = match rng.below(100) {
-            0..70 => (&self.single, true),
-            70..88 => (&self.split, true),
-            88..95 => (&self.tagged, false),
+            0..60 => (&self.single, true),
+            60..75 => (&self.split, true),
+            75..80 => (&self.tagged, false),
+            80..96 => return self.joined(rng),
             _ => (&self.here, false),
         };
         let row = table[rng.below(table.len())];
@@ -178,6 +220,16 @@ impl Mix {
         // A further key would be on another shard, where a plain server has no such border.
         let one_key = !row.template.contains("-same") && !row.template.starts_with("PFCOUNT");
         if may_break && one_key && sample.compare == Bytes && rng.one_in(25) {
+            spoil(rng, &mut sample.args);
+        }
+        sample
+    }
+
+    /// A command over keys of any shards; now and then made wrong, for a further key is no border to it.
+    fn joined(&mut self, rng: &mut Rng) -> Sample {
+        let row = self.joined[rng.below(self.joined.len())];
+        let mut sample = self.fill(rng, row);
+        if rng.one_in(10) {
             spoil(rng, &mut sample.args);
         }
         sample
@@ -256,11 +308,15 @@ impl Mix {
             "ms" => args.extend((0..count).map(|_| member(rng).into_bytes())),
             "fvs" => (0..count).for_each(|_| args.extend([member(rng).into_bytes(), value(rng)])),
             "sms" => (0..count).for_each(|_| {
-                args.extend([
-                    rng.between(-9, 9).to_string().into_bytes(),
-                    member(rng).into_bytes(),
-                ]);
+                args.extend([score(rng).into_bytes(), member(rng).into_bytes()]);
             }),
+            "ab" => {
+                let len = rng.below(200);
+                args.push((0..len).map(|_| b"abcd"[rng.below(4)]).collect());
+            }
+            "w" => args.push(rng.pick(WEIGHTS).as_bytes().to_vec()),
+            "agg" => args.push(rng.pick(&["SUM", "min", "MAX"]).as_bytes().to_vec()),
+            "Ss" => (0..1 + rng.below(6)).for_each(|_| args.push(a_key(rng, b'S'))),
             "lon" => args.push(format!("{}.5", rng.between(0, 9)).into_bytes()),
             "lat" => args.push(format!("{}.25", rng.between(40, 49)).into_bytes()),
             "id" => {
@@ -295,6 +351,15 @@ fn home_key(kind: u8, index: usize) -> Vec<u8> {
 
 fn member(rng: &mut Rng) -> String {
     format!("m{}", rng.below(10))
+}
+
+/// Mostly a small number, sometimes one with a fraction, seldom an infinite one.
+fn score(rng: &mut Rng) -> String {
+    match rng.below(12) {
+        0..8 => rng.between(-9, 9).to_string(),
+        11 if rng.one_in(4) => rng.pick(&["inf", "-inf", "-0", "1e17"]).to_string(),
+        _ => format!("{}.{}", rng.between(-9, 9), rng.below(100)),
+    }
 }
 
 fn value(rng: &mut Rng) -> Vec<u8> {

@@ -75,7 +75,7 @@ pub const DIFFERS: &[(&str, &str)] = &[
     ("sort", "`BY` and `GET` patterns need the key's hash tag in front of their `*`, unless the pool has one shard."),
     ("sort_ro", "`BY` and `GET` patterns need the key's hash tag in front of their `*`, unless the pool has one shard."),
     ("time", "The gateway's clock."),
-    ("xread", "`BLOCK` is not carried out yet."),
+    ("xread", "`BLOCK` is not carried out yet. Without it streams of several shards are read and joined, as said there."),
     ("xreadgroup", "`BLOCK` is not carried out yet."),
 ];
 

@@ -56,7 +56,18 @@ pub enum JoinRule {
 /// The commands with several keys whose parts are read and joined here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinedCommand {
+    JsonMget,
+    Lcs,
+    Pfcount,
+    Sdiff,
+    Sinter,
+    Sintercard,
     Sunion,
+    Xread,
+    Zdiff,
+    Zinter,
+    Zintercard,
+    Zunion,
 }
 
 /// How a command without keys asks shards, and what becomes of their answers.

@@ -10,19 +10,31 @@
 //! Invariants: what is asked is answered in the order of asking; no input panics; no I/O, no session state.
 //! Split commands with one part per shard and no second round are `route::split` and `join`.
 
+mod documents;
+mod double;
 pub mod everywhere;
+mod hyperloglog;
 pub mod keys;
+mod lcs;
+mod parts;
 pub mod random_key;
+mod ranked;
 pub mod scan;
 pub mod scripts;
-pub mod sets;
+mod sets;
+mod streams;
 
 use crate::command::rule::{JoinedCommand, ShardsCommand};
+use crate::gather::documents::Documents;
 use crate::gather::everywhere::Everywhere;
+use crate::gather::hyperloglog::Count;
+use crate::gather::lcs::Lcs;
 use crate::gather::random_key::RandomKey;
+use crate::gather::ranked::{Aggregate, Operation, Ranked, Spelled};
 use crate::gather::scan::Scan;
 use crate::gather::scripts::Scripts;
 use crate::gather::sets::Sets;
+use crate::gather::streams::Streams;
 use crate::plugin::beside;
 use crate::resp::args::Args;
 use crate::resp::value;
@@ -80,8 +92,20 @@ pub enum Gather {
     /// SCRIPT and FUNCTION.
     Scripts(Scripts),
     RandomKey(RandomKey),
-    /// SUNION and its like.
+    /// SUNION and its like: members.
     Sets(Sets),
+    /// ZUNION and its like: members with scores.
+    Ranked(Ranked),
+    /// ZUNION and its like, whose reply is there in two spellings.
+    Spelled(Spelled),
+    /// LCS.
+    Lcs(Lcs),
+    /// PFCOUNT.
+    Count(Count),
+    /// XREAD.
+    Streams(Streams),
+    /// JSON.MGET.
+    Documents(Documents),
 }
 
 /// Begins a command that asks shards and has no keys.
@@ -110,10 +134,21 @@ pub fn join(
     command: JoinedCommand,
     args: &Args<'_>,
     keys: (&[u32], &[ShardIndex]),
-    around: Around<'_>,
+    _around: Around<'_>,
 ) -> Step {
     match command {
-        JoinedCommand::Sunion => sets::begin(args, keys, around),
+        JoinedCommand::JsonMget => documents::begin(args, keys),
+        JoinedCommand::Lcs => lcs::begin(args, keys),
+        JoinedCommand::Pfcount => hyperloglog::begin(args, keys),
+        JoinedCommand::Sdiff => sets::begin(Sets::Difference, args, keys),
+        JoinedCommand::Sinter => sets::begin(Sets::Intersection, args, keys),
+        JoinedCommand::Sintercard => sets::begin_sintercard(args, keys),
+        JoinedCommand::Sunion => sets::begin(Sets::Union, args, keys),
+        JoinedCommand::Xread => streams::begin(args, keys),
+        JoinedCommand::Zdiff => ranked::begin_difference(args, keys),
+        JoinedCommand::Zinter => ranked::begin(Operation::Intersection(Aggregate::Sum), args, keys),
+        JoinedCommand::Zintercard => sets::begin_zintercard(args, keys),
+        JoinedCommand::Zunion => ranked::begin(Operation::Union(Aggregate::Sum), args, keys),
     }
 }
 
@@ -126,7 +161,13 @@ impl Gather {
             Gather::Keys => Step::Reply(keys::join(answers, around)),
             Gather::Scripts(rule) => Step::Reply(rule.join(answers, around)),
             Gather::RandomKey(random_key) => random_key.go_on(answers, around),
-            Gather::Sets(sets) => Step::Reply(sets.join(answers, around)),
+            Gather::Sets(sets) => sets.join(answers, around),
+            Gather::Ranked(ranked) => ranked.join(answers, around),
+            Gather::Spelled(spelled) => Step::Reply(spelled.choose(answers)),
+            Gather::Lcs(lcs) => lcs.join(answers, around),
+            Gather::Count(count) => count.join(answers),
+            Gather::Streams(streams) => streams.join(answers, around),
+            Gather::Documents(documents) => documents.join(answers),
         }
     }
 
@@ -139,7 +180,13 @@ impl Gather {
             | Gather::Scan(_)
             | Gather::Keys
             | Gather::Scripts(_)
-            | Gather::Sets(_) => false,
+            | Gather::Sets(_)
+            | Gather::Ranked(_)
+            | Gather::Spelled(_)
+            | Gather::Lcs(_)
+            | Gather::Count(_)
+            | Gather::Streams(_)
+            | Gather::Documents(_) => false,
         }
     }
 }
@@ -170,14 +217,6 @@ pub(crate) fn shown(shard: ShardIndex, reply: &[u8], around: Around<'_>) -> bool
 /// The shards of a pool.
 pub(crate) fn every_shard(topology: &Topology) -> impl Iterator<Item = ShardIndex> + use<> {
     0..u16::try_from(topology.len()).unwrap_or(u16::MAX)
-}
-
-/// The first error among the answers, whole.
-pub(crate) fn first_error(answers: &[Answer]) -> Option<&[u8]> {
-    answers
-        .iter()
-        .map(|answer| answer.reply.as_slice())
-        .find(|reply| matches!(reply.first(), Some(b'-' | b'!')))
 }
 
 #[cfg(test)]

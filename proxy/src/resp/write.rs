@@ -42,6 +42,11 @@ pub fn integer(out: &mut Vec<u8>, value: i64) {
     header(out, b':', value);
 }
 
+/// A number with a fraction, as its text; RESP3 only.
+pub fn double(out: &mut Vec<u8>, text: &[u8]) {
+    line(out, b',', text);
+}
+
 /// A bulk string.
 pub fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     header_len(out, b'$', bytes.len());

@@ -116,17 +116,15 @@ pub fn plan(
             Ok(Placed::Split(split)) => Plan::Split(split),
             Err(reply) => Plan::Refuse(reply),
         },
-        Rule::Joined(command) => match place(spec, args, topology, scratch) {
-            Ok(()) => match scratch.only_shard() {
-                Some(shard) => Plan::One(shard),
-                None => Plan::Joined(command),
-            },
-            Err(reply) => Plan::Refuse(reply),
-        },
+        Rule::Joined(command) => joined_plan(spec, command, args, topology, scratch),
         Rule::Shards(command) => Plan::Shards(command),
         Rule::Transaction(step) => Plan::Transaction(step),
         Rule::StreamRead if keys::stream_read_blocks(args) => {
             Plan::Refuse(not_supported(spec, " yet", BLOCKING))
+        }
+        // XREAD, but not XREADGROUP.
+        Rule::StreamRead if spec.is_readonly() => {
+            joined_plan(spec, JoinedCommand::Xread, args, topology, scratch)
         }
         Rule::Blocking => Plan::Refuse(not_supported(spec, " yet", BLOCKING)),
         Rule::Script => match one_shard(spec, args, topology, scratch) {
@@ -204,6 +202,22 @@ pub fn queued(
         Rule::Container => return Queued::Refuse(arity_error(spec)),
     };
     Queued::Queue(way)
+}
+
+fn joined_plan(
+    spec: &CommandSpec,
+    command: JoinedCommand,
+    args: &Args<'_>,
+    topology: &Topology,
+    scratch: &mut Scratch,
+) -> Plan {
+    match place(spec, args, topology, scratch) {
+        Ok(()) => match scratch.only_shard() {
+            Some(shard) => Plan::One(shard),
+            None => Plan::Joined(command),
+        },
+        Err(reply) => Plan::Refuse(reply),
+    }
 }
 
 /// The shard that owns every key of the request, or the error reply that says why there is none.
