@@ -49,7 +49,7 @@ SET {s} {v} PX 900000 XX GET | SET {s} {v} KEEPTTL | SET {s} {v} EXAT 3317711742
 SETEX {s} 1000 {v} | PSETEX {s} 900000 {v} | GET {s} | GET {s} | GETSET {s} {v} | GETDEL {s} | GETEX {s}
 GETEX {s} EX 1000 | GETEX {s} PERSIST | GETRANGE {s} {i} {i} | SUBSTR {s} {i} {i} | SETRANGE {s} {n} {v}
 APPEND {s} {v} | STRLEN {s} | INCR {s} | DECR {s} | INCRBY {s} {int} | DECRBY {s} {int}
-INCRBYFLOAT {s} {float} | LCS {s} {s-same}
+INCRBYFLOAT {s} {float} | LCS {y} {y-same}
 SETBIT {b} {n} 1 | SETBIT {b} {n} 0 | GETBIT {b} {n} | BITCOUNT {b} | BITCOUNT {b} {i} {i}
 BITCOUNT {b} {n} {n} BIT | BITPOS {b} 1 | BITPOS {b} 0 {n}
 BITFIELD {b} SET u8 {n} {n} GET i5 {n} INCRBY u4 {n} {i} | BITFIELD {b} OVERFLOW FAIL INCRBY i4 0 {i}
@@ -109,7 +109,7 @@ MSETNX {{t}}a {v} {{t}}b {v} | RENAME {{t}}a {{t}}b | COPY {{t}}a {{t}}c REPLACE
 SADD {{t}}s2 {ms} | any-order SINTER {{t}}s1 {{t}}s2 | SUNIONSTORE {{t}}s3 {{t}}s1 {{t}}s2
 any-order SDIFF {{t}}s1 {{t}}s2 | SINTERCARD 2 {{t}}s1 {{t}}s2 | ZADD {{t}}z1 {sms} | ZADD {{t}}z2 {sms}
 ZUNIONSTORE {{t}}z3 2 {{t}}z1 {{t}}z2 WEIGHTS 2 3 | ZINTER 2 {{t}}z1 {{t}}z2 WITHSCORES | SET {{t}}a {v}
-SET {{t}}b {v} | BITOP XOR {{t}}c {{t}}a {{t}}b | LCS {{t}}a {{t}}b LEN | PFADD {{t}}p1 {ms}
+SET {{t}}b {v} | BITOP XOR {{t}}c {{t}}a {{t}}b | SET {{t}}y1 {ab} | SET {{t}}y2 {ab} | LCS {{t}}y1 {{t}}y2 LEN | PFADD {{t}}p1 {ms}
 PFMERGE {{t}}p2 {{t}}p1 | PFCOUNT {{t}}p1 {{t}}p2 | LPUSH {{t}}l1 {vs} | LMOVE {{t}}l1 {{t}}l2 LEFT LEFT
 MGET {{t}}a {{t}}b {{t}}c | DEL {{t}}a {{t}}s3 {{t}}l1
 ";
@@ -136,7 +136,7 @@ ZDIFF 4 {z} {z} {z} {z} WITHSCORES | ZDIFF 2 {z} {z} WEIGHTS 1 1
 ZINTERCARD 2 {z} {z} | ZINTERCARD 3 {z} {S} {z} LIMIT {n} | ZINTERCARD 2 {z} {k} LIMIT {i}
 LCS {y} {y} | LCS {y} {y} LEN | LCS {y} {y} IDX
 or-too-long LCS {y} {s} IDX WITHMATCHLEN | LCS {b} {y} IDX MINMATCHLEN {i}
-or-too-long LCS {s} {k} LEN IDX | LCS {y} {y} MINMATCHLEN {v} IDX | LCS {y} {y} MINMATCHLEN 2
+or-too-long LCS {y} {k} LEN IDX | LCS {y} {y} MINMATCHLEN {v} IDX | LCS {y} {y} MINMATCHLEN 2
 PFCOUNT {p} {p} | PFCOUNT {p} {p} {p} {p} | PFCOUNT {p} {k} | PFCOUNT {s} {p}
 XREAD STREAMS {x} {x} 0 0 | XREAD COUNT {n} STREAMS {x} {x} {x} 0 {id} 0
 XREAD COUNT {i} STREAMS {x} {x} 0-0 $ | XREAD STREAMS {x} {k} 3 {id} | XREAD STREAMS {x} {x} $ $

@@ -16,6 +16,7 @@ mod command_replies;
 mod databases;
 mod every_command;
 mod failures;
+mod joined;
 mod key_space;
 mod placement;
 mod plugin_effects;

@@ -87,22 +87,6 @@ impl Pair {
                     _ => equal(sample.compare, &ours, &theirs),
                 };
                 let before = batch[index.saturating_sub(3)..index].iter().map(|s| shown(&s.args));
-                if !same {
-                    for (i, x) in batch.iter().enumerate() {
-                        eprintln!(
-                            "DBGBATCH {i} {}",
-                            x.args
-                                .iter()
-                                .map(|a| format!(
-                                    "{}[{}]",
-                                    a[..a.len().min(20)].escape_ascii(),
-                                    a.len()
-                                ))
-                                .collect::<Vec<_>>()
-                                .join(" ")
-                        );
-                    }
-                }
                 assert!(
                     same,
                     "replies differ ({:?})\ncommand: {}\ngateway: {:?}\nplain:   {:?}\nbefore:  {:?}",

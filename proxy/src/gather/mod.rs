@@ -220,4 +220,6 @@ pub(crate) fn every_shard(topology: &Topology) -> impl Iterator<Item = ShardInde
 }
 
 #[cfg(test)]
+mod joined_tests;
+#[cfg(test)]
 mod test_support;

@@ -90,13 +90,54 @@ fn several_keys_on_several_shards_are_refused_unless_the_command_can_be_split() 
     for request in [
         format!("RENAME {a} {b}"),
         format!("MSETNX {a} 1 {b} 2"),
-        format!("SINTER {a} {b}"),
+        format!("RENAMENX {a} {b}"),
+        format!("COPY {a} {b} REPLACE"),
+        format!("SMOVE {a} {b} m"),
+        format!("LMOVE {a} {b} LEFT LEFT"),
+        format!("RPOPLPUSH {a} {b}"),
+        format!("LMPOP 2 {a} {b} LEFT"),
+        format!("ZMPOP 2 {a} {b} MIN"),
+        format!("BITOP AND {a} {a} {b}"),
+        format!("PFMERGE {a} {b}"),
+        format!("SINTERSTORE {a} {b}"),
+        format!("SUNIONSTORE {a} {a} {b}"),
+        format!("SDIFFSTORE {a} {b} {b}"),
         format!("ZUNIONSTORE {a} 1 {b}"),
+        format!("ZINTERSTORE {a} 2 {a} {b}"),
+        format!("ZDIFFSTORE {a} 1 {b}"),
+        format!("ZRANGESTORE {a} {b} 0 -1"),
+        format!("GEOSEARCHSTORE {a} {b} FROMMEMBER m BYRADIUS 1 km"),
+        format!("GEORADIUS {a} 1 1 1 km STOREDIST {b}"),
+        format!("GEORADIUSBYMEMBER {a} m 1 km STORE {b}"),
         format!("EVAL script 2 {a} {b}"),
         format!("SORT {a} STORE {b}"),
-        format!("XREAD STREAMS {a} {b} 0 0"),
+        format!("SORT {a} LIMIT 0 1 GET # STORE {a} STORE {b}"),
+        format!("XREADGROUP GROUP g c STREAMS {a} {b} > >"),
+        format!("JSON.MSET {a} $ 1 {b} $ 2"),
+        format!("TS.MADD {a} 1 1 {b} 1 1"),
     ] {
         check_refused(&request, CROSS_SHARD);
+        let shard = plan_of(&Request::words(&request.replace(b, a)), &topology(3));
+        assert!(matches!(shard, Plan::One(_)), "{request} with one key twice: {shard:?}");
+        assert_eq!(plan_of(&Request::words(&request), &topology(1)), Plan::One(0), "{request}");
+    }
+}
+
+#[test]
+fn reads_of_keys_on_several_shards_are_joined() {
+    let keys = keys_by_shard(&topology(3));
+    let (a, b) = (&keys[0], &keys[1]);
+    for (request, command) in [
+        (format!("SUNION {a} {b}"), JoinedCommand::Sunion),
+        (format!("ZINTER 2 {a} {b} WITHSCORES"), JoinedCommand::Zinter),
+        (format!("SINTERCARD 2 {a} {b} LIMIT 1"), JoinedCommand::Sintercard),
+        (format!("XREAD COUNT 1 STREAMS {a} {b} 0 0"), JoinedCommand::Xread),
+        (format!("JSON.MGET {a} {b} $"), JoinedCommand::JsonMget),
+        (format!("LCS {a} {b} IDX"), JoinedCommand::Lcs),
+    ] {
+        check(&request, Plan::Joined(command));
+        let same = request.replace(b, a);
+        check(&same, Plan::One(topology(3).shard_of(a.as_bytes())));
     }
 }
 
