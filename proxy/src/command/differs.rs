@@ -77,6 +77,8 @@ pub const DIFFERS: &[(&str, &str)] = &[
     ("time", "The gateway's clock."),
     ("xread", "`BLOCK` is not carried out yet. Without it streams of several shards are read and joined, as said there."),
     ("xreadgroup", "`BLOCK` is not carried out yet."),
+    ("zinter", "Over several shards of Valkey or of Redis 7.2 and later, a sum of scores may have other last digits for the same number."),
+    ("zunion", "Over several shards of Valkey or of Redis 7.2 and later, a sum of scores may have other last digits for the same number."),
 ];
 
 /// What differs for the command with this full name.
