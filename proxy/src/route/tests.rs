@@ -73,6 +73,7 @@ fn several_keys_on_one_shard_pass_whole() {
     ] {
         check(request, Plan::One(shard));
     }
+    check("EVAL script 2 {x}a {x}b arg", Plan::Script(shard));
 }
 
 #[test]
