@@ -196,3 +196,8 @@ pub const JOINED_ELEMENTS_MAX: i64 = 500_000;
 pub const LCS_CELLS_MAX: usize = 16 * 1024 * 1024;
 /// LCS over two shards: longest value that is fetched, bytes.
 pub const LCS_VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Channels and patterns that one connection may subscribe to: far more than clients use, since each costs memory in
+/// every worker and a request to every shard when that comes back.
+pub const SESSION_SUBSCRIPTIONS_MAX: usize = 64 * 1024;
+/// Subscriptions of all connections of a pool on one worker, for the same reason.
+pub const WORKER_SUBSCRIPTIONS_MAX: usize = 1024 * 1024;

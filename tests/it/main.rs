@@ -23,6 +23,7 @@ mod plugin_effects;
 mod plugin_faults;
 mod plugin_frames;
 mod plugins;
+mod pubsub;
 mod same_as_redis;
 mod scanner;
 mod scripted_shard;

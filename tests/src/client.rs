@@ -68,6 +68,12 @@ impl Client {
         self.command(&line.split(' ').collect::<Vec<_>>())
     }
 
+    /// Sends `line` as `line` does and leaves its replies to be read.
+    pub fn also(&mut self, line: &str) -> &mut Client {
+        self.send(&line.split(' ').collect::<Vec<_>>());
+        self
+    }
+
     /// The next reply; fails the test when the connection closes first.
     pub fn reply(&mut self) -> Value {
         self.next_reply().expect("the connection closed before the reply came").1

@@ -6,19 +6,21 @@
 //! The servers' tips are no router: 7.0 calls MSETNX `multi_shard`, and splitting it would break its NX.
 
 use super::rule::{
-    ClientsCommand, JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
+    ChannelKind, ClientsCommand, JoinRule, JoinedCommand, LocalCommand, PubsubCommand, Rule,
+    ShardsCommand, TransactionStep,
 };
 
+use ChannelKind::{Channel, Pattern, Shard};
 use ClientsCommand as C;
 use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
+use PubsubCommand::{Channels, Numpat, Numsub, Publish, Subscribe, Unsubscribe};
 use Rule::{
-    Blocking, Clients, Copy, Joined, Keys, Later, Local, Refuse, Script, Shards, Sort, Split,
-    StreamRead, Transaction,
+    Blocking, Clients, Copy, Joined, Keys, Later, Local, Pubsub, Refuse, Script, Shards, Sort,
+    Split, StreamRead, Transaction,
 };
 use ShardsCommand as S;
 
-const PUBSUB: Rule = Later("publish and subscribe come later; subscribe at a shard directly");
 const ALL_SHARDS: Rule = Refuse("it concerns one server; send it to each shard");
 const ONE_SERVER: Rule = Refuse("it concerns one server; ask the shard directly");
 const CLUSTER: Rule = Local(L::ClusterDisabled);
@@ -223,16 +225,16 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("pfmerge", Keys),
     ("pfselftest", Refuse("it is for testing a server; send it to the shard directly")),
     ("ping", Local(L::Ping)),
-    ("psubscribe", PUBSUB),
+    ("psubscribe", Pubsub(Subscribe(Pattern))),
     ("psync", REPLICATION),
-    ("publish", PUBSUB),
-    ("pubsub|channels", PUBSUB),
+    ("publish", Pubsub(Publish(Channel))),
+    ("pubsub|channels", Pubsub(Channels(Channel))),
     ("pubsub|help", Local(L::Help)),
-    ("pubsub|numpat", PUBSUB),
-    ("pubsub|numsub", PUBSUB),
-    ("pubsub|shardchannels", PUBSUB),
-    ("pubsub|shardnumsub", PUBSUB),
-    ("punsubscribe", PUBSUB),
+    ("pubsub|numpat", Pubsub(Numpat)),
+    ("pubsub|numsub", Pubsub(Numsub(Channel))),
+    ("pubsub|shardchannels", Pubsub(Channels(Shard))),
+    ("pubsub|shardnumsub", Pubsub(Numsub(Shard))),
+    ("punsubscribe", Pubsub(Unsubscribe(Pattern))),
     ("quit", Local(L::Quit)),
     ("randomkey", Shards(S::Randomkey)),
     ("readonly", CLUSTER),
@@ -269,12 +271,12 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("smove", Keys),
     ("sort", Sort),
     ("sort_ro", Sort),
-    ("spublish", PUBSUB),
-    ("ssubscribe", PUBSUB),
-    ("subscribe", PUBSUB),
+    ("spublish", Pubsub(Publish(Shard))),
+    ("ssubscribe", Pubsub(Subscribe(Shard))),
+    ("subscribe", Pubsub(Subscribe(Channel))),
     ("sunion", Joined(JoinedCommand::Sunion)),
     ("sunionstore", Keys),
-    ("sunsubscribe", PUBSUB),
+    ("sunsubscribe", Pubsub(Unsubscribe(Shard))),
     ("swapdb", Refuse("databases cannot be swapped over several shards at one moment")),
     ("sync", REPLICATION),
     ("tdigest.merge", Keys),
@@ -288,7 +290,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("ts.mrevrange", SERIES),
     ("ts.queryindex", SERIES),
     ("unlink", Split(Sum)),
-    ("unsubscribe", PUBSUB),
+    ("unsubscribe", Pubsub(Unsubscribe(Channel))),
     ("unwatch", Transaction(TransactionStep::Unwatch)),
     ("wait", Later("WAIT comes later; the shards replicate as they are set up")),
     ("waitaof", Later("WAITAOF comes later; the shards write as they are set up")),

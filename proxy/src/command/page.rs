@@ -35,6 +35,7 @@ fn heading(rule: Rule) -> Option<&'static str> {
         Rule::Split(_) => "Split over shards",
         Rule::Joined(_) => "Read and joined",
         Rule::Shards(_) => "All shards",
+        Rule::Pubsub(_) => "Publish and subscribe",
         Rule::Transaction(_) => "Transactions",
         Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => "Refused",
         Rule::Local(_) | Rule::Clients(_) => "Answered by the gateway",
@@ -62,6 +63,7 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         | Rule::Split(_)
         | Rule::Joined(_)
         | Rule::Shards(_)
+        | Rule::Pubsub(_)
         | Rule::Transaction(_)
         | Rule::Container => None,
     }

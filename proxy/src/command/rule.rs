@@ -32,6 +32,8 @@ pub enum Rule {
     Joined(JoinedCommand),
     /// No key: asks several shards, mostly all, and joins what they say.
     Shards(ShardsCommand),
+    /// Publish and subscribe.
+    Pubsub(PubsubCommand),
     /// A step of a transaction.
     Transaction(TransactionStep),
     /// Known and planned, not carried out yet. The text says what to do instead.
@@ -95,6 +97,30 @@ pub enum ShardsCommand {
     Scan,
     Keys,
     Randomkey,
+}
+
+/// What messages are published to, or subscribed by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// A channel: its messages may come from any shard.
+    Channel,
+    /// A pattern of channels.
+    Pattern,
+    /// A shard channel: it belongs to the shard of its name.
+    Shard,
+}
+
+/// The commands of publish and subscribe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PubsubCommand {
+    Subscribe(ChannelKind),
+    Unsubscribe(ChannelKind),
+    Publish(ChannelKind),
+    /// PUBSUB CHANNELS and SHARDCHANNELS.
+    Channels(ChannelKind),
+    /// PUBSUB NUMSUB and SHARDNUMSUB.
+    Numsub(ChannelKind),
+    Numpat,
 }
 
 /// The commands that make a transaction.

@@ -54,6 +54,9 @@ impl Core {
         command: LocalCommand,
         request: Request<'_>,
     ) {
+        if command == LocalCommand::Ping && self.answer_subscribers_ping(id, &request.args) {
+            return;
+        }
         let mut reply = self.spare.take();
         let after = self.write_local(id, command, &request.args, &mut reply);
         if command == LocalCommand::Reset {

@@ -144,10 +144,12 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
+        let (pool, subscriptions) = (session.pool, session.subscriptions.take());
         // A SKIP before RESET is for RESET itself.
         if session.pending.replies == Replies::Off {
             session.pending.replies = Replies::On;
         }
+        self.end_subscriptions(pool, id, subscriptions);
     }
 
     /// What CLIENT LIST shows of a session.
@@ -157,6 +159,7 @@ impl Core {
         let is_unix = identity.address.starts_with("unix:");
         for (letter, is_so) in [
             ('O', session.monitor.is_some()),
+            ('P', session.subscriptions.is_some()),
             ('x', transaction.is_some()),
             ('c', *closing >= Closing::AfterReplies),
             ('U', is_unix),
@@ -167,12 +170,12 @@ impl Core {
         }
         View {
             identity,
-            kind: Kind::Normal,
+            kind: if session.subscriptions.is_some() { Kind::Pubsub } else { Kind::Normal },
             flags,
             age_s: self.clock.unix_ms.saturating_sub(identity.created_ms) / 1000,
             idle_s: self.clock.now_ms.saturating_sub(session.last_input_ms) / 1000,
             database: identity.database,
-            subscriptions: [0; 3],
+            subscriptions: session.subscriptions.as_ref().map_or([0; 3], |all| all.counts()),
             queued: transaction.as_ref().map(|open| (open.len(), open.bytes())),
             input_bytes: session.input.len(),
             output_bytes: session.output_held(),

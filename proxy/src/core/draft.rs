@@ -180,7 +180,7 @@ impl Core {
                         format!("EXECABORT Transaction discarded because of a plugin: {why}")
                     })?);
                 }
-                Way::Shard(shard) => {
+                Way::Shard(shard) | Way::AnyShard(shard) => {
                     let reads = queued.spec.is_readonly();
                     let part = draft.push(shard, queued.request, reads);
                     draft.elements.push(Element::Part(part));

@@ -19,6 +19,7 @@ impl Core {
                 Timer::LaneHead(id) => self.expire_lane(id),
                 Timer::LaneIdle(id) => self.close_idle_lane(id),
                 Timer::LanePaused(id) => self.end_pause(id),
+                Timer::SubscriberRetry(id) => self.reopen_subscriber(id),
                 Timer::SessionStalled(id, written) => self.check_stalled(id, written),
                 Timer::SessionIdle(id) => self.check_idle(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
@@ -97,10 +98,13 @@ impl Core {
             return;
         }
         let idle_at_ms = lane.last_used_ms + limits::LANE_IDLE_MS;
-        if lane.awaited() == 0 && !lane.is_lent && idle_at_ms <= now_ms {
-            lane.idle_watched = false;
-            lane.to_close = Some("was not used".into());
-            wake_lane(lane, id, &mut self.wake);
+        let is_idle = lane.awaited() == 0 && !lane.is_lent && idle_at_ms <= now_ms;
+        if is_idle && !(lane.is_subscriber && self.keep_subscriber(id)) {
+            if let Some(lane) = self.lanes.get_mut(id) {
+                lane.idle_watched = false;
+                lane.to_close = Some("was not used".into());
+                wake_lane(lane, id, &mut self.wake);
+            }
         } else {
             self.timers.set(idle_at_ms.max(now_ms + 1000), Timer::LaneIdle(id));
         }
@@ -116,7 +120,9 @@ impl Core {
             return;
         };
         let idle_at_ms = session.last_input_ms + limit_ms;
-        if session.is_done() && session.monitor.is_none() && idle_at_ms <= now_ms {
+        let may_be_idle =
+            session.is_done() && session.monitor.is_none() && session.subscriptions.is_none();
+        if may_be_idle && idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {
             self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));

@@ -180,24 +180,32 @@ impl Core {
             return;
         };
         let was_ready = lane.state == LaneState::Ready;
+        let is_subscriber = lane.is_subscriber;
         let target = lane.target();
         let first_failure = !was_ready && lane.attempts == 1;
         lane.last_fault.clear();
         let _infallible = write!(lane.last_fault, "{fault}");
-        // A connection that worked is tried again at once; one that never did, after a wait.
-        let wait_ms = if was_ready { 0 } else { retry_wait_ms(lane.attempts, jitter) };
+        // A connection that worked is tried again at once, when somebody asks; one that never did, after a wait.
+        let wait_ms =
+            if was_ready && !is_subscriber { 0 } else { retry_wait_ms(lane.attempts, jitter) };
         let owners = lane.close(now_ms + wait_ms, &mut self.spare);
         self.account_lane(id);
         self.stats.lanes_failed += 1;
         let name = self.shard_name(target);
         if first_failure {
-            self.notes.push(format!(
-                "shard {name} {fault}; its requests are answered with an error until it is back"
-            ));
+            let meanwhile = if is_subscriber {
+                "its messages are missed until it is back"
+            } else {
+                "its requests are answered with an error until it is back"
+            };
+            self.notes.push(format!("shard {name} {fault}; {meanwhile}"));
         }
         for (owner, MayHaveRun(may_have_run)) in owners {
             let outcome = if may_have_run { "outcome unknown" } else { "not sent" };
             self.fail(owner, &format!("ERR shard {name} {fault}; {outcome}"));
+        }
+        if is_subscriber {
+            self.subscriber_closed(id);
         }
         self.drop_private_lane(id);
         self.run_ready_tasks();
@@ -294,7 +302,10 @@ impl Core {
         if lane.state == LaneState::SettingUp {
             return self.lane_setup_reply(id, reply.bytes());
         }
-        let Some(owner) = lane.take_owner() else {
+        if lane.is_subscriber && self.take_message(id, reply) {
+            return Ok(());
+        }
+        let Some(owner) = self.lanes.get_mut(id).and_then(Lane::take_owner) else {
             self.stats.unasked_replies += 1;
             return Err("sent a reply that nothing was asked for".into());
         };

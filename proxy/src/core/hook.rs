@@ -90,7 +90,11 @@ impl Core {
             self.refuse_next(id, "NOAUTH Authentication required.");
             return true;
         }
-        if session.transaction.is_some() {
+        let is_in_multi = session.transaction.is_some();
+        if self.refuse_subscriber_named(id, &name) {
+            return true;
+        }
+        if is_in_multi {
             self.fail_transaction(id);
             self.refuse_next(id, &format!("ERR '{name}' is not allowed inside MULTI"));
             return true;

@@ -104,6 +104,19 @@ impl Hands<'_> {
         if session.pending.fill(place, reply, &mut session.out, self.spare) {
             wake_session(session, id, self.wake);
         }
+        self.watch((id, session));
+    }
+
+    /// Gives a session what it did not ask for now, behind all that it has been given, and watches that it takes it.
+    pub(crate) fn push(&mut self, (id, session): (SessionId, &mut Session), message: Piece<'_>) {
+        self.stats.output_bytes += message.bytes().len() as u64;
+        session.out.push(message, self.spare);
+        wake_session(session, id, self.wake);
+        self.watch((id, session));
+    }
+
+    #[inline]
+    fn watch(&mut self, (id, session): (SessionId, &mut Session)) {
         if session.output_held() > limits::CLIENT_OUTPUT_WATCHED_BYTES && !session.stall_watched {
             session.stall_watched = true;
             let timer = Timer::SessionStalled(id, session.written);
@@ -245,6 +258,7 @@ impl Session {
             && self.identity.authenticated
             && self.transaction.is_none()
             && self.tasks.is_empty()
+            && !self.is_subscribed_in_resp2()
             && self.large_place.is_none()
             && self.pending.replies == Replies::On
             && self.output_held() <= limits::CLIENT_OUTPUT_WATCHED_BYTES

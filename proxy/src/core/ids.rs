@@ -1,5 +1,5 @@
-//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, scripts, tasks, keys waited for,
-//! transactions, guards.
+//! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, scripts, confirmations, tasks,
+//! keys waited for, transactions, guards.
 //!
 //! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
 //! when the slot has been taken again. That is what keeps a reply from ever reaching another client.
@@ -18,6 +18,10 @@ slotmap::new_key_type! {
     pub struct AskId;
     /// One EVALSHA of a script that the gateway knows.
     pub struct ScriptId;
+    /// One SUBSCRIBE or UNSUBSCRIBE that is not confirmed yet.
+    pub struct ConfirmationId;
+    /// One PUBLISH whose shard has not answered.
+    pub struct PublishId;
     /// One plugin call in flight.
     pub struct TaskId;
     /// A key that tasks wait for.

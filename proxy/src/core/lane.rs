@@ -18,7 +18,9 @@ use bytes::BytesMut;
 use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::{SetupStep, Target};
-use crate::core::ids::{ExecId, GatherId, GuardId, JoinId, ScriptId, SessionId, TaskId};
+use crate::core::ids::{
+    ConfirmationId, ExecId, GatherId, GuardId, JoinId, PublishId, ScriptId, SessionId, TaskId,
+};
 use crate::core::script_texts::Digest;
 use crate::limits;
 use crate::pending::Place;
@@ -47,6 +49,10 @@ pub enum Owner {
     Script(ScriptId),
     /// The lane itself, which loads a script: the reply says nothing new.
     Load,
+    /// A PUBLISH: the reply is the shard's number of receivers.
+    Publish(PublishId),
+    /// A subscription: the reply confirms it, to nobody if a connection that was opened again asked.
+    Subscriber(ConfirmationId),
     /// The lane itself, which changes to another database.
     Select,
     /// Nobody: the reply is skipped.
@@ -97,6 +103,8 @@ pub struct Lane {
     pub attempts: u32,
     /// Whether it serves one session, or one request, at a time.
     pub is_private: bool,
+    /// Whether it is subscribed to what the worker's sessions want to be told; its replies may be messages.
+    pub is_subscriber: bool,
     /// Whether it is private and nobody's.
     pub is_idle: bool,
     /// Whether it is private and somebody's until it is given back, also while no reply is due.
@@ -148,6 +156,7 @@ impl Lane {
             last_fault: String::new(),
             attempts: 0,
             is_private: false,
+            is_subscriber: false,
             is_idle: false,
             is_lent: false,
             multi_allowed: true,

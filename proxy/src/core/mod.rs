@@ -11,14 +11,15 @@
 //! a seed (tests/ has that simulation).
 //!
 //! Files: `ids` names, `session` and `lane` hold state, `request` reads what clients want, `forward` gives it to
-//! lanes, `ask` asks the other workers (`clients`, `pause` and `monitor` are what is asked), `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `gather`, `transaction`
-//! and `task` (with `ready`) carry out what is more than one request,
+//! lanes, `ask` asks the other workers (`clients`, `pause` and `monitor` are what is asked), `reply` brings answers back, `hot` does these three at once for plain traffic, `split`, `gather`, `transaction`, `pubsub`
+//! (with `topics`, `confirm`, `subscriber` and `publish`) and `task` (with `ready`) carry out what is more than one request,
 //! `timer` and `expiry` handle time.
 
 pub mod answer;
 pub mod ask;
 mod beginning;
 pub mod clients;
+pub mod confirm;
 pub mod draft;
 pub mod effects;
 pub mod exec;
@@ -32,9 +33,12 @@ pub mod ids;
 pub mod in_multi;
 pub mod lane;
 pub mod monitor;
+pub mod order;
 pub mod pause;
 pub mod plugins;
 pub mod private;
+pub mod publish;
+pub mod pubsub;
 pub mod ready;
 pub mod reply;
 pub mod request;
@@ -43,8 +47,10 @@ pub mod scripts;
 pub mod session;
 pub mod split;
 pub mod stats;
+pub mod subscriber;
 pub mod task;
 pub mod timer;
+pub mod topics;
 pub mod transaction;
 pub mod waiters;
 pub mod watch;
@@ -59,17 +65,20 @@ use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask, OpenAsk};
 use crate::core::beginning::Beginning;
+use crate::core::confirm::{Confirmation, SubscriptionNews};
 use crate::core::exec::ActiveExec;
 use crate::core::gather::ActiveGather;
 use crate::core::guard::ActiveGuard;
 use crate::core::ids::{
-    AskId, ExecId, GatherId, GuardId, JoinId, LaneId, ScriptId, SessionId, TaskId,
+    AskId, ConfirmationId, ExecId, GatherId, GuardId, JoinId, LaneId, PublishId, ScriptId,
+    SessionId, TaskId,
 };
 use crate::core::lane::Lane;
 use crate::core::monitor::Shown;
 use crate::core::pause::Paused;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
 use crate::core::private::PrivateLanes;
+use crate::core::publish::ActivePublish;
 use crate::core::ready::Ready;
 use crate::core::script_texts::{Digest, ScriptNews, ScriptTexts};
 use crate::core::scripts::ActiveScript;
@@ -78,6 +87,7 @@ use crate::core::split::ActiveJoin;
 use crate::core::stats::Stats;
 use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
+use crate::core::topics::Topics;
 use crate::core::waiters::{Notice, Waiters};
 use crate::gather::scan;
 use crate::resp::request::RequestScan;
@@ -95,6 +105,10 @@ pub struct Wake {
     pub lanes: Vec<LaneId>,
     /// Lanes that need a connection.
     pub connect: Vec<LaneId>,
+    /// Changes of subscriptions, for the other workers.
+    pub subscription_news: Vec<SubscriptionNews>,
+    /// Whose news of other workers are known here now.
+    pub news_known: Vec<(usize, ConfirmationId)>,
     /// NOTIFYs for the other workers.
     pub notices: Vec<Notice>,
     /// Sessions of a pool that monitor: how many there are now.
@@ -135,6 +149,8 @@ pub struct Pool {
     pub lanes: [Vec<Option<LaneId>>; 2],
     /// Its lanes that serve one session at a time.
     pub private_lanes: PrivateLanes,
+    /// What its sessions, and those of other workers, subscribe to.
+    pub(crate) topics: Topics,
     /// Its plugins.
     pub plugins: Option<PoolPlugins>,
     /// Time for a shard to answer, milliseconds; `u64::MAX` = without end.
@@ -155,6 +171,7 @@ impl Pool {
             config.shards.iter().map(|shard| shard.name.clone()).collect();
         let lanes = [vec![None; topology.len()], vec![None; topology.len()]];
         let private_lanes = PrivateLanes::new(topology.len());
+        let topics = Topics::new(topology.len());
         let plugins = PoolPlugins::new(bindings, seed);
         let timeout_ms = timeout_ms(&config);
         Self {
@@ -164,6 +181,7 @@ impl Pool {
             shard_names,
             lanes,
             private_lanes,
+            topics,
             plugins,
             timeout_ms,
             sessions: 0,
@@ -218,6 +236,10 @@ pub struct Core {
     pub(crate) asks: SlotMap<AskId, OpenAsk>,
     /// Sessions that monitor.
     pub(crate) monitors: Vec<SessionId>,
+    pub(crate) confirmations: SlotMap<ConfirmationId, Confirmation>,
+    pub(crate) publishes: SlotMap<PublishId, ActivePublish>,
+    /// Who gets the message that is being delivered.
+    pub(crate) receivers: Vec<SessionId>,
     pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
@@ -260,6 +282,9 @@ impl Core {
             guards: SlotMap::with_key(),
             asks: SlotMap::with_key(),
             monitors: Vec::new(),
+            confirmations: SlotMap::with_key(),
+            publishes: SlotMap::with_key(),
+            receivers: Vec::new(),
             ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),
@@ -324,6 +349,7 @@ impl Core {
         if let Some(pool) = self.pools.get_mut(usize::from(session.pool)) {
             pool.sessions = pool.sessions.saturating_sub(1);
         }
+        self.end_subscriptions(session.pool, id, session.subscriptions.take());
         self.orphan_tasks(&session.tasks);
         if session.monitor.is_some() {
             self.forget_monitor(id, session.pool);
@@ -375,6 +401,7 @@ impl Core {
         self.draining = true;
         self.end_asks();
         (0..).take(self.pools.len()).for_each(|pool| self.end_pause_of(pool));
+        self.end_worker_confirmations();
         let ids: Vec<SessionId> = self.sessions.keys().collect();
         for id in ids {
             self.end_session(id, Closing::AfterRead);

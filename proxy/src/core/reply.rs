@@ -31,6 +31,11 @@ impl Core {
             Owner::Exec(exec, part) => self.settle_exec(exec, part, reply),
             Owner::Guard(guard) => self.settle_guard(guard, reply),
             Owner::Script(script) => self.settle_script(script, reply),
+            Owner::Publish(publish) => self.settle_publish(publish, reply),
+            Owner::Subscriber(confirmation) => {
+                let refusal = Some(reply.bytes()).filter(|reply| reply.first() == Some(&b'-'));
+                self.shard_confirmed(confirmation, refusal);
+            }
             Owner::Select | Owner::Load | Owner::Nobody => {}
         }
     }
@@ -44,6 +49,7 @@ impl Core {
                 return self.settle_task(task, number, Status::BackendError, text.as_bytes());
             }
             Owner::Guard(guard) => return self.fail_guard(guard, text),
+            Owner::Subscriber(confirmation) => return self.shard_confirmed(confirmation, None),
             Owner::Watch(session, place) => {
                 self.watch_failed(session);
                 owner = Owner::Session(session, place);
@@ -55,7 +61,8 @@ impl Core {
             | Owner::Part(..)
             | Owner::Gather(..)
             | Owner::Script(_)
-            | Owner::Exec(..) => {}
+            | Owner::Exec(..)
+            | Owner::Publish(_) => {}
         }
         let mut reply = self.spare.take();
         write::error(&mut reply, text);

@@ -223,58 +223,6 @@ impl Core {
         !held
     }
 
-    /// Whether a request must wait for earlier ones of its session; looked at again whenever a reply of it goes out.
-    fn must_hold(&mut self, id: SessionId, args: &Args<'_>) -> bool {
-        let paused = self.is_paused(id, args);
-        let Some(session) = self.sessions.get_mut(id) else {
-            return true;
-        };
-        session.paused = paused;
-        if paused {
-            return true;
-        }
-        if let Some(place) = session.large_place {
-            if session.pending.awaits(place) {
-                return true;
-            }
-            session.large_place = None;
-        }
-        if !session.pending.is_empty() {
-            if self.must_be_first(id, args) {
-                return true;
-            }
-            // What a plugin takes does not go over a private lane.
-            let is_large = self.is_large(id, args.raw().len());
-            let is_hooked =
-                || resolve(args).is_ok_and(|spec| self.hook_for(id, spec, args).is_some());
-            if is_large && !is_hooked() {
-                return true;
-            }
-        }
-        self.must_wait(id, args)
-    }
-
-    /// Whether a request waits until all earlier ones are answered. From HELLO and RESET on, the session's replies come
-    /// over other lanes; WATCH, and EXEC behind it or of much, go over a private one; the lines of MONITOR wait for
-    /// nobody's reply.
-    fn must_be_first(&self, id: SessionId, args: &Args<'_>) -> bool {
-        let is = |name: &[u8]| args.name().eq_ignore_ascii_case(name);
-        if is(b"HELLO") || is(b"RESET") || is(b"MONITOR") {
-            return true;
-        }
-        let Some(session) = self.sessions.get(id) else {
-            return false;
-        };
-        match &session.transaction {
-            None => is(b"WATCH"),
-            Some(transaction) => {
-                let is_private =
-                    || session.watching.is_some() || self.is_large(id, transaction.bytes());
-                is(b"EXEC") && is_private()
-            }
-        }
-    }
-
     /// Whether half of what a client may leave untaken is there already; then its next request waits until it has taken
     /// some, since replies that are still to come need the other half.
     fn output_is_full(&mut self, id: SessionId) -> bool {
@@ -399,6 +347,7 @@ impl Core {
             session.pending.begin_request();
         }
         match resolve(&request.args) {
+            Ok(spec) if self.refuse_subscriber(id, spec) => {}
             Ok(spec) => self.carry_out(id, spec, request),
             Err(_) if self.start_own_command(id, request) => self.show(id, None, &request.args),
             Err(_) if self.misused_in_multi(id, &request.args) => {}
@@ -480,6 +429,7 @@ impl Core {
             }
             Plan::Joined(command) => self.join_keys(id, command, &request.args),
             Plan::Shards(command) => self.ask_shards(id, command, &request.args),
+            Plan::Pubsub(command) => self.pubsub_command(id, command, request),
             Plan::Transaction(step) => self.transaction_step(id, step, (spec, request)),
             Plan::Refuse(reply) => {
                 self.stats.requests_refused += 1;

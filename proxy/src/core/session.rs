@@ -13,6 +13,7 @@ use crate::command::CommandSpec;
 use crate::core::forward::Target;
 use crate::core::ids::{LaneId, TaskId};
 use crate::core::monitor::Monitor;
+use crate::core::topics::Subscriptions;
 use crate::core::transaction::Transaction;
 use crate::core::watch::Watching;
 use crate::limits;
@@ -57,6 +58,8 @@ pub struct Session {
     /// The place of a request that the next one waits for: over a private lane, in rounds, or one that changes the
     /// session.
     pub large_place: Option<Place>,
+    /// What it subscribes to, if it does.
+    pub subscriptions: Option<Box<Subscriptions>>,
     /// An open MULTI.
     pub transaction: Option<Box<Transaction>>,
     /// What WATCH watches.
@@ -126,6 +129,7 @@ impl Session {
             tasks: Vec::new(),
             watched: VecDeque::new(),
             large_place: None,
+            subscriptions: None,
             transaction: None,
             watching: None,
             input_ready: false,
@@ -190,6 +194,12 @@ impl Session {
             protocol_index: self.protocol_index(),
             database: self.identity.database,
         }
+    }
+
+    /// Whether it may only subscribe, unsubscribe, PING, QUIT and RESET: RESP2 cannot tell messages from replies.
+    #[inline]
+    pub fn is_subscribed_in_resp2(&self) -> bool {
+        self.subscriptions.is_some() && self.identity.protocol == Protocol::Resp2
     }
 
     /// Index of the lanes that this session uses: 0 for RESP2, 1 for RESP3.

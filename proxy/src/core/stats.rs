@@ -34,6 +34,8 @@ pub struct Stats {
     pub unasked_replies: u64,
     /// Clients cut because they did not take their replies.
     pub clients_cut: u64,
+    /// Messages given to subscribers.
+    pub messages: u64,
     /// Plugin calls started.
     pub plugin_calls: u64,
     /// Plugin calls that failed.
@@ -42,7 +44,7 @@ pub struct Stats {
 
 impl Stats {
     /// What INFO shows in its section `gateway`, by name; what Redis counts too stands in its section `stats`.
-    pub fn of_gateway(&self) -> [(&'static str, u64); 10] {
+    pub fn of_gateway(&self) -> [(&'static str, u64); 11] {
         [
             ("requests_split", self.requests_split),
             ("timeouts", self.timeouts),
@@ -52,6 +54,7 @@ impl Stats {
             ("unasked_replies", self.unasked_replies),
             ("clients_cut", self.clients_cut),
             ("budget_refusals", self.budget_refusals),
+            ("messages", self.messages),
             ("plugin_calls", self.plugin_calls),
             ("plugin_faults", self.plugin_faults),
         ]
@@ -73,6 +76,7 @@ impl Stats {
         self.unasked_replies += other.unasked_replies;
         self.clients_cut += other.clients_cut;
         self.budget_refusals += other.budget_refusals;
+        self.messages += other.messages;
         self.plugin_calls += other.plugin_calls;
         self.plugin_faults += other.plugin_faults;
     }

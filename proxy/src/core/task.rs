@@ -122,6 +122,8 @@ impl Task {
             | Owner::Exec(..)
             | Owner::Guard(_)
             | Owner::Script(_)
+            | Owner::Publish(_)
+            | Owner::Subscriber(_)
             | Owner::Select
             | Owner::Load
             | Owner::Nobody => None,

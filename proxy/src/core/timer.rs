@@ -18,6 +18,8 @@ pub enum Timer {
     LaneIdle(LaneId),
     /// This lane has waited long enough for a client.
     LanePaused(LaneId),
+    /// A connection for subscriptions is to be opened again.
+    SubscriberRetry(LaneId),
     /// Whether this session still takes its replies; the number is the bytes it had been sent when the
     /// timer was set.
     SessionStalled(SessionId, u64),

@@ -86,10 +86,26 @@ impl Transaction {
             && self.bytes + bytes <= limits::TRANSACTION_BYTES_MAX
     }
 
+    /// Lets what any shard may answer go where the others go, or the watched keys are.
+    fn place_free(&mut self, watched: Option<ShardIndex>) {
+        let placed = self.commands.iter().find_map(|queued| match queued.way {
+            Way::Shard(shard) => Some(shard),
+            Way::AnyShard(_) | Way::Split(_) | Way::Answer(_) | Way::ClientInfo | Way::Said(_) => {
+                None
+            }
+        });
+        let common = watched.or(placed);
+        for queued in &mut self.commands {
+            if let Way::AnyShard(shard) = queued.way {
+                queued.way = Way::Shard(common.unwrap_or(shard));
+            }
+        }
+    }
+
     /// The one shard that answers every command, if there is one.
     fn only_shard(&self) -> Option<ShardIndex> {
         let shard_of = |queued: &QueuedCommand| match queued.way {
-            Way::Shard(shard) => Some(shard),
+            Way::Shard(shard) | Way::AnyShard(shard) => Some(shard),
             Way::Split(_) | Way::Answer(_) | Way::ClientInfo | Way::Said(_) => None,
         };
         let first = shard_of(self.commands.first()?)?;
@@ -214,7 +230,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else {
             return;
         };
-        let Some(transaction) = session.transaction.take() else {
+        let Some(mut transaction) = session.transaction.take() else {
             return;
         };
         if transaction.failed {
@@ -226,6 +242,7 @@ impl Core {
             return self.answer_next(id, b"*0\r\n");
         }
         let pool = session.pool;
+        transaction.place_free(watching.as_ref().map(|watching| watching.shard));
         match transaction.only_shard() {
             Some(shard) if watching.is_none() && !self.has_hooked(pool, &transaction.commands) => {
                 self.execute_plain(id, shard, *transaction);

@@ -124,6 +124,11 @@ impl Board {
         }
     }
 
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.seats.len()
+    }
+
     /// The inboxes of all workers.
     pub fn inboxes(&self) -> Vec<mpsc::Sender<Message>> {
         self.seats.iter().map(|seat| seat.inbox.clone()).collect()

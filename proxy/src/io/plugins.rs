@@ -405,6 +405,7 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         | Rule::Local(_)
         | Rule::Clients(_)
         | Rule::Shards(_)
+        | Rule::Pubsub(_)
         | Rule::Transaction(_)
         | Rule::Later(_)
         | Rule::Refuse(_)

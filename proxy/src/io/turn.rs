@@ -5,13 +5,15 @@
 //! tasks that the core named and starts those that are missing. Single-threaded: it lives in an `Rc<RefCell>` whose
 //! borrow never crosses an await.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use slotmap::SecondaryMap;
 
-use crate::core::ids::{LaneId, SessionId};
+use crate::core::confirm::SubscriptionNews;
+use crate::core::ids::{ConfirmationId, LaneId, SessionId};
 use crate::core::{Clock, Core};
 use crate::io::board::Board;
 use crate::limits;
@@ -34,6 +36,19 @@ pub struct Turn {
     board: Arc<Board>,
     worker: usize,
     waited_for: usize,
+    /// What other workers must not miss. No more than there are sessions: the next request of each waits until what it
+    /// has changed is known.
+    to_tell: VecDeque<Told>,
+    tell_waker: Option<Waker>,
+}
+
+/// What a worker tells others.
+#[derive(Debug)]
+pub enum Told {
+    /// To all: subscriptions have changed.
+    News(SubscriptionNews),
+    /// To this one: what it has told is known.
+    Known(usize, ConfirmationId),
 }
 
 impl Turn {
@@ -53,6 +68,8 @@ impl Turn {
             board,
             worker,
             waited_for: 0,
+            to_tell: VecDeque::new(),
+            tell_waker: None,
         }
     }
 
@@ -136,6 +153,14 @@ impl Turn {
                 self.board.tell_scripts(self.worker, &news);
             }
         }
+        self.to_tell.extend(wake.subscription_news.drain(..).map(Told::News));
+        let known = wake.news_known.drain(..);
+        self.to_tell.extend(known.map(|(worker, confirmation)| Told::Known(worker, confirmation)));
+        if !self.to_tell.is_empty()
+            && let Some(waker) = self.tell_waker.take()
+        {
+            waker.wake();
+        }
         for note in self.core.notes.drain(..) {
             tracing::warn!("{note}");
         }
@@ -170,6 +195,17 @@ impl Turn {
         for ask in std::mem::take(&mut self.core.wake.asks) {
             if !self.board.ask(&ask) {
                 self.core.end_ask(ask.id);
+            }
+        }
+    }
+
+    /// The next thing to tell other workers; if there is none, the task is woken when there is.
+    pub fn next_to_tell(&mut self, waker: &Waker) -> Poll<Told> {
+        match self.to_tell.pop_front() {
+            Some(told) => Poll::Ready(told),
+            None => {
+                self.tell_waker = Some(waker.clone());
+                Poll::Pending
             }
         }
     }

@@ -19,13 +19,15 @@ use tokio::sync::mpsc;
 
 use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask};
+use crate::core::confirm::SubscriptionNews;
+use crate::core::ids::ConfirmationId;
 use crate::core::monitor::Shown;
 use crate::core::script_texts::ScriptNews;
 use crate::core::waiters::Notice;
 use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
 use crate::io::plugins::PluginNews;
-use crate::io::turn::Turn;
+use crate::io::turn::{Told, Turn};
 use crate::io::{backend, client, plugins};
 
 /// A socket that was accepted.
@@ -75,6 +77,10 @@ pub enum Message {
     Answer(Answer),
     /// Lines for clients of this worker that monitor.
     Shown(Shown),
+    /// Sessions of another worker subscribe, or do so no more.
+    Subscriptions(SubscriptionNews),
+    /// Another worker knows of a change of subscriptions.
+    SubscriptionsKnown(ConfirmationId),
     /// End: answer what was asked, for at most this long, then close.
     Drain(Duration),
 }
@@ -114,6 +120,7 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
         tokio::task::spawn_local(timers(Rc::clone(&turn)));
         with_turn(&turn, |turn| first.iter().for_each(|pool| turn.core.preconnect(*pool)));
         tokio::task::spawn_local(publish(Rc::clone(&turn), Arc::clone(&board), number));
+        tokio::task::spawn_local(tell_others(Rc::clone(&turn), Arc::clone(&board), number));
         serve(turn, inbox, board, number).await;
     });
     Ok(())
@@ -144,6 +151,12 @@ async fn serve(
             Message::Ask(ask) => with_turn(&turn, |turn| turn.core.asked(&ask)),
             Message::Answer(answer) => with_turn(&turn, |turn| turn.core.answered(answer)),
             Message::Shown(shown) => with_turn(&turn, |turn| turn.core.shown(&shown)),
+            Message::Subscriptions(news) => {
+                with_turn(&turn, |turn| turn.core.subscriptions_changed(&news));
+            }
+            Message::SubscriptionsKnown(confirmation) => {
+                with_turn(&turn, |turn| turn.core.worker_confirmed(confirmation));
+            }
             Message::Drain(limit) => {
                 let drained = async {
                     with_turn(&turn, |turn| turn.core.drain());
@@ -209,6 +222,27 @@ async fn publish(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
         facts.others = board.others(number);
         facts.clients = board.clients();
         facts.clients_refused = board.clients_refused();
+    }
+}
+
+/// Takes what other workers must not miss to their inboxes, in order, waiting for room.
+async fn tell_others(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) {
+    loop {
+        match poll_fn(|cx| turn.borrow_mut().next_to_tell(cx.waker())).await {
+            Told::News(news) => {
+                for worker in (0..board.workers()).filter(|worker| *worker != number) {
+                    let is_there = board.send(worker, Message::Subscriptions(news.clone())).await;
+                    // A worker that has ended has nothing to know.
+                    if !is_there && let Some(confirmation) = news.confirmation {
+                        with_turn(&turn, |turn| turn.core.worker_confirmed(confirmation));
+                    }
+                }
+            }
+            Told::Known(worker, confirmation) => {
+                let known = Message::SubscriptionsKnown(confirmation);
+                let _ended = board.send(worker, known).await;
+            }
+        }
     }
 }
 

@@ -220,6 +220,7 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Split(_)
         | Rule::Joined(_)
         | Rule::Shards(_)
+        | Rule::Pubsub(_)
         | Rule::Transaction(_) => true,
     }
 }

@@ -12,7 +12,8 @@ use crate::command::CommandSpec;
 use crate::command::keys;
 use crate::command::resolve::write_arity_error;
 use crate::command::rule::{
-    ClientsCommand, JoinRule, JoinedCommand, LocalCommand, Rule, ShardsCommand, TransactionStep,
+    ChannelKind, ClientsCommand, JoinRule, JoinedCommand, LocalCommand, PubsubCommand, Rule,
+    ShardsCommand, TransactionStep,
 };
 use crate::resp::args::Args;
 use crate::resp::write;
@@ -28,6 +29,7 @@ const OTHER_CLIENTS: &str =
     "it asks about the clients of every worker; send it before MULTI or after EXEC";
 /// Redis 7.0's own words for what it does not queue.
 const NOT_IN_MULTI: &str = "ERR Command not allowed inside a transaction";
+const OUTSIDE: &str = "send it before MULTI or after EXEC";
 const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
@@ -48,6 +50,8 @@ pub enum Plan {
     Joined(JoinedCommand),
     /// Several shards are asked, and their answers joined.
     Shards(ShardsCommand),
+    /// The gateway publishes or subscribes.
+    Pubsub(PubsubCommand),
     /// It belongs to a transaction; its keys are not looked at.
     Transaction(TransactionStep),
     /// The complete error reply.
@@ -70,6 +74,8 @@ pub enum Queued {
 pub enum Way {
     /// This shard answers it.
     Shard(ShardIndex),
+    /// The shard of the other commands answers it, or this one if there are none.
+    AnyShard(ShardIndex),
     /// Several shards answer parts of it, whose replies become one.
     Split(Box<Split>),
     /// The gateway answers it, once the shards have carried out the others.
@@ -118,6 +124,7 @@ pub fn plan(
         },
         Rule::Joined(command) => joined_plan(spec, command, args, topology, scratch),
         Rule::Shards(command) => Plan::Shards(command),
+        Rule::Pubsub(command) => Plan::Pubsub(command),
         Rule::Transaction(step) => Plan::Transaction(step),
         Rule::StreamRead if keys::stream_read_blocks(args) => {
             Plan::Refuse(not_supported(spec, " yet", BLOCKING))
@@ -183,6 +190,13 @@ pub fn queued(
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }
+        Rule::Pubsub(PubsubCommand::Publish(ChannelKind::Channel | ChannelKind::Pattern)) => {
+            Way::AnyShard(topology.shard_of_channel(args.get(1).unwrap_or_default()))
+        }
+        Rule::Pubsub(PubsubCommand::Publish(ChannelKind::Shard)) => {
+            Way::Shard(topology.shard_of_channel(args.get(1).unwrap_or_default()))
+        }
+        Rule::Pubsub(_) => return Queued::Refuse(not_supported(spec, " inside MULTI", OUTSIDE)),
         Rule::Local(command) => Way::Answer(command),
         Rule::Clients(ClientsCommand::Info) => Way::ClientInfo,
         Rule::Clients(ClientsCommand::Monitor | ClientsCommand::Reply) => {

@@ -109,6 +109,19 @@ impl Topology {
         }
     }
 
+    /// The shard of a channel: that of a key of its name, and with `random` one that is drawn once for all.
+    pub fn shard_of_channel(&self, channel: &[u8]) -> ShardIndex {
+        match &self.placement {
+            Placement::Random(_) => {
+                let drawn = xxh3(channel) % u64::from(self.shards.max(1));
+                ShardIndex::try_from(drawn).unwrap_or_default()
+            }
+            Placement::Ketama(_) | Placement::Ring(_) | Placement::Modula(_) => {
+                self.shard_of(channel)
+            }
+        }
+    }
+
     /// How `key` finds its shard. With `random` this draws, as `shard_of` does.
     #[inline]
     pub fn locate<'a>(&self, key: &'a [u8]) -> Location<'a> {
