@@ -120,6 +120,10 @@ fn confirmations_and_refusals_are_those_of_one_redis() {
     assert!(matches!(theirs.line("HELLO 2"), Value::Array(_)));
     compare(&mut ours, &mut theirs, &[("GET x", 1), ("UNSUBSCRIBE a", 1), ("GET x", 1)]);
 
+    // CLIENT REPLY OFF mutes replies, not what is subscribed.
+    let (mut ours, mut theirs) = (gateway.client(), plain.client());
+    compare(&mut ours, &mut theirs, &[("CLIENT REPLY OFF", 0), ("GET x", 0), ("SUBSCRIBE a", 1)]);
+    let (mut ours, mut theirs) = (gateway.client(), plain.client());
     let questions = [
         ("PUBSUB", 1),
         ("PUBSUB NOPE", 1),
@@ -197,6 +201,9 @@ fn channels_of_all_workers_are_listed() {
     assert_eq!(asker.line("PUBSUB CHANNELS c[12]"), names(&["c1", "c2"]));
     assert_eq!(asker.line("PUBSUB SHARDCHANNELS *3"), names(&["c3"]));
     assert_eq!(asker.line("PUBSUB SHARDNUMSUB c1"), numsub("c1", 1));
+    let listed = asker.line("CLIENT LIST TYPE pubsub").text();
+    assert_eq!(listed.matches(" flags=P ").count(), 4, "{listed}");
+    assert_eq!(listed.matches(" sub=1 psub=0 ssub=1 ").count(), 4, "{listed}");
 }
 
 #[test]
