@@ -250,7 +250,7 @@ fn keyspace_events_over_shards_each_come_once() {
     }
     for listener in &mut listeners {
         // Those of one key in order; between shards there is none.
-        let mut events: Vec<String> = (0..6).map(|_| heard(listener)).collect();
+        let events: Vec<String> = (0..6).map(|_| heard(listener)).collect();
         for key in &keys {
             let of_key: Vec<&String> =
                 events.iter().filter(|event| event.ends_with(&format!(" {key}"))).collect();
@@ -258,7 +258,6 @@ fn keyspace_events_over_shards_each_come_once() {
                 .map(|event| format!("pmessage __keyevent@*__:* __keyevent@0__:{event} {key}"));
             assert_eq!(of_key, due.iter().collect::<Vec<_>>());
         }
-        events.clear();
         assert!(listener.is_quiet());
     }
 }
