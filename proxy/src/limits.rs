@@ -179,8 +179,19 @@ pub const PLUGIN_WATCH_INTERVAL: Duration = Duration::from_millis(200);
 pub const PRIVATE_LANES_MAX: usize = 4_000;
 /// Smallest bound that `large_request` may be set to, bytes: below it nothing is looked up.
 pub const LARGE_REQUEST_BYTES_MIN: usize = 16 * 1024;
-/// Time between two connections to one shard, over all workers.
+/// Time between two connections to one shard, over all workers, beyond the first `CONNECT_BURST`.
 pub const CONNECT_INTERVAL: Duration = Duration::from_millis(2);
+/// Connections to one shard that may be opened at once: clients that begin to wait should not queue up, and a server's
+/// own backlog is 511.
+pub const CONNECT_BURST: u32 = 128;
+/// What is read of a client whose command waits at a shard, bytes, so that its going away is seen behind it.
+pub const BLOCKED_INPUT_BYTES_MAX: usize = 1024 * 1024;
+/// A connection to a shard is silent for this long before the system asks whether the other side is there.
+pub const KEEPALIVE_TIME: Duration = Duration::from_secs(30);
+/// Time between two such questions.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+/// Questions without an answer after which the connection counts as broken.
+pub const KEEPALIVE_RETRIES: u32 = 3;
 /// Keys of one session that plugins may watch; beyond that the oldest is forgotten.
 pub const SESSION_WATCHES_MAX: usize = 1024;
 /// Plugin: steps of ready calls in one pass; the others come after a rest.

@@ -1,7 +1,7 @@
 //! A shard that the simulation plays: one connection's bytes in, its replies out, without a socket.
 //!
 //! A GET answers its key's own name and the database, so a reply that reaches the wrong place is seen; DEL counts,
-//! MULTI..EXEC queues, SELECT and HELLO do what a server does. A command that the gateway should not have sent is a
+//! MULTI..EXEC queues, a BLPOP waits, SELECT and HELLO do what a server does. A command that the gateway should not have sent is a
 //! failure of the test. What breaks a connection, and when, is the simulation's choice.
 
 use sluicegate::resp::args::Args;
@@ -17,6 +17,8 @@ pub struct Link {
     pub frozen: bool,
     pub database: usize,
     pub in_multi: Option<Vec<Vec<u8>>>,
+    /// What a client waits for here; the simulation says when it comes.
+    pub waits: Option<Vec<u8>>,
 }
 
 impl Link {
@@ -28,6 +30,10 @@ impl Link {
             let request: Vec<u8> = self.input.drain(..len).collect();
             let args = Args::new(&request, scan.spans());
             answer_request(&args, self);
+            assert!(
+                self.waits.is_none() || self.input.is_empty(),
+                "a request behind one that waits"
+            );
             scan.reset();
         }
     }
@@ -39,12 +45,20 @@ pub fn value(key: &[u8], database: usize) -> Vec<u8> {
 }
 
 fn answer_request(args: &Args<'_>, link: &mut Link) {
-    let Link { in_multi, output: out, database, .. } = link;
+    let Link { in_multi, output: out, database, waits, .. } = link;
     match (args.name(), in_multi.as_mut()) {
         (b"MULTI", None) => {
             *in_multi = Some(Vec::new());
             write::simple(out, "OK");
         }
+        (b"BLPOP", None) => {
+            let key = args.get(1).unwrap_or_default();
+            let reply = waits.insert(Vec::new());
+            write::array_header(reply, 2);
+            write::bulk(reply, key);
+            write::bulk(reply, &value(key, *database));
+        }
+        (b"CLIENT", None) => write::integer(out, 7),
         (b"HELLO", None) => out.extend_from_slice(b"%1\r\n$5\r\nproto\r\n:3\r\n"),
         (b"DISCARD", Some(_)) => {
             *in_multi = None;

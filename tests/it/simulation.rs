@@ -248,6 +248,14 @@ impl World {
                     let number = client.database.to_string().into_bytes();
                     (vec![b"SELECT".to_vec(), number], Expected::Exactly(b"+OK\r\n".to_vec()))
                 }
+                7 if self.rng.one_in(3) => {
+                    let key = key(0);
+                    let mut reply = Vec::new();
+                    write::array_header(&mut reply, 2);
+                    write::bulk(&mut reply, &key);
+                    write::bulk(&mut reply, &value(&key, client.database));
+                    (vec![b"BLPOP".to_vec(), key, b"0".to_vec()], Expected::Reply(reply))
+                }
                 _ => {
                     let key = key(0);
                     let mut reply = Vec::new();
@@ -418,6 +426,9 @@ impl World {
         }
         if link.frozen {
             return;
+        }
+        if !self.faults || self.rng.one_in(8) {
+            link.output.append(&mut link.waits.take().unwrap_or_default());
         }
         link.answer_requests();
         let len =

@@ -88,8 +88,10 @@ pub const DIFFERS: &[(&str, &str)] = &[
     ("sunsubscribe", "Without arguments: in the order of names. An error inside MULTI."),
     ("time", "The gateway's clock."),
     ("unsubscribe", "Without arguments: in the order of names. An error inside MULTI."),
-    ("xread", "`BLOCK` is not carried out yet. Without it streams of several shards are read and joined, as said there."),
-    ("xreadgroup", "`BLOCK` is not carried out yet."),
+    ("wait", "Inside MULTI an error: send it after EXEC."),
+    ("waitaof", "Shards before Redis 7.2 do not know it. Inside MULTI an error: send it after EXEC."),
+    ("xread", "Without `BLOCK` streams of several shards are read and joined, as said there. With `BLOCK` it is a blocking command."),
+    ("xreadgroup", "With `BLOCK` it is a blocking command."),
     ("zinter", "Over several shards of Valkey or of Redis 7.2 and later, a sum of scores may have other last digits for the same number."),
     ("zunion", "Over several shards of Valkey or of Redis 7.2 and later, a sum of scores may have other last digits for the same number."),
 ];

@@ -190,19 +190,20 @@ pub fn sort_patterns(args: &Args<'_>, out: &mut Vec<u32>) {
     }
 }
 
-/// Whether XREAD or XREADGROUP is asked to wait.
-pub fn stream_read_blocks(args: &Args<'_>) -> bool {
+/// The time that XREAD or XREADGROUP is asked to wait, if it is: the last BLOCK counts.
+pub fn stream_read_block<'a>(args: &Args<'a>) -> Option<&'a [u8]> {
+    let mut time = None;
     let mut at = 1;
     while let Some(word) = args.get(at) {
         if is_word(word, "block") {
-            return true;
+            time = Some(args.get(at + 1).unwrap_or_default());
         }
         match stream_option_len(word) {
             Some(len) => at += len,
-            None => return false,
+            None => break,
         }
     }
-    false
+    time
 }
 
 fn by_specification(
@@ -469,7 +470,8 @@ mod tests {
             ("XREADGROUP GROUP block block STREAMS block block", false),
             ("XREAD COUNT block STREAMS a 0", false),
         ] {
-            assert_eq!(with_args(request, stream_read_blocks), waits, "{request}");
+            let blocks = with_args(request, |args| stream_read_block(args).is_some());
+            assert_eq!(blocks, waits, "{request}");
         }
     }
 

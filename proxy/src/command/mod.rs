@@ -17,6 +17,7 @@ pub mod resolve;
 pub mod row;
 pub mod rule;
 mod table;
+pub mod waiting;
 
 use std::sync::LazyLock;
 
@@ -41,6 +42,7 @@ pub struct CommandSpec {
     pub arity: i16,
     /// What is done with it.
     pub rule: Rule,
+    writes: bool,
     /// The argument that is its only key, if it has exactly one at a fixed place.
     pub single_key: Option<u8>,
     /// Empty unless this is a container such as CLIENT.
@@ -53,8 +55,9 @@ pub struct CommandSpec {
 
 impl CommandSpec {
     /// Whether it may change data. Servers do not say it of scripts, which may do anything unless they are read-only.
+    #[inline]
     pub fn is_write(&self) -> bool {
-        self.has(flags::WRITE) || (self.rule == Rule::Script && !self.is_readonly())
+        self.writes
     }
 
     /// Whether it only reads.
@@ -155,10 +158,13 @@ impl Registry {
         self.count += 1;
         let subcommands: Vec<CommandSpec> =
             row.subcommands.iter().map(|inner| self.spec(inner, Some(row.name))).collect();
+        let rule = rule_of(&name, row);
+        let has = |flag| row.flags & flag != 0;
         CommandSpec {
             index,
             arity: row.arity,
-            rule: rule_of(&name, row),
+            rule,
+            writes: has(flags::WRITE) || (rule == Rule::Script && !has(flags::READONLY)),
             single_key: single_key(row),
             parser: keys::parser_of(&name),
             subcommands,

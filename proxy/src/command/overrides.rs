@@ -7,7 +7,7 @@
 
 use super::rule::{
     ChannelKind, ClientsCommand, JoinRule, JoinedCommand, LocalCommand, PubsubCommand, Rule,
-    ShardsCommand, TransactionStep,
+    ShardsCommand, TransactionStep, WaitCommand,
 };
 
 use ChannelKind::{Channel, Pattern, Shard};
@@ -17,7 +17,7 @@ use LocalCommand as L;
 use PubsubCommand::{Channels, Numpat, Numsub, Publish, Subscribe, Unsubscribe};
 use Rule::{
     Blocking, Clients, Copy, Joined, Keys, Later, Local, Pubsub, Refuse, Script, Shards, Sort,
-    Split, StreamRead, Transaction,
+    Split, StreamRead, Transaction, Wait,
 };
 use ShardsCommand as S;
 
@@ -292,8 +292,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("unlink", Split(Sum)),
     ("unsubscribe", Pubsub(Unsubscribe(Channel))),
     ("unwatch", Transaction(TransactionStep::Unwatch)),
-    ("wait", Later("WAIT comes later; the shards replicate as they are set up")),
-    ("waitaof", Later("WAITAOF comes later; the shards write as they are set up")),
+    ("wait", Wait(WaitCommand::Replicas)),
+    ("waitaof", Wait(WaitCommand::AppendOnlyFiles)),
     ("watch", Transaction(TransactionStep::Watch)),
     ("xgroup|help", Local(L::Help)),
     ("xinfo|help", Local(L::Help)),

@@ -39,7 +39,9 @@ fn heading(rule: Rule) -> Option<&'static str> {
         Rule::Transaction(_) => "Transactions",
         Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => "Refused",
         Rule::Local(_) | Rule::Clients(_) => "Answered by the gateway",
-        Rule::Later(_) | Rule::Blocking => "Not yet",
+        Rule::Blocking => "Blocking",
+        Rule::Wait(_) => "Waiting for replicas",
+        Rule::Later(_) => "Not yet",
         Rule::Container => return None,
     })
 }
@@ -51,7 +53,6 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         Rule::Local(LocalCommand::ClusterDisabled) => {
             Some("This instance has cluster support disabled")
         }
-        Rule::Blocking => Some("blocking commands come later"),
         Rule::Local(_)
         | Rule::Clients(_)
         | Rule::Key
@@ -60,6 +61,8 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         | Rule::Sort
         | Rule::Copy
         | Rule::StreamRead
+        | Rule::Blocking
+        | Rule::Wait(_)
         | Rule::Split(_)
         | Rule::Joined(_)
         | Rule::Shards(_)

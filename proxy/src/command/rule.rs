@@ -24,8 +24,10 @@ pub enum Rule {
     Copy,
     /// XREAD and XREADGROUP: like `Keys`, unless BLOCK makes it a blocking command.
     StreamRead,
-    /// Waits for data: not carried out yet, but inside MULTI, where it never waits, it is like `Keys`.
+    /// Like `Keys`, and it may wait there for data; inside MULTI it never waits.
     Blocking,
+    /// No key: asks the shards that the client wrote to whether their replicas or files have it.
+    Wait(WaitCommand),
     /// Several keys: one part per shard, joined.
     Split(JoinRule),
     /// Several keys, only read: whole to one shard if it owns all, else each shard's are read and joined here.
@@ -121,6 +123,15 @@ pub enum PubsubCommand {
     /// PUBSUB NUMSUB and SHARDNUMSUB.
     Numsub(ChannelKind),
     Numpat,
+}
+
+/// The commands that wait for what the client wrote to be safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitCommand {
+    /// WAIT: in so many replicas.
+    Replicas,
+    /// WAITAOF: in so many append-only files.
+    AppendOnlyFiles,
 }
 
 /// The commands that make a transaction.

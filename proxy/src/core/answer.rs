@@ -110,6 +110,7 @@ impl Core {
             clients_max: u64::from(config.max_clients),
             databases: config.databases,
             database: config.database,
+            clients_blocked: stats.clients_blocked,
             idle_timeout_s: config.idle_timeout.map_or(0, |limit| limit.as_secs()),
             stats: local::Stats {
                 connections_received: stats.sessions_opened,

@@ -50,6 +50,15 @@ pub struct Ask {
     pub question: Question,
 }
 
+/// Who has asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker {
+    /// The worker.
+    pub(crate) worker: usize,
+    /// Its name for the question.
+    pub(crate) id: AskId,
+}
+
 /// The answer of one worker.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -103,29 +112,56 @@ impl Core {
         };
         let others = self.facts.workers.saturating_sub(1);
         let waiting = match to {
-            Some(worker) => usize::from(worker != own && worker <= others),
+            Some(worker) => usize::from(worker <= others),
             None => others,
         };
         let finding = match to {
-            Some(worker) if worker != own => Finding::default(),
-            _ => self.find_out(pool, &question, Some(id)),
+            Some(_) => Finding::default(),
+            None => self.find_out(pool, &question, Some(id)),
         };
         let open = OpenAsk { session: id, place, question: question.clone(), finding, waiting };
         if waiting == 0 {
             return self.reply_to_ask(open);
         }
         let ask_id = self.asks.insert(open);
-        if self.draining {
+        if let Question::Unblock(unblock) = &question
+            && to == Some(own)
+        {
+            self.unblock_client(pool, unblock, Asker { worker: own, id: ask_id });
+        } else if self.draining {
             return self.end_ask(ask_id);
+        } else {
+            self.wake.asks.push(Ask { from: own, id: ask_id, to, pool, question });
         }
-        self.wake.asks.push(Ask { from: own, id: ask_id, to, pool, question });
         self.timers.set(self.clock.now_ms + limits::ASK_MS, Timer::Ask(ask_id));
     }
 
     /// Another worker asks.
     pub fn asked(&mut self, ask: &Ask) {
+        let asker = Asker { worker: ask.from, id: ask.id };
+        if let Question::Unblock(unblock) = &ask.question {
+            return self.unblock_client(ask.pool, unblock, asker);
+        }
         let finding = self.find_out(ask.pool, &ask.question, None);
-        self.wake.answers.push(Answer { to: ask.from, id: ask.id, finding });
+        self.tell(asker, finding);
+    }
+
+    /// Gives a finding to the worker that asked.
+    pub(crate) fn tell(&mut self, asker: Asker, finding: Finding) {
+        let answer = Answer { to: asker.worker, id: asker.id, finding };
+        if usize::try_from(self.worker).is_ok_and(|own| own == asker.worker) {
+            self.answered(answer);
+        } else {
+            self.wake.answers.push(answer);
+        }
+    }
+
+    /// Only the shard that a client waits at can say whether it has ended the wait.
+    fn unblock_client(&mut self, pool: u16, unblock: &Unblock, asker: Asker) {
+        let found = unblock.client.and_then(|client| self.session_of(pool, client));
+        if !found.is_some_and(|id| self.unblock_session(id, unblock.error, Some(asker))) {
+            self.tell(asker, Finding::default());
+        }
     }
 
     /// Another worker has answered.
@@ -170,11 +206,8 @@ impl Core {
                 self.end_pause_of(pool);
                 Finding::default()
             }
-            Question::Unblock(unblock) => {
-                let found = unblock.client.and_then(|client| self.session_of(pool, client));
-                let woken = found.is_some_and(|id| self.unblock_session(id, unblock.error));
-                count_only(u64::from(woken))
-            }
+            // Told by the shard, later.
+            Question::Unblock(_) => Finding::default(),
             Question::Monitor => {
                 self.set_monitored(pool, true);
                 Finding::default()
@@ -198,6 +231,9 @@ impl Core {
             Question::List(_) => write::verbatim(&mut reply, protocol, &finding.text),
             Question::Kill(kill) if !kill.old_form => write::integer(&mut reply, count),
             Question::Kill(_) if count == 0 => write::error(&mut reply, "ERR No such client"),
+            Question::Unblock(_) if !finding.text.is_empty() => {
+                write::error_bytes(&mut reply, &finding.text);
+            }
             Question::Unblock(_) => write::integer(&mut reply, count),
             Question::Kill(_) | Question::Pause(_) | Question::Unpause | Question::Monitor => {
                 write::simple(&mut reply, "OK");

@@ -131,12 +131,6 @@ impl Core {
         self.sessions.iter().find(|(_, session)| is_it(session)).map(|(id, _)| id)
     }
 
-    /// Ends the blocked command of a session, as if its time were over or with an error; whether there was one.
-    pub(crate) fn unblock_session(&mut self, _id: SessionId, _error: bool) -> bool {
-        // No command of a client waits at a shard.
-        false
-    }
-
     /// What RESET takes back beside the identity.
     pub(crate) fn reset_session(&mut self, id: SessionId) {
         self.end_monitor(id);
@@ -160,6 +154,7 @@ impl Core {
         for (letter, is_so) in [
             ('O', session.monitor.is_some()),
             ('P', session.subscriptions.is_some()),
+            ('b', session.blocked.is_some()),
             ('x', transaction.is_some()),
             ('c', *closing >= Closing::AfterReplies),
             ('U', is_unix),
@@ -173,7 +168,7 @@ impl Core {
             kind: if session.subscriptions.is_some() { Kind::Pubsub } else { Kind::Normal },
             flags,
             age_s: self.clock.unix_ms.saturating_sub(identity.created_ms) / 1000,
-            idle_s: self.clock.now_ms.saturating_sub(session.last_input_ms) / 1000,
+            idle_s: self.clock.now_ms.saturating_sub(session.last_active_ms) / 1000,
             database: identity.database,
             subscriptions: session.subscriptions.as_ref().map_or([0; 3], |all| all.counts()),
             queued: transaction.as_ref().map(|open| (open.len(), open.bytes())),

@@ -73,7 +73,7 @@ impl Core {
         if let Some(session) = self.sessions.get_mut(id) {
             // CLIENT REPLY OFF does not mute what a client subscribes to.
             place = session.pending.push_unmuted();
-            session.large_place = Some(place);
+            session.alone_place = Some(place);
         }
         let told = names.clone();
         let confirmation = self.confirmations.insert(Confirmation {

@@ -221,7 +221,7 @@ impl Core {
         if (has_local || is_private)
             && let Some(session) = self.sessions.get_mut(id)
         {
-            session.large_place = Some(place);
+            session.alone_place = Some(place);
         }
         let parts = std::mem::take(&mut draft.parts);
         let sent = |part: &Part| Sent { commands: part.requests.len(), reply: Vec::new() };

@@ -5,7 +5,7 @@
 //! closed; an unused lane is closed; an idle client is sent away, if the pool says so.
 
 use crate::core::ids::{LaneId, SessionId};
-use crate::core::lane::LaneState;
+use crate::core::lane::{LaneState, Owner};
 use crate::core::session::Closing;
 use crate::core::timer::Timer;
 use crate::core::{Core, idle_limit_ms, wake_lane};
@@ -44,10 +44,23 @@ impl Core {
         let timeout =
             self.pools.get(usize::from(target.pool)).map_or(u64::MAX, |pool| pool.timeout_ms);
         let name = self.shard_name(target);
+        if let Some(lane) = self.lanes.get_mut(id)
+            && lane.is_private
+            && lane.state == LaneState::SettingUp
+            && now_ms.saturating_sub(lane.last_input_ms) >= timeout
+        {
+            return self.close_lane(id, &format!("did not answer within {timeout} ms"));
+        }
         while let Some(owner) = self.lanes.get_mut(id).and_then(|lane| lane.expire_one(now_ms)) {
             self.stats.timeouts += 1;
-            let text =
-                format!("ERR shard {name} did not answer within {timeout} ms; outcome unknown");
+            let past = if matches!(owner, Owner::Blocked(..)) {
+                " behind the command's own time-out"
+            } else {
+                ""
+            };
+            let text = format!(
+                "ERR shard {name} did not answer within {timeout} ms{past}; outcome unknown"
+            );
             self.fail(owner, &text);
         }
         let Some(lane) = self.lanes.get_mut(id) else {
@@ -119,13 +132,15 @@ impl Core {
         let Some(limit_ms) = pool.and_then(|pool| idle_limit_ms(&pool.config)) else {
             return;
         };
-        let idle_at_ms = session.last_input_ms + limit_ms;
-        let may_be_idle =
-            session.is_done() && session.monitor.is_none() && session.subscriptions.is_none();
-        if may_be_idle && idle_at_ms <= now_ms {
+        let idle_at_ms = session.last_active_ms + limit_ms;
+        let listens = session.monitor.is_some() || session.subscriptions.is_some();
+        if !session.is_done() || listens {
+            // Who waits for a reply, monitors or subscribes is not idle.
+            self.timers.set(now_ms.saturating_add(limit_ms.max(1)), Timer::SessionIdle(id));
+        } else if idle_at_ms <= now_ms {
             self.end_session(id, Closing::AfterReplies);
         } else {
-            self.timers.set(idle_at_ms.max(now_ms + 1), Timer::SessionIdle(id));
+            self.timers.set(idle_at_ms, Timer::SessionIdle(id));
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::core::timer::Timer;
 use crate::core::{Core, Pool, wake_lane};
 use crate::limits;
 use crate::resp::reply::ReplyScanned;
-use crate::resp::write;
+use crate::resp::{value, write};
 use crate::topology::ShardIndex;
 
 /// Where a request goes: pool, shard, protocol (0 for RESP2, 1 for RESP3), database.
@@ -55,8 +55,21 @@ impl Core {
         &mut self,
         id: LaneId,
         target: Target,
+        piece: (Piece<'_>, usize),
+        owner: Owner,
+    ) {
+        self.forward_waiting(id, target, piece, owner, 0);
+    }
+
+    /// The same for a request that may wait at its shard for `waits_ms`; its reply is overdue when the time-out has
+    /// passed as well.
+    pub(crate) fn forward_waiting(
+        &mut self,
+        id: LaneId,
+        target: Target,
         (request, skipped): (Piece<'_>, usize),
         owner: Owner,
+        waits_ms: u64,
     ) {
         if !self.usable_lane(id) {
             return self.refuse_unreachable(target, owner);
@@ -77,7 +90,8 @@ impl Core {
             let (name, fault) = (self.shard_name(target), self.select_fault(target.pool));
             return self.fail(owner, &format!("ERR shard {name} {fault}; not sent"));
         }
-        hands.send((id, lane), target.database, (request, skipped), owner, pool.timeout_ms);
+        let timeout_ms = pool.timeout_ms.saturating_add(waits_ms);
+        hands.send((id, lane), target.database, (request, skipped), owner, timeout_ms);
     }
 
     /// Why a lane of this pool does not take what is for another database than the first.
@@ -129,6 +143,17 @@ impl Core {
         }
     }
 
+    /// Whether the shard of `target` could not be reached a moment ago.
+    pub(crate) fn is_unreachable(&self, target: Target) -> bool {
+        let lanes = self
+            .pools
+            .get(usize::from(target.pool))
+            .and_then(|p| p.lanes.get(target.protocol_index));
+        let id = lanes.and_then(|lanes| lanes.get(usize::from(target.shard)).copied().flatten());
+        let state = id.and_then(|id| self.lanes.get(id)).map(|lane| &lane.state);
+        matches!(state, Some(LaneState::Closed { retry_at_ms }) if *retry_at_ms > self.clock.now_ms)
+    }
+
     /// Says that a shard cannot be reached, and why.
     pub(crate) fn refuse_unreachable(&mut self, target: Target, owner: Owner) {
         let fault = self
@@ -162,8 +187,12 @@ impl Core {
         let Some(pool) = self.pools.get(usize::from(lane.pool)) else {
             return;
         };
-        let setup = setup_request(&pool.config, lane.protocol);
+        let setup = setup_request(&pool.config, lane.protocol, lane.is_private);
         lane.begin_setup(setup, &mut self.spare);
+        if lane.is_private && pool.timeout_ms != u64::MAX {
+            // What waits without end has no time-out of its own for a shard that never answers the set-up.
+            self.timers.set(now_ms.saturating_add(pool.timeout_ms), Timer::LaneHead(id));
+        }
         if !lane.idle_watched {
             lane.idle_watched = true;
             self.timers.set(now_ms + limits::LANE_IDLE_MS, Timer::LaneIdle(id));
@@ -327,6 +356,10 @@ impl Core {
         let Some(step) = lane.next_setup_step() else {
             return Ok(());
         };
+        if step == SetupStep::ClientId {
+            lane.client_number =
+                value::head(reply).filter(|head| head.kind == b':').and_then(|head| head.number());
+        }
         let refused = reply.first() == Some(&b'-');
         if refused {
             let text = String::from_utf8_lossy(reply);
@@ -355,7 +388,7 @@ impl Core {
                 SetupStep::SelectFirst if lane.selects_databases => {
                     return Err(format!("refused SELECT 0: {text}"));
                 }
-                SetupStep::SelectFirst => {}
+                SetupStep::SelectFirst | SetupStep::ClientId => {}
             }
         }
         if lane.setup_done() {
@@ -383,10 +416,12 @@ pub enum SetupStep {
     SelectLast,
     /// Back to the first one.
     SelectFirst,
+    /// The shard's number for a private connection: CLIENT UNBLOCK names it. A shard may refuse to tell.
+    ClientId,
 }
 
 /// The steps of a lane's set-up and the bytes that ask for them.
-fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>) {
+fn setup_request(config: &PoolConfig, protocol: u8, is_private: bool) -> (Vec<SetupStep>, Vec<u8>) {
     let mut steps = Vec::new();
     let mut bytes = Vec::new();
     if let Some(password) = &config.shard_password {
@@ -409,6 +444,10 @@ fn setup_request(config: &PoolConfig, protocol: u8) -> (Vec<SetupStep>, Vec<u8>)
         steps.extend([SetupStep::SelectLast, SetupStep::SelectFirst]);
         write::request(&mut bytes, [b"SELECT".as_slice(), last.to_string().as_bytes()].into_iter());
         write::request(&mut bytes, [b"SELECT".as_slice(), b"0"].into_iter());
+    }
+    if is_private {
+        steps.push(SetupStep::ClientId);
+        write::request(&mut bytes, [b"CLIENT".as_slice(), b"ID"].into_iter());
     }
     (steps, bytes)
 }

@@ -74,7 +74,7 @@ impl Core {
             return;
         };
         if gather.may_ask_again() {
-            session.large_place = Some(place);
+            session.alone_place = Some(place);
         }
         let target = session.target(0);
         let answers = asks.iter().map(|ask| Answer { shard: ask.shard, reply: Vec::new() });

@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    const READY: &[u8] = b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n";
+    const READY: &[u8] = b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n:7\r\n";
 
     #[test]
     fn guard_that_holds_executes_and_one_that_does_not_unwatches() {
@@ -371,7 +371,7 @@ mod tests {
     #[test]
     fn guard_without_multi_or_with_a_connection_that_breaks_says_what_is_known() {
         let mut world = World::new();
-        world.connect(b"-NOPERM no multi\r\n-ERR\r\n+OK\r\n+OK\r\n");
+        world.connect(b"-NOPERM no multi\r\n-ERR\r\n+OK\r\n+OK\r\n-NOPERM\r\n");
         world.sent();
         world.answer(b"+OK\r\n$1\r\n1\r\n");
         let (status, text) = world.result().expect("a result");

@@ -4,7 +4,7 @@
 //!   bytes ─► scan ─► spec ─► shard ─► lane.push      lane's bytes ─► scan ─► session.pending.fill
 //! ```
 //! These two loops do what `request`, `forward` and `reply` do, for the case that nearly all traffic is: a session
-//! without MULTI, plugin call or large request under way, a command with exactly one key that no binding takes, and
+//! without MULTI, plugin call, large or blocking request under way, a command with exactly one key that no binding takes, and
 //! a lane that is there and not full. They borrow each thing once, not once per step. Whatever is not plain is left
 //! to the general way, at the byte where it stands; so there is one place for each rule, and this file only decides
 //! whether a request needs it. What both ways do (`Hands::send`, `Hands::fill`) stands here once.
@@ -21,6 +21,7 @@ use crate::core::lane::{Lane, Owner};
 use crate::core::session::{Closing, Session};
 use crate::core::stats::Stats;
 use crate::core::timer::{Timer, Timers};
+use crate::core::wait::shard_bit;
 use crate::core::{Core, Pool, Wake, wake_lane, wake_session};
 use crate::limits;
 use crate::pending::{Place, Replies};
@@ -203,6 +204,7 @@ impl Core {
                 return Some(verdict);
             }
             session.last_command = Some(spec);
+            session.wrote |= shard_bit(shard) & u64::from(spec.is_write()).wrapping_neg();
             let owner = Owner::Session(id, session.pending.push());
             let piece = (Piece::borrowed(args.raw()), 0);
             hands.send(lane, session.identity.database, piece, owner, pool.timeout_ms);
@@ -259,7 +261,7 @@ impl Session {
             && self.transaction.is_none()
             && self.tasks.is_empty()
             && !self.is_subscribed_in_resp2()
-            && self.large_place.is_none()
+            && self.alone_place.is_none()
             && self.pending.replies == Replies::On
             && self.output_held() <= limits::CLIENT_OUTPUT_WATCHED_BYTES
     }

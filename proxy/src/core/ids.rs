@@ -1,5 +1,5 @@
 //! Names of the things that a worker keeps: sessions, lanes, joins, gathers, questions, scripts, confirmations, tasks,
-//! keys waited for, transactions, guards.
+//! keys waited for, transactions, guards, blocked sessions.
 //!
 //! Each is a slot and a version of the slot, so a reply that comes for a session that is gone finds nobody, even
 //! when the slot has been taken again. That is what keeps a reply from ever reaching another client.
@@ -30,4 +30,8 @@ slotmap::new_key_type! {
     pub struct ExecId;
     /// One guarded transaction of a plugin.
     pub struct GuardId;
+    /// One command that waits at shards.
+    pub struct BlockedId;
+    /// One order to end such a wait.
+    pub struct UnblockId;
 }

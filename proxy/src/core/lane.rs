@@ -19,7 +19,8 @@ use crate::buffer::{OutBuffer, Piece, Spare, reserve_input};
 use crate::config::ShardQueue;
 use crate::core::forward::{SetupStep, Target};
 use crate::core::ids::{
-    ConfirmationId, ExecId, GatherId, GuardId, JoinId, PublishId, ScriptId, SessionId, TaskId,
+    BlockedId, ConfirmationId, ExecId, GatherId, GuardId, JoinId, PublishId, ScriptId, SessionId,
+    TaskId, UnblockId,
 };
 use crate::core::script_texts::Digest;
 use crate::limits;
@@ -55,6 +56,10 @@ pub enum Owner {
     Subscriber(ConfirmationId),
     /// The lane itself, which changes to another database.
     Select,
+    /// A command that waits at shards: the reply is that of its lane with this number.
+    Blocked(BlockedId, u32),
+    /// An order to end such a wait: likewise.
+    Unblock(UnblockId, u32),
     /// Nobody: the reply is skipped.
     Nobody,
 }
@@ -109,6 +114,10 @@ pub struct Lane {
     pub is_idle: bool,
     /// Whether it is private and somebody's until it is given back, also while no reply is due.
     pub is_lent: bool,
+    /// Whether it is private and must not serve another when its reply has come.
+    pub is_spent: bool,
+    /// The shard's number for the connection, if it is private and the shard has told it.
+    pub client_number: Option<i64>,
     /// Whether the shard lets us use MULTI.
     pub multi_allowed: bool,
     /// Whether the shard lets us select each of the pool's databases.
@@ -159,6 +168,8 @@ impl Lane {
             is_subscriber: false,
             is_idle: false,
             is_lent: false,
+            is_spent: false,
+            client_number: None,
             multi_allowed: true,
             selects_databases: true,
             database: 0,

@@ -18,6 +18,7 @@
 pub mod answer;
 pub mod ask;
 mod beginning;
+pub mod blocking;
 pub mod clients;
 pub mod confirm;
 pub mod draft;
@@ -52,6 +53,8 @@ pub mod task;
 pub mod timer;
 pub mod topics;
 pub mod transaction;
+pub mod unblock;
+pub mod wait;
 pub mod waiters;
 pub mod watch;
 
@@ -65,13 +68,14 @@ use crate::config::PoolConfig;
 use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask, OpenAsk};
 use crate::core::beginning::Beginning;
+use crate::core::blocking::Blocked;
 use crate::core::confirm::{Confirmation, SubscriptionNews};
 use crate::core::exec::ActiveExec;
 use crate::core::gather::ActiveGather;
 use crate::core::guard::ActiveGuard;
 use crate::core::ids::{
-    AskId, ConfirmationId, ExecId, GatherId, GuardId, JoinId, LaneId, PublishId, ScriptId,
-    SessionId, TaskId,
+    AskId, BlockedId, ConfirmationId, ExecId, GatherId, GuardId, JoinId, LaneId, PublishId,
+    ScriptId, SessionId, TaskId, UnblockId,
 };
 use crate::core::lane::Lane;
 use crate::core::monitor::Shown;
@@ -88,6 +92,7 @@ use crate::core::stats::Stats;
 use crate::core::task::{SpareLists, Task};
 use crate::core::timer::Timers;
 use crate::core::topics::Topics;
+use crate::core::unblock::ActiveUnblock;
 use crate::core::waiters::{Notice, Waiters};
 use crate::gather::scan;
 use crate::resp::request::RequestScan;
@@ -240,6 +245,8 @@ pub struct Core {
     pub(crate) publishes: SlotMap<PublishId, ActivePublish>,
     /// Who gets the message that is being delivered.
     pub(crate) receivers: Vec<SessionId>,
+    pub(crate) blocked: SlotMap<BlockedId, Blocked>,
+    pub(crate) unblocks: SlotMap<UnblockId, ActiveUnblock>,
     pub(crate) ready: Ready,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
@@ -252,7 +259,7 @@ pub struct Core {
     pub(crate) scratch: Scratch,
     pub(crate) bytes_held: usize,
     pub(crate) bytes_max: usize,
-    draining: bool,
+    pub(crate) draining: bool,
     /// Open sessions, as INFO counts them.
     pub(crate) sessions_counted: u64,
     random: u64,
@@ -285,6 +292,8 @@ impl Core {
             confirmations: SlotMap::with_key(),
             publishes: SlotMap::with_key(),
             receivers: Vec::new(),
+            blocked: SlotMap::with_key(),
+            unblocks: SlotMap::with_key(),
             ready: Ready::default(),
             waiters: Waiters::default(),
             notes: Vec::new(),
@@ -307,6 +316,11 @@ impl Core {
     /// Tells the core what time it is.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
+    }
+
+    /// The time, milliseconds since the worker started.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms
     }
 
     /// Takes in a client of pool `pool`; `address` is shown in CLIENT LIST.
@@ -336,6 +350,7 @@ impl Core {
 
     /// Forgets a session whose socket is gone. Replies that still come for it find nobody.
     pub fn close_session(&mut self, id: SessionId) {
+        self.cancel_blocked(id);
         let Some(mut session) = self.sessions.remove(id) else {
             return;
         };
@@ -405,6 +420,7 @@ impl Core {
         let ids: Vec<SessionId> = self.sessions.keys().collect();
         for id in ids {
             self.end_session(id, Closing::AfterRead);
+            self.end_blocked(id);
         }
     }
 

@@ -20,11 +20,11 @@ impl Core {
         if paused {
             return true;
         }
-        if let Some(place) = session.large_place {
+        if let Some(place) = session.alone_place {
             if session.pending.awaits(place) {
                 return true;
             }
-            session.large_place = None;
+            session.alone_place = None;
         }
         if !session.pending.is_empty() {
             if self.must_be_first(id, args) {
@@ -32,9 +32,11 @@ impl Core {
             }
             // What a plugin takes does not go over a private lane.
             let is_large = self.is_large(id, args.raw().len());
-            let is_hooked =
-                || resolve(args).is_ok_and(|spec| self.hook_for(id, spec, args).is_some());
-            if is_large && !is_hooked() {
+            let spec = resolve(args).ok();
+            let goes_alone =
+                is_large || spec.is_some_and(|spec| self.waits_at_shards(id, spec, args));
+            let is_hooked = || spec.is_some_and(|spec| self.hook_for(id, spec, args).is_some());
+            if goes_alone && !is_hooked() {
                 return true;
             }
         }

@@ -9,7 +9,8 @@
 //! A large request would hold up everybody's small ones behind it on the shared lane, and so would its reply's way
 //! back. So it waits until its session owes no earlier reply, goes out over a private lane, and the session's next
 //! request waits for its reply: the client's order stays, and the others' requests pass on the shared lane.
-//! What is a state of the connection needs one as well: a plugin's guarded transaction (`guard`), WATCH, waiting.
+//! What is a state of the connection needs one as well: a plugin's guarded transaction (`guard`), WATCH, a command that
+//! waits at its shard (`blocking`, `wait`).
 //!
 //! To borrow one: `lend_lane(target)`, then `forward_on(lane, ..)` as often as wanted. It stays the borrower's when it
 //! is silent, and is gone from `Core::lanes` once its connection has broken. Give it back clean (`return_lane`) or, if
@@ -67,7 +68,7 @@ impl Core {
             return;
         };
         let place = session.pending.push();
-        session.large_place = Some(place);
+        session.alone_place = Some(place);
         let owner = Owner::Session(id, place);
         match self.private_lane(target) {
             Some(lane) => self.forward_on(lane, target, (request, 0), owner),
@@ -134,6 +135,9 @@ impl Core {
         let Some(lane) = self.lanes.get_mut(id) else {
             return;
         };
+        if lane.is_spent && lane.awaited() == 0 {
+            return self.close_lane(id, "was not to be used again");
+        }
         let is_in_use = lane.awaited() > 0 || lane.is_lent || lane.to_close.is_some();
         if !lane.is_private || lane.is_idle || is_in_use {
             return;
@@ -192,7 +196,7 @@ mod tests {
     fn connect(core: &mut Core, id: LaneId) {
         core.forward_on(id, TARGET, (Piece::borrowed(b"PING"), 0), Owner::Nobody);
         core.lane_connected(id);
-        core.lane_input(id, b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n").unwrap();
+        core.lane_input(id, b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n:7\r\n").unwrap();
         core.lane_input(id, b"+PONG\r\n").unwrap();
     }
 

@@ -41,7 +41,7 @@ impl Core {
         if !is_large {
             return self.forward(target, request.piece, owner);
         }
-        session.large_place = Some(place);
+        session.alone_place = Some(place);
         match self.private_lane(target) {
             Some(lane) => self.forward_on(lane, target, (request.piece, 0), owner),
             None => self.refuse_private(target, owner),

@@ -30,6 +30,8 @@ impl Core {
             Owner::Watch(session, place) => self.settle_watch(session, place, reply),
             Owner::Exec(exec, part) => self.settle_exec(exec, part, reply),
             Owner::Guard(guard) => self.settle_guard(guard, reply),
+            Owner::Blocked(blocked, number) => self.settle_blocked(blocked, number, reply),
+            Owner::Unblock(unblock, number) => self.settle_unblock(unblock, number, reply.bytes()),
             Owner::Script(script) => self.settle_script(script, reply),
             Owner::Publish(publish) => self.settle_publish(publish, reply),
             Owner::Subscriber(confirmation) => {
@@ -57,6 +59,8 @@ impl Core {
             Owner::Exec(exec, part) if self.is_aborted(exec, text) => {
                 return self.abort_exec(exec, part);
             }
+            Owner::Blocked(blocked, number) => return self.fail_blocked(blocked, number, text),
+            Owner::Unblock(unblock, number) => return self.fail_unblock(unblock, number, text),
             Owner::Session(..)
             | Owner::Part(..)
             | Owner::Gather(..)

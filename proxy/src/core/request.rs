@@ -15,6 +15,7 @@ use crate::buffer::Piece;
 use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
 use crate::command::rule::{Rule, TransactionStep};
+use crate::command::waiting::waits;
 use crate::core::hot::Run;
 use crate::core::ids::SessionId;
 use crate::core::lane::Owner;
@@ -47,7 +48,7 @@ impl Core {
     pub fn client_input(&mut self, id: SessionId, bytes: &[u8]) {
         let now_ms = self.clock.now_ms;
         if let Some(session) = self.sessions.get_mut(id) {
-            session.last_input_ms = now_ms;
+            session.last_active_ms = now_ms;
         }
         let mut scan = std::mem::take(&mut self.scan);
         let progress = self.run_requests(id, bytes, &mut scan);
@@ -74,7 +75,7 @@ impl Core {
             return;
         }
         if by_read {
-            session.last_input_ms = self.clock.now_ms;
+            session.last_active_ms = self.clock.now_ms;
         }
         let mut scan = match session.scan.take() {
             Some(scan) => *scan,
@@ -268,8 +269,10 @@ impl Core {
         self.end_session(id, Closing::AfterReplies);
     }
 
-    /// The client will send no more. What it asked for is still answered.
+    /// The client will send no more. What it asked for is still answered, but a command that waits at a shard is
+    /// cancelled, as by Redis: it would take an element for somebody who may be gone.
     pub fn client_eof(&mut self, id: SessionId) {
+        self.cancel_blocked(id);
         self.end_session(id, Closing::AfterReplies);
         self.hurry_session(id);
     }
@@ -287,6 +290,10 @@ impl Core {
         if session.paused && session.held {
             // Nothing is run, but a client that leaves must be seen: as in Redis, what it asked for goes with it.
             return !over_budget && session.input.len() < limits::TURN_BYTES_MAX;
+        }
+        if session.blocked.is_some() {
+            // Nothing is run, but the end of the stream must be seen, behind whatever the client has sent meanwhile.
+            return !over_budget && session.input.len() < limits::BLOCKED_INPUT_BYTES_MAX;
         }
         if over_budget && session.input.len() > limits::TURN_BYTES_MAX {
             // Waiting could not help: what fills the budget may be unfinished requests such as this one.
@@ -410,7 +417,7 @@ impl Core {
         if spec.rule == Rule::Key {
             let position = usize::from(spec.single_key.unwrap_or(1));
             let key = request.args.get(position).unwrap_or_default();
-            return self.forward_by_key(id, key, request.piece);
+            return self.forward_by_key(id, spec, key, request.piece);
         }
         let Some(session) = self.sessions.get(id) else {
             return;
@@ -421,10 +428,22 @@ impl Core {
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::Clients(command) => self.clients_command(id, command, request),
-            Plan::One(shard) => self.forward_to_shard(id, shard, request.piece),
-            Plan::Script(shard) => self.run_script(id, spec, shard, request),
+            Plan::One(shard) => {
+                self.note_write(id, spec, shard);
+                self.forward_to_shard(id, shard, request.piece);
+            }
+            Plan::Script(shard) => {
+                self.note_write(id, spec, shard);
+                self.run_script(id, spec, shard, request);
+            }
+            Plan::Blocking(shard) => {
+                self.note_write(id, spec, shard);
+                self.forward_blocking(id, shard, waits(spec, &request.args), request.piece);
+            }
+            Plan::Wait(command) => self.wait_for_shards(id, spec, command, &request.args),
             Plan::Split(split) => {
                 let is_large = self.is_large(id, request.args.raw().len());
+                split.parts.iter().for_each(|part| self.note_write(id, spec, part.shard));
                 self.send_parts(id, *split, is_large);
             }
             Plan::Joined(command) => self.join_keys(id, command, &request.args),
@@ -439,14 +458,16 @@ impl Core {
     }
 
     /// The hot path: one key, one shard.
-    fn forward_by_key(&mut self, id: SessionId, key: &[u8], piece: Piece<'_>) {
+    fn forward_by_key(&mut self, id: SessionId, spec: &CommandSpec, key: &[u8], piece: Piece<'_>) {
         let Some(session) = self.sessions.get(id) else {
             return;
         };
         let Some(pool) = self.pools.get(usize::from(session.pool)) else {
             return;
         };
-        self.forward_to_shard(id, pool.topology.shard_of(key), piece);
+        let shard = pool.topology.shard_of(key);
+        self.note_write(id, spec, shard);
+        self.forward_to_shard(id, shard, piece);
     }
 
     pub(crate) fn forward_to_shard(&mut self, id: SessionId, shard: ShardIndex, piece: Piece<'_>) {

@@ -11,10 +11,11 @@ use bytes::BytesMut;
 use crate::buffer::{OutBuffer, reserve_input};
 use crate::command::CommandSpec;
 use crate::core::forward::Target;
-use crate::core::ids::{LaneId, TaskId};
+use crate::core::ids::{BlockedId, LaneId, TaskId};
 use crate::core::monitor::Monitor;
 use crate::core::topics::Subscriptions;
 use crate::core::transaction::Transaction;
+use crate::core::wait::Safe;
 use crate::core::watch::Watching;
 use crate::limits;
 use crate::pending::{Pending, Place};
@@ -55,9 +56,14 @@ pub struct Session {
     pub tasks: Vec<TaskId>,
     /// Plugins that asked to be told when this session ends, the oldest first.
     pub watched: VecDeque<Watched>,
-    /// The place of a request that the next one waits for: over a private lane, in rounds, or one that changes the
-    /// session.
-    pub large_place: Option<Place>,
+    /// The place of a request under way that nothing may run beside (large, blocking, in rounds); the next one waits for it.
+    pub alone_place: Option<Place>,
+    /// What it waits for at shards, if it does.
+    pub(crate) blocked: Option<BlockedId>,
+    /// The shards that it wrote to since a WAIT was content: a bit for each; beyond 64 several share one.
+    pub(crate) wrote: u64,
+    /// Those that it wrote to before, and the WAIT that was content with them.
+    pub(crate) safe: Option<Box<Safe>>,
     /// What it subscribes to, if it does.
     pub subscriptions: Option<Box<Subscriptions>>,
     /// An open MULTI.
@@ -82,8 +88,8 @@ pub struct Session {
     pub stall_watched: bool,
     /// Bytes written to the client since it came.
     pub written: u64,
-    /// When the last byte came, milliseconds on the worker's clock.
-    pub last_input_ms: u64,
+    /// When the last byte came or was written, milliseconds on the worker's clock.
+    pub last_active_ms: u64,
     /// Bytes counted for this session in the worker's budget.
     pub accounted: usize,
     /// Bytes of replies to parts of its split requests that are not complete.
@@ -128,7 +134,10 @@ impl Session {
             scan: None,
             tasks: Vec::new(),
             watched: VecDeque::new(),
-            large_place: None,
+            alone_place: None,
+            blocked: None,
+            wrote: 0,
+            safe: None,
             subscriptions: None,
             transaction: None,
             watching: None,
@@ -141,7 +150,7 @@ impl Session {
             to_wake: false,
             stall_watched: false,
             written: 0,
-            last_input_ms: now_ms,
+            last_active_ms: now_ms,
             accounted: 0,
             joining_bytes: 0,
             paused_lane: None,

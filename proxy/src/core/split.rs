@@ -33,7 +33,7 @@ impl Core {
         let (pool, first) = (session.pool, session.target(0));
         let place = session.pending.push();
         if is_large {
-            session.large_place = Some(place);
+            session.alone_place = Some(place);
         }
         let mut lanes: Vec<(ShardIndex, LaneId)> = Vec::new();
         for part in &split.parts {

@@ -36,6 +36,8 @@ pub struct Stats {
     pub clients_cut: u64,
     /// Messages given to subscribers.
     pub messages: u64,
+    /// Clients that wait at shards now.
+    pub clients_blocked: u64,
     /// Plugin calls started.
     pub plugin_calls: u64,
     /// Plugin calls that failed.
@@ -77,6 +79,7 @@ impl Stats {
         self.clients_cut += other.clients_cut;
         self.budget_refusals += other.budget_refusals;
         self.messages += other.messages;
+        self.clients_blocked += other.clients_blocked;
         self.plugin_calls += other.plugin_calls;
         self.plugin_faults += other.plugin_faults;
     }

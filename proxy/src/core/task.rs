@@ -126,6 +126,8 @@ impl Task {
             | Owner::Subscriber(_)
             | Owner::Select
             | Owner::Load
+            | Owner::Blocked(..)
+            | Owner::Unblock(..)
             | Owner::Nobody => None,
         }
     }

@@ -268,7 +268,7 @@ impl Core {
         if !is_large {
             return self.forward_group(target, &requests, owner);
         }
-        session.large_place = Some(place);
+        session.alone_place = Some(place);
         match self.private_lane(target) {
             Some(lane) => self.forward_group_on(lane, target, &requests, owner),
             None => self.refuse_private(target, owner),

@@ -68,7 +68,7 @@ impl Core {
         let Some(lane) = lane else {
             return self.refuse_private(target, Owner::Session(id, place));
         };
-        session.large_place = Some(place);
+        session.alone_place = Some(place);
         session.watching.get_or_insert(Watching { shard, lane, is_sure: false });
         let piece = (Piece::borrowed(args.raw()), 0);
         self.forward_on(lane, target, piece, Owner::Watch(id, place));

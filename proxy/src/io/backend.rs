@@ -48,7 +48,7 @@ pub async fn run(turn: Rc<RefCell<Turn>>, id: LaneId, peer: Peer) {
         },
         Address::Tcp { host, port } => {
             match timeout(limit, TcpStream::connect((host.as_str(), *port))).await {
-                Ok(Ok(stream)) => match stream.set_nodelay(true) {
+                Ok(Ok(stream)) => match set_options(&stream) {
                     Ok(()) => carry(&turn, id, stream).await,
                     Err(error) => unreachable_fault(&error),
                 },
@@ -65,6 +65,16 @@ pub async fn run(turn: Rc<RefCell<Turn>>, id: LaneId, peer: Peer) {
     shared.finish();
     drop(shared);
     start_lanes(&turn);
+}
+
+/// A command may wait for hours: the system asks now and then whether the shard is there.
+fn set_options(stream: &TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE_TIME)
+        .with_interval(limits::KEEPALIVE_INTERVAL)
+        .with_retries(limits::KEEPALIVE_RETRIES);
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 fn unreachable_fault(error: &std::io::Error) -> String {

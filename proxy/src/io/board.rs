@@ -141,15 +141,14 @@ impl Board {
         }
     }
 
-    /// How long a worker waits before it connects to a shard: connections of all workers to one shard are spaced, so
-    /// that a shard that comes back is not met by all of them in the same moment.
+    /// How long a worker waits before it connects to a shard: connections of all workers to one shard are spaced, beyond
+    /// a burst, so that a shard that comes back is not met by all of them in the same moment.
     pub fn connect_wait(&self, pool: u16, shard: u16) -> Duration {
         let now = Instant::now();
         let mut next = self.next_connect.lock().unwrap_or_else(PoisonError::into_inner);
         let at = next.entry((pool, shard)).or_insert(self.started);
-        let wait = at.saturating_duration_since(now);
-        *at = now + wait + limits::CONNECT_INTERVAL;
-        wait
+        *at = (*at).max(now) + limits::CONNECT_INTERVAL;
+        at.saturating_duration_since(now + limits::CONNECT_INTERVAL * limits::CONNECT_BURST)
     }
 
     /// Tells the other workers, where somebody waits. A full inbox loses the notice: waiters poll as well.

@@ -169,6 +169,7 @@ impl Client {
     where
         S: AsyncWrite + Unpin,
     {
+        let now_ms = turn.core.now_ms();
         let Some((session, spare)) = turn.core.session_and_spare(self.id) else {
             return Ok(());
         };
@@ -185,6 +186,7 @@ impl Client {
             return Ok(());
         }
         self.held_turns = 0;
+        session.last_active_ms = now_ms;
         let Session { out, written, .. } = session;
         write_out(stream, cx, (out, spare), |count| *written += count as u64)
     }

@@ -397,11 +397,12 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         | Rule::Copy
         | Rule::Split(_)
         | Rule::Joined(_) => {}
-        Rule::StreamRead if !keys::stream_read_blocks(args) => {}
+        Rule::StreamRead if keys::stream_read_block(args).is_none() => {}
         // It names no key; a plugin says which shard it wants to ask.
         Rule::Local(LocalCommand::Time) => {}
         Rule::StreamRead
         | Rule::Blocking
+        | Rule::Wait(_)
         | Rule::Local(_)
         | Rule::Clients(_)
         | Rule::Shards(_)

@@ -69,7 +69,7 @@ fn server(facts: &Facts<'_>, text: &mut String) {
 fn clients(facts: &Facts<'_>, text: &mut String) {
     line(text, "connected_clients", facts.clients);
     line(text, "maxclients", facts.clients_max);
-    line(text, "blocked_clients", 0);
+    line(text, "blocked_clients", facts.clients_blocked);
 }
 
 /// The gateway keeps no data: it is never loading and has nothing to save.

@@ -58,6 +58,8 @@ pub struct Facts<'a> {
     pub databases: u16,
     /// The one that a client begins in.
     pub database: u16,
+    /// Clients that wait at shards now.
+    pub clients_blocked: u64,
     /// Seconds after which a silent client is disconnected; 0: never.
     pub idle_timeout_s: u64,
     pub stats: Stats,
@@ -201,10 +203,7 @@ fn lolwut(identity: &Identity, facts: &Facts<'_>, out: &mut Vec<u8>) {
 /// Whether the gateway does something with the command other than refusing it.
 fn is_carried_out(spec: &CommandSpec) -> bool {
     match spec.rule {
-        Rule::Local(LocalCommand::ClusterDisabled)
-        | Rule::Blocking
-        | Rule::Later(_)
-        | Rule::Refuse(_) => false,
+        Rule::Local(LocalCommand::ClusterDisabled) | Rule::Later(_) | Rule::Refuse(_) => false,
         Rule::Container => spec
             .subcommands
             .iter()
@@ -217,6 +216,8 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Sort
         | Rule::Copy
         | Rule::StreamRead
+        | Rule::Blocking
+        | Rule::Wait(_)
         | Rule::Split(_)
         | Rule::Joined(_)
         | Rule::Shards(_)

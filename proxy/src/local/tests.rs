@@ -37,6 +37,7 @@ pub(super) fn facts<'a>(password: Option<&'a [u8]>, names: &'a [String]) -> Fact
         clients: 3,
         databases: 16,
         database: 0,
+        clients_blocked: 0,
         clients_max: 10_000,
         idle_timeout_s: 0,
         stats: Stats::default(),

@@ -13,8 +13,9 @@ use crate::command::keys;
 use crate::command::resolve::write_arity_error;
 use crate::command::rule::{
     ChannelKind, ClientsCommand, JoinRule, JoinedCommand, LocalCommand, PubsubCommand, Rule,
-    ShardsCommand, TransactionStep,
+    ShardsCommand, TransactionStep, WaitCommand,
 };
+use crate::command::waiting::{Waits, waits};
 use crate::resp::args::Args;
 use crate::resp::write;
 use crate::topology::{ShardIndex, Topology};
@@ -24,12 +25,12 @@ const CROSS_SHARD: &str = "CROSSSHARD Keys in request don't live on the same sha
      one hash tag, as in {x}:a and {x}:b";
 const CROSS_SHARD_SORT: &str = "CROSSSHARD BY and GET patterns of SORT name keys that may live on other shards; give \
      the pattern the hash tag of the key, as in SORT {x}:list BY {x}:weight:*";
-const BLOCKING: &str = "commands that wait come later; ask again with the form that does not wait";
 const OTHER_CLIENTS: &str =
     "it asks about the clients of every worker; send it before MULTI or after EXEC";
 /// Redis 7.0's own words for what it does not queue.
 const NOT_IN_MULTI: &str = "ERR Command not allowed inside a transaction";
 const OUTSIDE: &str = "send it before MULTI or after EXEC";
+const AFTER_EXEC: &str = "it waits for what the transaction has not done yet; send it after EXEC";
 const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
@@ -44,6 +45,10 @@ pub enum Plan {
     One(ShardIndex),
     /// One shard runs a script.
     Script(ShardIndex),
+    /// One shard answers the request as it is, when it has what it waits for or its time is over.
+    Blocking(ShardIndex),
+    /// The shards that the client wrote to are asked whether that is safe.
+    Wait(WaitCommand),
     /// Several shards answer parts of it.
     Split(Box<Split>),
     /// Several shards own the keys, which `Scratch` has with their places: each is read and they are joined.
@@ -126,21 +131,19 @@ pub fn plan(
         Rule::Shards(command) => Plan::Shards(command),
         Rule::Pubsub(command) => Plan::Pubsub(command),
         Rule::Transaction(step) => Plan::Transaction(step),
-        Rule::StreamRead if keys::stream_read_blocks(args) => {
-            Plan::Refuse(not_supported(spec, " yet", BLOCKING))
-        }
+        Rule::Wait(command) => Plan::Wait(command),
         // XREAD, but not XREADGROUP.
-        Rule::StreamRead if spec.is_readonly() => {
+        Rule::StreamRead if spec.is_readonly() && waits(spec, args) == Waits::Never => {
             joined_plan(spec, JoinedCommand::Xread, args, topology, scratch)
         }
-        Rule::Blocking => Plan::Refuse(not_supported(spec, " yet", BLOCKING)),
         Rule::Script => match one_shard(spec, args, topology, scratch) {
             Ok(shard) => Plan::Script(shard),
             Err(reply) => Plan::Refuse(reply),
         },
-        Rule::Keys | Rule::Sort | Rule::Copy | Rule::StreamRead => {
+        Rule::Keys | Rule::Sort | Rule::Copy | Rule::StreamRead | Rule::Blocking => {
             match one_shard(spec, args, topology, scratch) {
-                Ok(shard) => Plan::One(shard),
+                Ok(shard) if waits(spec, args) == Waits::Never => Plan::One(shard),
+                Ok(shard) => Plan::Blocking(shard),
                 Err(reply) => Plan::Refuse(reply),
             }
         }
@@ -187,6 +190,9 @@ pub fn queued(
         Rule::Shards(_) if topology.len() == 1 => Way::Shard(0),
         Rule::Shards(_) => return Queued::Refuse(whole_key_space(spec)),
         Rule::Local(LocalCommand::Hello) => return Queued::Refuse(error_reply(NOT_IN_MULTI)),
+        Rule::Wait(_) => {
+            return Queued::Refuse(not_supported(spec, " inside MULTI", AFTER_EXEC));
+        }
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }

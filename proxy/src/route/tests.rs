@@ -264,16 +264,6 @@ fn commands_of_the_connection_are_answered_here() {
 fn what_cannot_be_done_says_so_and_what_to_do_instead() {
     for (request, text) in [
         (
-            "BLPOP a 0",
-            "ERR 'blpop' is not supported by this gateway yet: commands that wait come later; ask again with the form \
-             that does not wait",
-        ),
-        (
-            "XREAD BLOCK 0 STREAMS a 0",
-            "ERR 'xread' is not supported by this gateway yet: commands that wait come later; ask again with the form \
-             that does not wait",
-        ),
-        (
             "MIGRATE h 1 a 0 1",
             "ERR 'migrate' is not supported by this gateway: it would move a key away from the shard that owns it",
         ),
@@ -293,6 +283,22 @@ fn what_cannot_be_done_says_so_and_what_to_do_instead() {
 }
 
 #[test]
+fn command_that_may_wait_goes_alone_to_the_shard_of_all_its_keys() {
+    let topology = topology(3);
+    let shard = topology.shard_of(b"x");
+    for request in
+        ["BLPOP {x}a {x}b 0", "BLMPOP 0 2 {x}a {x}b LEFT", "XREAD BLOCK 1 STREAMS {x}a 0"]
+    {
+        check(request, Plan::Blocking(shard));
+    }
+    check("XREAD STREAMS {x}a 0", Plan::One(shard));
+    check("WAIT 1 0", Plan::Wait(WaitCommand::Replicas));
+    let keys = keys_by_shard(&topology);
+    check_refused(&format!("BLPOP {} {} 0", keys[0], keys[1]), CROSS_SHARD);
+    check_refused("BLMPOP 0 x a LEFT", "ERR numkeys should be greater than 0");
+}
+
+#[test]
 fn no_command_without_a_key_reaches_a_shard() {
     let topology = topology(3);
     for spec in crate::command::all() {
@@ -304,7 +310,7 @@ fn no_command_without_a_key_reaches_a_shard() {
             let words = vec![b"1".as_slice(); count];
             let request = Request::new(&words);
             let plan = plan(spec, &request.args(), &topology, &mut Scratch::default());
-            let stays = !matches!(plan, Plan::One(_) | Plan::Split(_));
+            let stays = !matches!(plan, Plan::One(_) | Plan::Blocking(_) | Plan::Split(_));
             assert!(stays, "{} is sent to a shard", spec.name);
         }
     }
