@@ -25,6 +25,7 @@ mod plugin_faults;
 mod plugin_frames;
 mod plugins;
 mod pubsub;
+mod replicas;
 mod same_as_redis;
 mod scanner;
 mod scripted_shard;

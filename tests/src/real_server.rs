@@ -55,6 +55,11 @@ impl RealServer {
         Some(RealServer::start_program(tools::find("valkey-server")?, &[]))
     }
 
+    /// Another server of the same program: a replica must understand its primary.
+    pub fn start_alike(&self, options: &[&str]) -> RealServer {
+        RealServer::start_program(self.program.clone(), options)
+    }
+
     /// `count` redis-servers.
     pub fn start_many(count: usize) -> Vec<RealServer> {
         (0..count).map(|_| RealServer::start()).collect()
