@@ -176,9 +176,12 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, first) = (task.pool, task.target(0));
+        let (pool, first, session) = (task.pool, task.target(0), task.session);
         let request = self.encode(pool, batch, args);
         let shard = self.shard_for(pool, batch, target, args, &request);
+        if let (Some(session), Ok(shard)) = (session, &shard) {
+            self.note_wrote(session, *shard);
+        }
         let owner = if reply_wanted { Owner::Task(id, number) } else { Owner::Nobody };
         if reply_wanted {
             self.open_op(id, number, Awaiting::Shard);
@@ -252,11 +255,14 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        let (pool, first) = (task.pool, task.target(0));
+        let (pool, first, session) = (task.pool, task.target(0), task.session);
         self.open_op(id, number, Awaiting::Shard);
         let owner = Owner::Task(id, number);
         match self.encode_transaction(pool, batch, target, commands) {
             Ok((shard, requests)) => {
+                if let Some(session) = session {
+                    self.note_wrote(session, shard);
+                }
                 self.forward_group(Target { shard, ..first }, &requests, owner);
             }
             Err(reply) => self.settle(owner, Piece::borrowed(&reply)),

@@ -243,6 +243,20 @@ impl Core {
         }
         let pool = session.pool;
         transaction.place_free(watching.as_ref().map(|watching| watching.shard));
+        for queued in &transaction.commands {
+            match &queued.way {
+                Way::Shard(shard) | Way::AnyShard(shard) => {
+                    self.note_write(id, queued.spec, *shard);
+                }
+                Way::Split(split) => {
+                    split
+                        .parts
+                        .iter()
+                        .for_each(|part| self.note_write(id, queued.spec, part.shard));
+                }
+                Way::Answer(_) | Way::ClientInfo | Way::Said(_) => {}
+            }
+        }
         match transaction.only_shard() {
             Some(shard) if watching.is_none() && !self.has_hooked(pool, &transaction.commands) => {
                 self.execute_plain(id, shard, *transaction);

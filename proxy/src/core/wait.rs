@@ -70,9 +70,14 @@ enum Heard {
 impl Core {
     /// Notes that a command of a session writes to a shard, if it does.
     pub(crate) fn note_write(&mut self, id: SessionId, spec: &CommandSpec, shard: ShardIndex) {
-        if spec.is_write()
-            && let Some(session) = self.sessions.get_mut(id)
-        {
+        if spec.is_write() {
+            self.note_wrote(id, shard);
+        }
+    }
+
+    /// Notes that a shard was, or may have been, written to for the session.
+    pub(crate) fn note_wrote(&mut self, id: SessionId, shard: ShardIndex) {
+        if let Some(session) = self.sessions.get_mut(id) {
             session.wrote |= shard_bit(shard);
         }
     }

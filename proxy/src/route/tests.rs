@@ -82,6 +82,8 @@ fn a_script_goes_to_the_shard_of_its_keys_or_of_its_first_argument() {
     check("EVAL script 2 {x}a {x}b arg", Plan::Script(shard));
     check("FCALL f 0 {x}a b", Plan::Script(shard));
     check("EVAL script 0", Plan::Script(0));
+    let keys = keys_by_shard(&topology(3));
+    check_refused(&format!("EVAL script 2 {} {}", keys[0], keys[1]), CROSS_SHARD);
 }
 
 #[test]
@@ -110,7 +112,6 @@ fn several_keys_on_several_shards_are_refused_unless_the_command_can_be_split() 
         format!("GEOSEARCHSTORE {a} {b} FROMMEMBER m BYRADIUS 1 km"),
         format!("GEORADIUS {a} 1 1 1 km STOREDIST {b}"),
         format!("GEORADIUSBYMEMBER {a} m 1 km STORE {b}"),
-        format!("EVAL script 2 {a} {b}"),
         format!("SORT {a} STORE {b}"),
         format!("SORT {a} LIMIT 0 1 GET # STORE {a} STORE {b}"),
         format!("XREADGROUP GROUP g c STREAMS {a} {b} > >"),
