@@ -55,6 +55,7 @@ pub fn waits(spec: &CommandSpec, args: &Args<'_>) -> Waits {
         | Rule::Copy
         | Rule::Split(_)
         | Rule::Joined(_)
+        | Rule::Pubsub(_)
         | Rule::Shards(_)
         | Rule::Transaction(_)
         | Rule::Later(_)
