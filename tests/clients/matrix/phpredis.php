@@ -40,12 +40,10 @@ function heard(string $subscribe, string $name, string $role): array
 
 $c = connect();
 $role = $argv[3] ?? null;
-if ($role === 'publish') {
-    while ($c->publish(k('channel'), 'hello') !== 1); // until somebody listens
-    exit(0);
-}
-if ($role === 'publish-for-pattern') {
-    while ($c->publish(k('pattern.a'), 'hi') !== 1);
+if ($role !== null && str_starts_with($role, 'publish')) {
+    [$channel, $text] = $role === 'publish' ? ['channel', 'hello'] : ['pattern.a', 'hi'];
+    $end = time() + 15;
+    while ($c->publish(k($channel), $text) !== 1 && time() < $end); // until somebody listens
     exit(0);
 }
 if ($role === 'push') {
