@@ -19,6 +19,8 @@ mod every_command;
 mod failures;
 mod joined;
 mod key_space;
+mod handshakes;
+mod matrix;
 mod placement;
 mod plugin_effects;
 mod plugin_faults;

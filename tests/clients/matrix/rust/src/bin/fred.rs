@@ -203,7 +203,7 @@ impl Steps {
         // Version 10 has two ways to say that EXEC was answered with nothing.
         match transaction.exec::<Value>(true).await {
             Ok(found) => expect("conflict", found.is_null(), true)?,
-            Err(error) => expect("conflict", *error.kind(), ErrorKind::Canceled)?,
+            Err(error) => expect("conflict", error.kind(), &ErrorKind::Canceled)?,
         }
         expect("the other's value", self.c.get::<i64, _>(&key).await?, 10)?;
         other.quit().await?;
