@@ -7,6 +7,9 @@ GUESTS = grep -ls cdylib patterns-wasm/*/Cargo.toml patterns-wasm/*/*/Cargo.toml
 # Where `make lint` puts cargo-deny when the machine has none (some minutes, once). SKIP_DENY=1 leaves it out.
 DENY = target/tools/bin/cargo-deny
 
+# Rust's Redis clients for the tests, a workspace of its own.
+CLIENTS = tests/clients/matrix/rust/Cargo.toml
+
 help:
 	@echo 'make demo          three redis-server shards, the gateway on 127.0.0.1:6380, a guided tour; Ctrl-C ends it'
 	@echo 'make demo ONCE=1   the same, ends after the tour; the exit status says whether every step held'
@@ -35,6 +38,7 @@ plugins:
 lint:
 	scripts/setup lint
 	cargo fmt --all --check
+	cargo fmt --manifest-path $(CLIENTS) --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	guests=$$($(GUESTS)); test -z "$$guests" || \
 		cargo clippy --locked --lib --examples --target wasm32-unknown-unknown $$guests -- -D warnings
@@ -42,6 +46,7 @@ lint:
 	@test -n "$(SKIP_DENY)" || command -v cargo-deny >/dev/null || test -x $(DENY) || \
 		cargo install cargo-deny --locked --version 0.20.2 --root target/tools
 	@test -n "$(SKIP_DENY)" || PATH="$$PATH:$$PWD/target/tools/bin" cargo deny --locked check bans licenses sources
+	@test -n "$(SKIP_DENY)" || PATH="$$PATH:$$PWD/target/tools/bin" cargo deny --locked --manifest-path $(CLIENTS) check bans licenses sources
 
 bench:
 	scripts/setup bench
