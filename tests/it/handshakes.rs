@@ -26,6 +26,8 @@ enum Wants {
     Setting(&'static str),
     Integer,
     Null,
+    /// A confirmation of a subscription, as an array or as a push.
+    Confirmed(&'static str),
 }
 
 impl Wants {
@@ -47,6 +49,14 @@ impl Wants {
             }
             Wants::Integer => matches!(reply, Value::Integer(_)),
             Wants::Null => *reply == Value::Null,
+            Wants::Confirmed(kind) => match reply {
+                Value::Array(parts) | Value::Push(parts) => {
+                    parts.len() == 3
+                        && parts[0].text() == kind
+                        && matches!(parts[2], Value::Integer(_))
+                }
+                _ => false,
+            },
         }
     }
 }
@@ -180,6 +190,35 @@ fn stackexchange_redis_connects() {
         );
         lives_on(&mut interactive, "SE.Redis");
     }
+}
+
+/// StackExchange.Redis keeps a second connection for its subscriptions, with a tracer that no command but
+/// UNSUBSCRIBE can be.
+#[test]
+fn stackexchange_redis_connects_for_subscriptions() {
+    let shards = RealServer::start_many(3);
+    let gateway = InProcess::start(&yaml_over(&shards, &[]));
+    let mut listener = gateway.client();
+    play(
+        &mut listener,
+        "SE.Redis subscriber",
+        &[
+            (&[b"CLIENT", b"SETNAME", b"host(SE.Redis-v2.9.32.54708)"], Wants::Ok),
+            (&[b"CLIENT", b"SETINFO", b"lib-name", b"SE.Redis"], Wants::Ok),
+            (&[b"CLIENT", b"SETINFO", b"lib-ver", b"2.9.32.54708"], Wants::Ok),
+            (&[b"CLIENT", b"ID"], Wants::Integer),
+            (&[b"SUBSCRIBE", b"__Booksleeve_MasterChanged"], Wants::Confirmed("subscribe")),
+            (&[b"UNSUBSCRIBE", b"\x00\x01guid"], Wants::Confirmed("unsubscribe")),
+        ],
+    );
+    let mut publisher = gateway.client();
+    let published = publisher.line("PUBLISH __Booksleeve_MasterChanged *");
+    assert_eq!(published, Value::Integer(1));
+    let wanted = ["message", "__Booksleeve_MasterChanged", "*"].map(Value::bulk).to_vec();
+    assert_eq!(listener.reply(), Value::Array(wanted));
+    let pong = Value::Array(vec![Value::bulk("pong"), Value::bulk("")]);
+    assert_eq!(listener.line("PING"), pong);
+    assert!(listener.is_quiet());
 }
 
 #[test]

@@ -47,7 +47,7 @@ const STEPS: &[&str] = &[
 ];
 
 /// Steps that the gateway does not carry out yet: their failures are shown, and do not fail the test.
-const NOT_YET: &[&str] = &["pubsub", "pattern", "blpop", "resp3"];
+const NOT_YET: &[&str] = &["blpop"];
 
 /// How long a row may take: long, for two cores that all rows share.
 const PATIENCE: Duration = Duration::from_secs(120);
