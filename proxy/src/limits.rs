@@ -119,6 +119,8 @@ pub const BACKLOG: u32 = 1024;
 pub const CLIENT_OUTPUT_BYTES: usize = 64 * 1024 * 1024;
 /// Everything that one worker holds for requests and replies, bytes.
 pub const MEMORY_BUDGET_BYTES: usize = 1024 * 1024 * 1024;
+/// Longest time that INFO waits for the shards' numbers, milliseconds: clients ask for it when they connect.
+pub const INFO_WAIT_MS: u64 = 1000;
 /// Requests that wait for one shard, per worker.
 pub const SHARD_QUEUE_REQUESTS: usize = 64 * 1024;
 /// Bytes of requests that wait for one shard, per worker.

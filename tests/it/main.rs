@@ -5,6 +5,7 @@
 //! `tidy` reads the source tree; `simulation` (with its `scripted_shard`) needs no server at all.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
 
+mod all_shards;
 mod blocking;
 mod bounds;
 mod cache;

@@ -99,6 +99,24 @@ pub enum ShardsCommand {
     Scan,
     Keys,
     Randomkey,
+    ConfigGet,
+    ConfigSet,
+    Info,
+    /// SLOWLOG GET and COMMANDLOG GET: one list of all entries.
+    Slowlog,
+    LatencyLatest,
+    LatencyHistory,
+    LatencyHistogram,
+    /// Texts for people: each shard's under its name.
+    Texts,
+    ModuleList,
+}
+
+impl ShardsCommand {
+    /// Whether the gateway has a word in its reply, so that it does more than to ask shards and to join what they say.
+    pub fn has_own_part(self) -> bool {
+        matches!(self, Self::ConfigGet | Self::ConfigSet | Self::Info)
+    }
 }
 
 /// What messages are published to, or subscribed by.
@@ -181,14 +199,11 @@ pub enum LocalCommand {
     CommandGetkeysandflags,
     CommandInfo,
     CommandList,
-    ConfigGet,
     Echo,
     Hello,
     /// `X HELP` of every container: made from the table.
     Help,
-    Info,
     Lolwut,
-    ModuleList,
     Ping,
     Quit,
     Reset,

@@ -5,11 +5,11 @@
 //! and then (`set_facts`), so answering INFO takes no lock.
 
 use crate::command::rule::LocalCommand;
-use crate::core::Core;
 use crate::core::ids::SessionId;
 use crate::core::request::Request;
-use crate::core::session::Closing;
+use crate::core::session::{Closing, Session};
 use crate::core::stats::Stats;
+use crate::core::{Core, Pool};
 use crate::local::{self, After, Facts};
 use crate::resp::args::Args;
 
@@ -77,20 +77,29 @@ impl Core {
         args: &Args<'_>,
         reply: &mut Vec<u8>,
     ) -> After {
-        let plugins =
-            if command == LocalCommand::Info { self.plugin_report() } else { String::new() };
+        let after = self.with_facts(id, "", asks_for_commands(command), |session, _, facts| {
+            local::answer(command, args, &mut session.identity, facts, reply)
+        });
+        after.unwrap_or(After::Keep)
+    }
+
+    /// Gives `then` a session, its pool, and what the gateway knows of itself: with these lines about its plugins, and
+    /// with their commands if it must know them.
+    pub(crate) fn with_facts<T>(
+        &mut self,
+        id: SessionId,
+        plugins: &str,
+        with_commands: bool,
+        then: impl FnOnce(&mut Session, &Pool, &Facts<'_>) -> T,
+    ) -> Option<T> {
         let mut stats = self.stats.clone();
         stats.add(&self.facts.others);
-        let Some(session) = self.sessions.get_mut(id) else {
-            return After::Keep;
-        };
+        let session = self.sessions.get_mut(id)?;
         let pool_index = usize::from(session.pool);
-        let Some(pool) = self.pools.get(pool_index) else {
-            return After::Keep;
-        };
+        let pool = self.pools.get(pool_index)?;
         let config = &pool.config;
         let own_commands = match &pool.plugins {
-            Some(plugins) if asks_for_commands(command) => plugins.own_commands(),
+            Some(plugins) if with_commands => plugins.own_commands(),
             Some(_) | None => Vec::new(),
         };
         let facts = Facts {
@@ -120,11 +129,11 @@ impl Core {
                 output_bytes: stats.output_bytes,
                 error_replies: stats.requests_refused,
             },
-            plugins: &plugins,
+            plugins,
             counters: &stats.of_gateway(),
             own_commands: &own_commands,
         };
-        local::answer(command, args, &mut session.identity, &facts, reply)
+        Some(then(session, pool, &facts))
     }
 }
 

@@ -22,6 +22,7 @@ impl Core {
                 Timer::SubscriberRetry(id) => self.reopen_subscriber(id),
                 Timer::SessionStalled(id, written) => self.check_stalled(id, written),
                 Timer::SessionIdle(id) => self.check_idle(id),
+                Timer::GatherPatience(id) => self.end_round(id),
                 Timer::TaskOperation(id, number) => self.operation_timer(id, number),
                 Timer::KeyPoll(id) => self.poll_turn(id),
                 Timer::Ask(id) => self.end_ask(id),

@@ -9,6 +9,7 @@ use crate::command::rule::{JoinedCommand, ShardsCommand};
 use crate::core::forward::Target;
 use crate::core::ids::{GatherId, SessionId};
 use crate::core::lane::Owner;
+use crate::core::timer::Timer;
 use crate::core::{Core, Pool};
 use crate::gather::{self, Answer, Around, Ask, Gather, Step};
 use crate::pending::Place;
@@ -37,16 +38,16 @@ impl Core {
             _ => {}
         }
         let random = self.random();
-        let Some(session) = self.sessions.get_mut(id) else {
-            return;
-        };
-        let Some(pool) = self.pools.get(usize::from(session.pool)) else {
-            return;
-        };
-        let place = session.pending.push();
-        let around = pool.around(session.identity.protocol, random);
-        let step = gather::begin(command, args, around);
-        self.gather_step(id, place, step);
+        let plugins =
+            if command == ShardsCommand::Info { self.plugin_report() } else { String::new() };
+        let begun = self.with_facts(id, &plugins, false, |session, pool, facts| {
+            let place = session.pending.push();
+            let around = pool.around(session.identity.protocol, random);
+            (place, gather::begin(command, args, facts, around))
+        });
+        if let Some((place, step)) = begun {
+            self.gather_step(id, place, step);
+        }
     }
 
     /// Carries out a command whose keys, which were planned just now, live on several shards.
@@ -87,7 +88,11 @@ impl Core {
             missing: asks.len(),
             kept_bytes: 0,
         };
+        let patience_ms = active.gather.patience_ms();
         let gather = self.gathers.insert(active);
+        if let Some(patience_ms) = patience_ms {
+            self.timers.set(self.clock.now_ms + patience_ms, Timer::GatherPatience(gather));
+        }
         if asks.is_empty() {
             return self.end_round(gather);
         }
@@ -119,7 +124,8 @@ impl Core {
         }
     }
 
-    fn end_round(&mut self, id: GatherId) {
+    /// Goes on with the answers that have come.
+    pub(crate) fn end_round(&mut self, id: GatherId) {
         let Some(active) = self.gathers.remove(id) else {
             return;
         };

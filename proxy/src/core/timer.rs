@@ -7,7 +7,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use crate::core::ids::{AskId, LaneId, SessionId, TaskId, WaitedId};
+use crate::core::ids::{AskId, GatherId, LaneId, SessionId, TaskId, WaitedId};
 
 /// What to look at when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub enum Timer {
     /// Whether this session still takes its replies; the number is the bytes it had been sent when the
     /// timer was set.
     SessionStalled(SessionId, u64),
+    /// This gather has waited long enough for answers.
+    GatherPatience(GatherId),
     /// Whether this session has been idle too long.
     SessionIdle(SessionId),
     /// A SLEEP or WAIT-KEY of this task: the number of the operation.

@@ -125,7 +125,7 @@ pub(super) fn refusal(answers: &[Answer], around: Around<'_>) -> Option<Vec<u8>>
 }
 
 /// Any answer, if all are the same.
-fn the_same(answers: &[Answer]) -> Option<&Answer> {
+pub(super) fn the_same(answers: &[Answer]) -> Option<&Answer> {
     let (first, others) = answers.split_first()?;
     others.iter().all(|other| other.reply == first.reply).then_some(first)
 }

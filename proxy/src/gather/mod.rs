@@ -10,24 +10,34 @@
 //! Invariants: what is asked is answered in the order of asking; no input panics; no I/O, no session state.
 //! Split commands with one part per shard and no second round are `route::split` and `join`.
 
+pub mod config;
 mod documents;
 mod double;
 pub mod everywhere;
 mod hyperloglog;
+pub mod info;
+mod info_fields;
 pub mod keys;
+pub mod latency;
 mod lcs;
+mod modules;
 mod parts;
 pub mod random_key;
 mod ranked;
 pub mod scan;
 pub mod scripts;
 mod sets;
+mod slowlog;
 mod streams;
+mod texts;
 
 use crate::command::rule::{JoinedCommand, ShardsCommand};
+use crate::gather::config::ConfigGet;
 use crate::gather::documents::Documents;
 use crate::gather::everywhere::Everywhere;
 use crate::gather::hyperloglog::Count;
+use crate::gather::info::Info;
+use crate::gather::latency::Latency;
 use crate::gather::lcs::Lcs;
 use crate::gather::random_key::RandomKey;
 use crate::gather::ranked::{Aggregate, Operation, Ranked, Spelled};
@@ -35,6 +45,8 @@ use crate::gather::scan::Scan;
 use crate::gather::scripts::Scripts;
 use crate::gather::sets::Sets;
 use crate::gather::streams::Streams;
+use crate::limits;
+use crate::local::Facts;
 use crate::plugin::beside;
 use crate::resp::args::Args;
 use crate::resp::value;
@@ -92,6 +104,15 @@ pub enum Gather {
     /// SCRIPT and FUNCTION.
     Scripts(Scripts),
     RandomKey(RandomKey),
+    ConfigGet(ConfigGet),
+    Info(Info),
+    /// The newest entries of all slow logs.
+    Slowlog {
+        count: usize,
+    },
+    Latency(Latency),
+    Texts,
+    Modules,
     /// SUNION and its like: members.
     Sets(Sets),
     /// ZUNION and its like: members with scores.
@@ -109,7 +130,12 @@ pub enum Gather {
 }
 
 /// Begins a command that asks shards and has no keys.
-pub fn begin(command: ShardsCommand, args: &Args<'_>, around: Around<'_>) -> Step {
+pub fn begin(
+    command: ShardsCommand,
+    args: &Args<'_>,
+    facts: &Facts<'_>,
+    around: Around<'_>,
+) -> Step {
     match command {
         ShardsCommand::Done | ShardsCommand::ScriptLoad | ShardsCommand::ScriptFlush => {
             everywhere::begin_done(args, around)
@@ -125,6 +151,24 @@ pub fn begin(command: ShardsCommand, args: &Args<'_>, around: Around<'_>) -> Ste
         ShardsCommand::Scan => scan::begin(args, around),
         ShardsCommand::Keys => keys::begin(args, around),
         ShardsCommand::Randomkey => random_key::begin(around),
+        ShardsCommand::ConfigGet => config::begin_get(args, facts, around),
+        ShardsCommand::ConfigSet => config::begin_set(args, around),
+        ShardsCommand::Info => info::begin(args, facts, around),
+        // One shard: its own words are more exact than any that could be joined of them.
+        ShardsCommand::Slowlog
+        | ShardsCommand::LatencyLatest
+        | ShardsCommand::LatencyHistory
+        | ShardsCommand::LatencyHistogram
+            if around.topology.len() == 1 =>
+        {
+            everywhere::begin_done(args, around)
+        }
+        ShardsCommand::Slowlog => slowlog::begin(args, around),
+        ShardsCommand::LatencyLatest => latency::begin(Latency::Latest, args, around),
+        ShardsCommand::LatencyHistory => latency::begin(Latency::History, args, around),
+        ShardsCommand::LatencyHistogram => latency::begin(Latency::Histogram, args, around),
+        ShardsCommand::Texts => texts::begin(args, around),
+        ShardsCommand::ModuleList => modules::begin(args, around),
     }
 }
 
@@ -161,6 +205,12 @@ impl Gather {
             Gather::Keys => Step::Reply(keys::join(answers, around)),
             Gather::Scripts(rule) => Step::Reply(rule.join(answers, around)),
             Gather::RandomKey(random_key) => random_key.go_on(answers, around),
+            Gather::ConfigGet(get) => get.go_on(answers, around),
+            Gather::Info(info) => Step::Reply(info.join(answers, around)),
+            Gather::Slowlog { count } => Step::Reply(slowlog::join(count, answers, around)),
+            Gather::Latency(latency) => Step::Reply(latency.join(answers, around)),
+            Gather::Texts => Step::Reply(texts::join(answers, around)),
+            Gather::Modules => Step::Reply(modules::join(answers, around)),
             Gather::Sets(sets) => sets.join(answers, around),
             Gather::Ranked(ranked) => ranked.join(answers, around),
             Gather::Spelled(spelled) => Step::Reply(spelled.choose(answers)),
@@ -175,11 +225,16 @@ impl Gather {
     /// be carried out between two rounds.
     pub fn may_ask_again(&self) -> bool {
         match self {
-            Gather::RandomKey(_) => true,
+            Gather::RandomKey(_) | Gather::ConfigGet(_) => true,
             Gather::Everywhere(_)
             | Gather::Scan(_)
             | Gather::Keys
             | Gather::Scripts(_)
+            | Gather::Info(_)
+            | Gather::Slowlog { .. }
+            | Gather::Latency(_)
+            | Gather::Texts
+            | Gather::Modules
             | Gather::Sets(_)
             | Gather::Ranked(_)
             | Gather::Spelled(_)
@@ -188,6 +243,11 @@ impl Gather {
             | Gather::Streams(_)
             | Gather::Documents(_) => false,
         }
+    }
+
+    /// How long it waits for answers at most, if less than any request; one that has not come then is empty.
+    pub fn patience_ms(&self) -> Option<u64> {
+        matches!(self, Gather::Info(_)).then_some(limits::INFO_WAIT_MS)
     }
 }
 
@@ -200,9 +260,9 @@ impl Step {
     }
 }
 
-impl Around<'_> {
+impl<'a> Around<'a> {
     /// The name of a shard.
-    pub(crate) fn shard_name(&self, shard: ShardIndex) -> &str {
+    pub(crate) fn shard_name(&self, shard: ShardIndex) -> &'a str {
         self.shard_names.get(usize::from(shard)).map_or("", String::as_str)
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Answer, Around, scan};
 use crate::config;
+use crate::local::{Facts, Stats};
 use crate::resp::write::Protocol;
 use crate::topology::{ShardIndex, Topology};
 
@@ -38,6 +39,33 @@ impl Pool {
             protocol: Protocol::Resp2,
             random: 0,
         }
+    }
+}
+
+/// What the gateway knows of itself in these tests.
+pub(super) fn facts() -> Facts<'static> {
+    Facts {
+        now_us: 61_000_007,
+        version: "0.1.0",
+        password: None,
+        pool_name: "main",
+        shard_names: &[],
+        ring_fingerprint: 255,
+        workers: 2,
+        process_id: 77,
+        run_id: "cafe",
+        listen_port: 6380,
+        uptime_s: 90_000,
+        config_file: "gateway.yaml",
+        clients: 3,
+        clients_max: 10_000,
+        databases: 16,
+        database: 0,
+        idle_timeout_s: 0,
+        stats: Stats::default(),
+        plugins: "",
+        counters: &[],
+        own_commands: &[],
     }
 }
 

@@ -1,19 +1,17 @@
-//! INFO: the gateway about itself, in the sections that clients and tools read.
+//! INFO: the gateway's own lines, in the sections that clients and tools read.
 //!
-//! In: section names and the gateway's facts. Out: one text. `loading:0`, `role:master` and `redis_version` are what
-//! clients wait for before they start; the rest is the gateway's own. Numbers of the shards are not added up here.
-//! An unknown section is empty, as in Redis.
+//! In: a section's title and the gateway's facts. Out: its lines. `loading:0`, `role:master` and `redis_version` are what
+//! clients wait for before they start; they never depend on a shard. The shards' numbers, and which sections are shown,
+//! are `gather`'s.
 
 use std::fmt::Display;
 
 use super::{Facts, REDIS_VERSION};
-use crate::resp::args::Args;
-use crate::resp::write::{self, Protocol};
 
 /// Appends the lines of one section.
 type Section = fn(&Facts<'_>, &mut String);
 
-/// Title and lines of each section, in the order in which they are shown.
+/// Title and lines of each section.
 const SECTIONS: &[(&str, Section)] = &[
     ("Server", server),
     ("Clients", clients),
@@ -21,31 +19,17 @@ const SECTIONS: &[(&str, Section)] = &[
     ("Stats", stats),
     ("Replication", replication),
     ("Cluster", cluster),
-    ("Keyspace", keyspace),
     ("Gateway", gateway),
     ("Plugins", plugins),
 ];
 
-/// INFO [section ...].
-pub(super) fn info(args: &Args<'_>, protocol: Protocol, facts: &Facts<'_>, out: &mut Vec<u8>) {
-    let every = args.len() == 1
-        || args.from(1).any(|word| {
-            [b"all".as_slice(), b"default", b"everything"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(word))
-        });
+/// The gateway's lines of the section with this title; none if it has nothing to say there.
+pub fn section(title: &str, facts: &Facts<'_>) -> String {
     let mut text = String::new();
-    for (title, lines) in SECTIONS {
-        let asked = args.from(1).any(|word| word.eq_ignore_ascii_case(title.as_bytes()));
-        if every || asked {
-            if !text.is_empty() {
-                text.push_str("\r\n");
-            }
-            text.push_str(&format!("# {title}\r\n"));
-            lines(facts, &mut text);
-        }
+    if let Some((_, lines)) = SECTIONS.iter().find(|(known, _)| *known == title) {
+        lines(facts, &mut text);
     }
-    write::verbatim(out, protocol, text.as_bytes());
+    text
 }
 
 fn line(text: &mut String, name: &str, value: impl Display) {
@@ -72,11 +56,9 @@ fn clients(facts: &Facts<'_>, text: &mut String) {
     line(text, "blocked_clients", facts.clients_blocked);
 }
 
-/// The gateway keeps no data: it is never loading and has nothing to save.
+/// The gateway is ready; a shard that loads says so in its replies.
 fn persistence(_: &Facts<'_>, text: &mut String) {
     line(text, "loading", 0);
-    line(text, "rdb_bgsave_in_progress", 0);
-    line(text, "aof_enabled", 0);
 }
 
 fn stats(facts: &Facts<'_>, text: &mut String) {
@@ -89,18 +71,14 @@ fn stats(facts: &Facts<'_>, text: &mut String) {
     line(text, "total_error_replies", stats.error_replies);
 }
 
-/// To clients the gateway is a master without replicas.
+/// To clients the gateway is a master.
 fn replication(_: &Facts<'_>, text: &mut String) {
     line(text, "role", "master");
-    line(text, "connected_slaves", 0);
 }
 
 fn cluster(_: &Facts<'_>, text: &mut String) {
     line(text, "cluster_enabled", 0);
 }
-
-/// Keys are counted by the shards.
-fn keyspace(_: &Facts<'_>, _: &mut String) {}
 
 fn gateway(facts: &Facts<'_>, text: &mut String) {
     line(text, "pool", facts.pool_name);

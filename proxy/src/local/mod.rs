@@ -6,7 +6,8 @@
 //! caller gathers `Facts`, which is cheap enough to be done per command and done only for these.
 //!
 //! `handshake` HELLO AUTH RESET SELECT; `client` CLIENT about itself, `clients` about others; `commands` `docs` `getkeys`
-//! COMMAND, and HELP of all; `settings` CONFIG GET; `info` INFO.
+//! COMMAND, and HELP of all; `settings` and `info` the gateway's part of CONFIG GET and INFO, whose rest `gather` asks
+//! of the shards.
 
 mod client;
 pub mod clients;
@@ -15,8 +16,8 @@ mod docs;
 mod getkeys;
 pub mod glob;
 mod handshake;
-mod info;
-mod settings;
+pub mod info;
+pub mod settings;
 
 use crate::command::CommandSpec;
 use crate::command::rule::{LocalCommand, Rule};
@@ -136,7 +137,6 @@ pub fn answer(
         L::Role => role(out),
         L::Lolwut => lolwut(identity, facts, out),
         L::AclWhoami => write::bulk(out, b"default"),
-        L::ModuleList => write::array_header(out, 0),
         L::ClusterDisabled => write::error(out, "ERR This instance has cluster support disabled"),
         L::Help => docs::help(args, out),
         L::Auth => handshake::auth(args, identity, facts, out),
@@ -161,8 +161,6 @@ pub fn answer(
         }
         L::CommandInfo => commands::info(args, identity.protocol, facts, out),
         L::CommandList => commands::list(args, facts, out),
-        L::ConfigGet => settings::get(args, identity.protocol, facts, out),
-        L::Info => info::info(args, identity.protocol, facts, out),
     }
     After::Keep
 }

@@ -1,14 +1,13 @@
-//! CONFIG GET: the settings that clients ask for, with the gateway's own values.
+//! The settings that CONFIG GET answers with the gateway's own values.
 //!
-//! In: names or patterns, and the gateway's facts. Out: a map of name and value. Only settings whose value is true of
-//! the gateway, or of any gateway, are here; an unknown name gives an empty map, as in Redis.
-//! The settings of shards are asked of the shards. No password is ever shown.
+//! In: names or patterns, and the gateway's facts. Out: names and values. Only settings whose value is true of the
+//! gateway, or of any gateway, are here: a shard's value would mislead a client. All others are asked of a shard, which
+//! is `gather`'s. No password is here.
 
 use super::Facts;
 use super::glob;
 use crate::limits::BULK_BYTES_MAX;
 use crate::resp::args::Args;
-use crate::resp::write::{self, Protocol};
 
 /// Where a setting's value comes from.
 enum Value {
@@ -20,44 +19,41 @@ enum Value {
     BulkBytesMax,
 }
 
-/// The gateway keeps no data, so it saves, appends, evicts and replicates nothing.
+/// What is true of the gateway or of a session's connection to it, whatever the shards are set to.
 const SETTINGS: &[(&str, Value)] = &[
-    ("appendonly", Value::Fixed("no")),
     ("databases", Value::Databases),
     ("maxclients", Value::ClientsMax),
-    ("maxmemory", Value::Fixed("0")),
-    ("maxmemory-policy", Value::Fixed("noeviction")),
-    ("notify-keyspace-events", Value::Fixed("")),
     ("port", Value::Port),
     ("proto-max-bulk-len", Value::BulkBytesMax),
     ("replica-read-only", Value::Fixed("yes")),
-    ("save", Value::Fixed("")),
     ("slave-read-only", Value::Fixed("yes")),
     ("timeout", Value::IdleTimeout),
 ];
 
-/// CONFIG GET pattern [pattern ...].
-pub(super) fn get(args: &Args<'_>, protocol: Protocol, facts: &Facts<'_>, out: &mut Vec<u8>) {
+/// Whether the gateway has a value of its own for this setting.
+pub fn is_own(name: &[u8]) -> bool {
+    SETTINGS.iter().any(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// What CONFIG GET pattern [pattern ...] finds here: names and values, and whether no pattern can find more elsewhere.
+pub fn find(args: &Args<'_>, facts: &Facts<'_>) -> (Vec<(Vec<u8>, String)>, bool) {
     // A name without wildcards is answered as the client wrote it, in its own case.
-    let mut found: Vec<(&[u8], String)> = Vec::new();
+    let mut found: Vec<(Vec<u8>, String)> = Vec::new();
+    let mut is_all = true;
     for pattern in args.from(2) {
         let wild = pattern.iter().any(|byte| b"*?[".contains(byte));
+        is_all &= is_own(pattern);
         for (name, value) in SETTINGS {
-            if glob::matches(pattern, name.as_bytes(), true) {
-                let shown = if wild { name.as_bytes() } else { pattern };
-                let known =
-                    found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()));
-                if !known {
-                    found.push((shown, text(value, facts)));
-                }
+            let name = name.as_bytes();
+            if glob::matches(pattern, name, true)
+                && !found.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
+                let shown = if wild { name } else { pattern };
+                found.push((shown.to_vec(), text(value, facts)));
             }
         }
     }
-    write::map_header(out, protocol, found.len());
-    for (name, value) in found {
-        write::bulk(out, name);
-        write::bulk(out, value.as_bytes());
-    }
+    (found, is_all)
 }
 
 fn text(value: &Value, facts: &Facts<'_>) -> String {

@@ -97,7 +97,6 @@ fn connection_commands_are_answered_as_recorded() {
             ("select 9999999999", "-ERR value is not an integer or out of range\r\n"),
             ("role", "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n"),
             ("time", "*2\r\n$2\r\n61\r\n$1\r\n7\r\n"),
-            ("module list", "*0\r\n"),
             ("acl whoami", "$7\r\ndefault\r\n"),
             ("cluster info", "-ERR This instance has cluster support disabled\r\n"),
             ("readonly", "-ERR This instance has cluster support disabled\r\n"),
@@ -253,67 +252,44 @@ fn what_is_not_kept_up_is_an_error_with_a_hint() {
 }
 
 #[test]
-fn config_get_is_answered_in_the_form_that_was_recorded() {
-    check(
-        None,
-        &[
-            ("config get save", "*2\r\n$4\r\nsave\r\n$0\r\n\r\n"),
-            ("config get appendonly", "*2\r\n$10\r\nappendonly\r\n$2\r\nno\r\n"),
-            ("config get nope", "*0\r\n"),
-            ("config get DATABASES databases", "*2\r\n$9\r\nDATABASES\r\n$2\r\n16\r\n"),
-            (
-                "config get maxm* maxmemory",
-                "*4\r\n$9\r\nmaxmemory\r\n$1\r\n0\r\n$16\r\nmaxmemory-policy\r\n$10\r\nnoeviction\r\n",
-            ),
-            (
-                "config get timeout maxclients",
-                "*4\r\n$7\r\ntimeout\r\n$1\r\n0\r\n$10\r\nmaxclients\r\n$5\r\n10000\r\n",
-            ),
-            ("config get requirepass", "*0\r\n"),
-            ("hello 3", GREETING_3),
-            ("config get save", "%1\r\n$4\r\nsave\r\n$0\r\n\r\n"),
-        ],
-    );
-}
-
-#[test]
-fn info_shows_the_sections_that_are_asked_for() {
-    let replication = "# Replication\r\nrole:master\r\nconnected_slaves:0\r\n";
-    let both = format!("{replication}\r\n# Plugins\r\ncache:generation=1\r\n");
-    check(
-        None,
-        &[
-            ("info nope", "$0\r\n\r\n"),
-            ("info REPLICATION", &format!("${}\r\n{replication}\r\n", replication.len())),
-            ("info plugins replication", &format!("${}\r\n{both}\r\n", both.len())),
-            ("hello 3", GREETING_3),
-            ("info replication", &format!("={}\r\ntxt:{replication}\r\n", replication.len() + 4)),
-        ],
-    );
+fn own_settings_are_found_by_name_and_by_pattern() {
+    let names = [String::from("a")];
+    let facts = facts(None, &names);
+    for (words, expected, is_all) in [
+        ("config get DATABASES databases", "DATABASES=16", true),
+        ("config get timeout maxclients", "timeout=0 maxclients=10000", true),
+        ("config get maxc* port", "maxclients=10000 port=6380", false),
+        ("config get maxclients save", "maxclients=10000", false),
+        ("config get requirepass", "", false),
+    ] {
+        let request = Request::words(words);
+        let (found, all) = settings::find(&request.args(), &facts);
+        let found = found.iter().map(|(name, value)| format!("{}={value}", name.escape_ascii()));
+        assert_eq!(
+            (found.collect::<Vec<_>>().join(" "), all),
+            (expected.to_owned(), is_all),
+            "{words}"
+        );
+    }
 }
 
 #[test]
 fn info_holds_what_clients_wait_for() {
-    let identity = &mut Identity::new(8, String::new(), String::new(), 0, true);
-    for words in ["info", "info everything", "INFO all server"] {
-        let request = Request::words(words);
-        let names = [String::from("a"), String::from("b")];
-        let facts = facts(None, &names);
-        let mut out = Vec::new();
-        answer(LocalCommand::Info, &request.args(), identity, &facts, &mut out);
-        let text = String::from_utf8(out).unwrap();
-        for line in [
-            "redis_version:7.2.4",
-            "loading:0",
-            "role:master",
-            "cluster_enabled:0",
-            "shard_names:a,b",
-            "ring_fingerprint:00000000000000ff",
-            "cache:generation=1",
-        ] {
-            assert!(text.contains(&format!("\r\n{line}\r\n")), "{words} lacks {line}");
-        }
+    let names = [String::from("a"), String::from("b")];
+    let facts = facts(None, &names);
+    for (title, line) in [
+        ("Server", "redis_version:7.2.4"),
+        ("Persistence", "loading:0"),
+        ("Replication", "role:master"),
+        ("Cluster", "cluster_enabled:0"),
+        ("Gateway", "shard_names:a,b"),
+        ("Gateway", "ring_fingerprint:00000000000000ff"),
+        ("Plugins", "cache:generation=1"),
+    ] {
+        let lines = info::section(title, &facts);
+        assert!(lines.contains(&format!("{line}\r\n")), "{title} lacks {line}");
     }
+    assert_eq!(info::section("Keyspace", &facts), "");
 }
 
 /// Where all of a container is carried out, its HELP is redis-server 7.0.15's.

@@ -187,7 +187,7 @@ pub fn queued(
         },
         // A shard's cursor is not the gateway's.
         Rule::Shards(ShardsCommand::Scan) => return Queued::Refuse(whole_key_space(spec)),
-        Rule::Shards(_) if topology.len() == 1 => Way::Shard(0),
+        Rule::Shards(command) if topology.len() == 1 && !command.has_own_part() => Way::Shard(0),
         Rule::Shards(_) => return Queued::Refuse(whole_key_space(spec)),
         Rule::Local(LocalCommand::Hello) => return Queued::Refuse(error_reply(NOT_IN_MULTI)),
         Rule::Wait(_) => {
