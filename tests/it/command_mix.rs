@@ -150,6 +150,14 @@ GETT {k} | OBJECT NOSUCH {k} | XINFO NOSUCH {x} | PING a b | ECHO | GET | MGET |
 OBJECT | EXEC | DISCARD | SELECT | HELLO 9 | HELLO x | AUTH a b c
 ";
 
+/// Commands over the whole key space. Pages of a SCAN differ; whole walks are compared by `same_as_redis`.
+const SPACE: &str = "
+DBSIZE | DBSIZE | DBSIZE | any-order KEYS * | any-order KEYS {s} | any-order KEYS [lz]:* | kind RANDOMKEY
+kind LASTSAVE | kind SCAN 0 | SCAN abc | SCAN 0 COUNT 0 | SCAN 0 COUNT x | SCAN 0 MATCH | SCAN | KEYS | DBSIZE x
+RANDOMKEY x | FLUSHALL NOW | FLUSHDB ASYNC SYNC | FLUSHDB | FLUSHALL ASYNC | SLOWLOG GET -2
+kind SLOWLOG LEN | LATENCY HISTORY | LATENCY RESET none | CONFIG GET maxmemory-policy | CONFIG SET no x
+";
+
 /// The rows of a table: parted by `|`, each with the way to compare before it where that is not by bytes.
 fn rows(table: &'static str) -> Vec<Row> {
     let row = |text: &'static str| {
@@ -191,6 +199,7 @@ pub struct Mix {
     tagged: Vec<Row>,
     joined: Vec<Row>,
     here: Vec<Row>,
+    space: Vec<Row>,
 }
 
 impl Mix {
@@ -203,6 +212,7 @@ impl Mix {
             tagged: rows(TAGGED),
             joined: rows(JOINED),
             here: rows(HERE),
+            space: rows(SPACE),
         }
     }
 
@@ -212,7 +222,8 @@ impl Mix {
             0..60 => (&self.single, true),
             60..75 => (&self.split, true),
             75..80 => (&self.tagged, false),
-            80..96 => return self.joined(rng),
+            80..94 => return self.joined(rng),
+            94..97 => (&self.space, false),
             _ => (&self.here, false),
         };
         let row = table[rng.below(table.len())];
