@@ -2,7 +2,7 @@
 //!
 //! Names are full ("client|id"). Rows that are not named here have exactly one key and are sent to its shard; a
 //! test fails when a row without keys, or with several, is missing. What is not planned is refused, never forwarded.
-//! The texts behind `Later` and `Refuse` are read by users: they say what to do instead, in few words.
+//! The texts behind `Refuse` are read by users: they say what to do instead, in few words.
 //! The servers' tips are no router: 7.0 calls MSETNX `multi_shard`, and splitting it would break its NX.
 
 use super::rule::{
@@ -16,8 +16,8 @@ use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
 use PubsubCommand::{Channels, Numpat, Numsub, Publish, Subscribe, Unsubscribe};
 use Rule::{
-    Blocking, Clients, Copy, Joined, Keys, Later, Local, Pubsub, Refuse, Script, Shards, Sort,
-    Split, StreamRead, Transaction, Wait,
+    Blocking, Clients, Copy, Joined, Keys, Local, Pubsub, Refuse, Script, Shards, Sort, Split,
+    StreamRead, Transaction, Wait,
 };
 use ShardsCommand as S;
 

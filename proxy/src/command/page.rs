@@ -41,7 +41,6 @@ fn heading(rule: Rule) -> Option<&'static str> {
         Rule::Local(_) | Rule::Clients(_) => "Answered by the gateway",
         Rule::Blocking => "Blocking",
         Rule::Wait(_) => "Waiting for replicas",
-        Rule::Later(_) => "Not yet",
         Rule::Container => return None,
     })
 }
@@ -49,7 +48,7 @@ fn heading(rule: Rule) -> Option<&'static str> {
 /// The words of the error that a command without any other answer gets.
 fn refusal(rule: Rule) -> Option<&'static str> {
     match rule {
-        Rule::Refuse(text) | Rule::Later(text) => Some(text),
+        Rule::Refuse(text) => Some(text),
         Rule::Local(LocalCommand::ClusterDisabled) => {
             Some("This instance has cluster support disabled")
         }

@@ -38,8 +38,6 @@ pub enum Rule {
     Pubsub(PubsubCommand),
     /// A step of a transaction.
     Transaction(TransactionStep),
-    /// Known and planned, not carried out yet. The text says what to do instead.
-    Later(&'static str),
     /// Never carried out. The text says why, or what to do instead.
     Refuse(&'static str),
     /// Only its subcommands are commands.

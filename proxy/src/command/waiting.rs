@@ -58,7 +58,6 @@ pub fn waits(spec: &CommandSpec, args: &Args<'_>) -> Waits {
         | Rule::Pubsub(_)
         | Rule::Shards(_)
         | Rule::Transaction(_)
-        | Rule::Later(_)
         | Rule::Refuse(_)
         | Rule::Container => Waits::Never,
     }

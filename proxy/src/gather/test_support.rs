@@ -58,6 +58,7 @@ pub(super) fn facts() -> Facts<'static> {
         uptime_s: 90_000,
         config_file: "gateway.yaml",
         clients: 3,
+        clients_blocked: 0,
         clients_max: 10_000,
         databases: 16,
         database: 0,

@@ -408,7 +408,6 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         | Rule::Shards(_)
         | Rule::Pubsub(_)
         | Rule::Transaction(_)
-        | Rule::Later(_)
         | Rule::Refuse(_)
         | Rule::Container => return Err(Denied::SharedConnection),
     }

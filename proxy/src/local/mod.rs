@@ -201,7 +201,7 @@ fn lolwut(identity: &Identity, facts: &Facts<'_>, out: &mut Vec<u8>) {
 /// Whether the gateway does something with the command other than refusing it.
 fn is_carried_out(spec: &CommandSpec) -> bool {
     match spec.rule {
-        Rule::Local(LocalCommand::ClusterDisabled) | Rule::Later(_) | Rule::Refuse(_) => false,
+        Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => false,
         Rule::Container => spec
             .subcommands
             .iter()

@@ -147,7 +147,6 @@ pub fn plan(
                 Err(reply) => Plan::Refuse(reply),
             }
         }
-        Rule::Later(hint) => Plan::Refuse(not_supported(spec, " yet", hint)),
         Rule::Refuse(hint) => Plan::Refuse(not_supported(spec, "", hint)),
         Rule::Container => Plan::Refuse(arity_error(spec)),
     }
@@ -217,7 +216,6 @@ pub fn queued(
         ) => return Queued::Refuse(not_supported(spec, " inside MULTI", OTHER_CLIENTS)),
         // EXEC ends the watch before it carries this out.
         Rule::Transaction(_) => Way::Said(b"+OK\r\n".to_vec()),
-        Rule::Later(hint) => return Queued::Refuse(not_supported(spec, " yet", hint)),
         Rule::Refuse(hint) => return Queued::Refuse(not_supported(spec, "", hint)),
         Rule::Container => return Queued::Refuse(arity_error(spec)),
     };
