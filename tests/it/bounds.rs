@@ -120,7 +120,7 @@ fn core_with(client_output: &str, count: usize, bytes_max: usize) -> (Core, Sess
     core.client_input(session, &request(&["GET", "k"]).repeat(count));
     let lane = core.wake.connect.pop().expect("a lane to connect");
     core.lane_connected(lane);
-    core.lane_input(lane, b"+OK\r\n+OK\r\n").expect("the set-up's replies");
+    core.lane_input(lane, b"+OK\r\n+OK\r\n+OK\r\n+OK\r\n").expect("the set-up's replies");
     (core, session, lane)
 }
 

@@ -30,7 +30,6 @@ const OTHER_CLIENTS: &str =
 /// Redis 7.0's own words for what it does not queue.
 const NOT_IN_MULTI: &str = "ERR Command not allowed inside a transaction";
 const OUTSIDE: &str = "send it before MULTI or after EXEC";
-const AFTER_EXEC: &str = "it waits for what the transaction has not done yet; send it after EXEC";
 const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
@@ -184,14 +183,11 @@ pub fn queued(
             Ok(Placed::Split(split)) => Way::Split(split),
             Err(reply) => Way::Said(reply),
         },
-        // A shard's cursor is not the gateway's.
-        Rule::Shards(ShardsCommand::Scan) => return Queued::Refuse(whole_key_space(spec)),
         Rule::Shards(command) if topology.len() == 1 && !command.has_own_part() => Way::Shard(0),
         Rule::Shards(_) => return Queued::Refuse(whole_key_space(spec)),
         Rule::Local(LocalCommand::Hello) => return Queued::Refuse(error_reply(NOT_IN_MULTI)),
-        Rule::Wait(_) => {
-            return Queued::Refuse(not_supported(spec, " inside MULTI", AFTER_EXEC));
-        }
+        // Inside MULTI a server does not wait.
+        Rule::Wait(_) => Way::AnyShard(0),
         Rule::Local(command @ (LocalCommand::Quit | LocalCommand::Reset)) => {
             return Queued::AtOnce(command);
         }
