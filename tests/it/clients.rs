@@ -83,11 +83,16 @@ fn redis_py_works_with_resp3() {
     check_redis_py("3");
 }
 
-/// A program that somebody wrote for one plain Redis, over one.
+/// A program that somebody wrote for one plain Redis, over one and over the gateway.
 #[test]
 fn a_script_for_one_plain_redis_runs_unmodified() {
     let plain = RealServer::start();
-    run_redis_py("plain_redis_script.py", &[&plain.address().port().to_string()]);
+    if !run_redis_py("plain_redis_script.py", &[&plain.address().port().to_string()]) {
+        return;
+    }
+    let setup = setup();
+    assert!(run_redis_py("plain_redis_script.py", &[&setup.port]));
+    setup.assert_every_shard_was_used();
 }
 
 #[test]

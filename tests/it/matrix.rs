@@ -46,9 +46,6 @@ const STEPS: &[&str] = &[
     "resp3",
 ];
 
-/// Steps that the gateway does not carry out yet: their failures are shown, and do not fail the test.
-const NOT_YET: &[&str] = &["blpop"];
-
 /// How long a row may take: long, for two cores that all rows share.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -241,7 +238,6 @@ impl Said {
         match self.steps.get(step).map(String::as_str) {
             Some("ok") => ("ok", None),
             Some("-") => ("-", None),
-            _ if NOT_YET.contains(&step) => ("not yet", None),
             Some(reason) => ("FAIL", Some(reason.to_owned())),
             None => ("FAIL", Some("said nothing of it".to_owned())),
         }
@@ -274,7 +270,7 @@ fn run_all(rows: &[Row], port: u16) -> Vec<Said> {
 fn table(rows: &[Row], all: &[Said], over: &str) -> (String, Vec<String>) {
     let mut text = format!("\nclient matrix: {} clients, {over}\n{:28}", rows.len(), "");
     let mut failures = Vec::new();
-    let width = |step: &str| step.len().max(if NOT_YET.contains(&step) { 7 } else { 4 }) + 1;
+    let width = |step: &str| step.len().max(4) + 1;
     for step in STEPS {
         write!(text, " {step:<w$}", w = width(step)).expect("write to a string");
     }
