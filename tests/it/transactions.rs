@@ -79,7 +79,7 @@ fn commands_of_the_gateway_stand_in_execs_array_at_their_place() {
             "TIME",
             "GET <0>a",
             "COMMAND COUNT",
-            "INFO server",
+            "COMMAND COUNT",
             "LOLWUT",
             "CLIENT INFO",
         ];

@@ -183,7 +183,10 @@ pub fn queued(
             Ok(Placed::Split(split)) => Way::Split(split),
             Err(reply) => Way::Said(reply),
         },
-        Rule::Shards(command) if topology.len() == 1 && !command.has_own_part() => Way::Shard(0),
+        Rule::Shards(command) if command.has_own_part() => {
+            return Queued::Refuse(not_supported(spec, " inside MULTI", OUTSIDE));
+        }
+        Rule::Shards(_) if topology.len() == 1 => Way::Shard(0),
         Rule::Shards(_) => return Queued::Refuse(whole_key_space(spec)),
         Rule::Local(LocalCommand::Hello) => return Queued::Refuse(error_reply(NOT_IN_MULTI)),
         // Inside MULTI a server does not wait.
