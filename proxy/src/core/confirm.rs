@@ -1,8 +1,11 @@
 //! Subscriptions that are not confirmed yet.
 //!
 //! ```text
-//!   begin ─► waits for: the shards that were asked, the other workers ─► all there ─► messages flow, the place is filled
+//!   SUBSCRIBE ─► the shards that were asked ─► the session counts, messages are held ─► the other workers ─► the place is
+//!                                                                                       filled, messages flow
 //! ```
+//! A subscriber counts for nobody's PUBLISH before the shards know it, and for everybody's once it is told: so a PUBLISH
+//! that says 1 has a receiver, and a PUBLISH after a confirmation says 1.
 //! A confirmation is one SUBSCRIBE or UNSUBSCRIBE of a session. A shard that refuses (its user may not read the channel)
 //! makes the reply that refusal, and nothing is subscribed. A shard that breaks or does not answer counts as having
 //! confirmed: it is asked again when it is back. The workers tell each other every change, in order, so that each can
@@ -57,6 +60,8 @@ pub(crate) struct Confirmation {
     /// Requests to shards that have no answer yet, and one while more are being made.
     shards: usize,
     workers: usize,
+    /// The other workers have been told.
+    is_told: bool,
 }
 
 impl Core {
@@ -75,7 +80,6 @@ impl Core {
             place = session.pending.push_unmuted();
             session.alone_place = Some(place);
         }
-        let told = names.clone();
         let confirmation = self.confirmations.insert(Confirmation {
             session: id,
             pool,
@@ -87,12 +91,44 @@ impl Core {
             refusal: None,
             shards: 1,
             workers: 0,
+            is_told: false,
         });
-        let workers = self.tell_workers(pool, change, kind, told, Some(confirmation));
-        if let Some(open) = self.confirmations.get_mut(confirmation) {
-            open.workers = workers;
+        if change == Change::Goes {
+            self.tell_of(confirmation);
         }
         confirmation
+    }
+
+    /// Tells the other workers of a change, and waits for them.
+    fn tell_of(&mut self, id: ConfirmationId) {
+        let Some(open) = self.confirmations.get_mut(id) else {
+            return;
+        };
+        open.is_told = true;
+        let (pool, change, kind, names) = (open.pool, open.change, open.kind, open.names.clone());
+        let workers = self.tell_workers(pool, change, kind, names, Some(id));
+        if let Some(open) = self.confirmations.get_mut(id) {
+            open.workers = workers;
+        }
+    }
+
+    /// The shards know of a session's new subscriptions: it counts, and its messages are held until it is told.
+    fn activate(&mut self, id: ConfirmationId) {
+        let Some(open) = self.confirmations.get(id) else {
+            return;
+        };
+        let subscriptions =
+            self.sessions.get_mut(open.session).and_then(|session| session.subscriptions.as_mut());
+        let (Some(subscriptions), Some(pool)) =
+            (subscriptions, self.pools.get_mut(usize::from(open.pool)))
+        else {
+            return;
+        };
+        subscriptions.held = Some(Vec::new());
+        for name in &open.names {
+            pool.topics.activate(open.kind, name, open.session);
+        }
+        self.tell_of(id);
     }
 
     /// Confirms what changes nothing.
@@ -166,8 +202,13 @@ impl Core {
     }
 
     fn confirm_if_complete(&mut self, id: ConfirmationId) {
-        let open = self.confirmations.get(id);
-        if !open.is_some_and(|open| open.shards == 0 && open.workers == 0) {
+        let Some(open) = self.confirmations.get(id).filter(|open| open.shards == 0) else {
+            return;
+        };
+        if !open.is_told && open.refusal.is_none() {
+            self.activate(id);
+        }
+        if self.confirmations.get(id).is_none_or(|open| open.workers > 0) {
             return;
         }
         let Some(open) = self.confirmations.remove(id) else {
@@ -178,17 +219,10 @@ impl Core {
                 self.take_back(open.session, open.pool, open.kind, open.names);
                 refusal
             }
-            None => {
-                let pool = self.pools.get_mut(usize::from(open.pool));
-                if let Some(pool) = pool.filter(|_| open.change == Change::Comes) {
-                    for name in &open.names {
-                        pool.topics.activate(open.kind, name, open.session);
-                    }
-                }
-                open.reply
-            }
+            None => open.reply,
         };
         self.answer(open.session, open.place, Piece::borrowed(&reply));
+        self.release_held(open.session);
     }
 
     /// A SUBSCRIBE that a shard refused.
@@ -205,6 +239,5 @@ impl Core {
             }
         }
         self.leave(pool, id, kind, &names);
-        self.tell_workers(pool, Change::Goes, kind, names, None);
     }
 }

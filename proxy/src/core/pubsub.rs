@@ -161,9 +161,14 @@ impl Core {
         };
         for kind in ALL_KINDS {
             let names: Vec<Bytes> = subscriptions.of(kind).iter().cloned().collect();
-            if !names.is_empty() {
-                self.leave(pool, id, kind, &names);
-                self.tell_workers(pool, Change::Goes, kind, names, None);
+            // The others know only of those that the shards had confirmed.
+            let topics = self.pools.get(usize::from(pool)).map(|pool| &pool.topics);
+            let told =
+                |name: &&Bytes| topics.is_some_and(|topics| topics.is_active(kind, name, id));
+            let told: Vec<Bytes> = names.iter().filter(told).cloned().collect();
+            self.leave(pool, id, kind, &names);
+            if !told.is_empty() {
+                self.tell_workers(pool, Change::Goes, kind, told, None);
             }
         }
     }

@@ -280,13 +280,32 @@ impl Core {
         if session.closing > Closing::AfterRead {
             return;
         }
-        let held = session.output_held();
+        let waiting = session.subscriptions.as_ref().and_then(|all| all.held.as_ref());
+        let held = session.output_held() + waiting.map_or(0, Vec::len);
         let is_slow = held > 0 && held + message.bytes().len() > bound;
         if is_slow || (has_no_room && held > limits::TURN_BYTES_MAX) {
             self.stats.clients_cut += 1;
             return self.end_session(id, Closing::Now);
         }
         self.stats.messages += 1;
+        let session = self.sessions.get_mut(id);
+        let waiting = session.and_then(|session| session.subscriptions.as_mut()?.held.as_mut());
+        if let Some(waiting) = waiting {
+            return waiting.extend_from_slice(message.bytes());
+        }
+        self.give_message(id, message);
+    }
+
+    /// A session's SUBSCRIBE has been confirmed: gives it what came meanwhile.
+    pub(crate) fn release_held(&mut self, id: SessionId) {
+        let session = self.sessions.get_mut(id);
+        let held = session.and_then(|session| session.subscriptions.as_mut()?.held.take());
+        if let Some(held) = held.filter(|held| !held.is_empty()) {
+            self.give_message(id, Piece::borrowed(&held));
+        }
+    }
+
+    fn give_message(&mut self, id: SessionId, message: Piece<'_>) {
         let Apart { sessions, mut hands, .. } = self.apart();
         if let Some(session) = sessions.get_mut(id) {
             hands.push((id, session), message);

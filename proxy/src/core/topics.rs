@@ -23,6 +23,8 @@ const KINDS: usize = 3;
 #[derive(Debug, Default)]
 pub struct Subscriptions {
     names: [BTreeSet<Bytes>; KINDS],
+    /// Messages that came before the confirmation of the latest SUBSCRIBE was given, in their order.
+    pub(crate) held: Option<Vec<u8>>,
 }
 
 impl Subscriptions {
@@ -87,8 +89,14 @@ struct Topic {
 }
 
 impl Topic {
+    /// Those that messages reach.
     fn subscribers(&self) -> u64 {
-        self.sessions.len() as u64 + self.elsewhere
+        let own = self.sessions.values().filter(|active| **active).count();
+        own as u64 + self.elsewhere
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.elsewhere == 0
     }
 }
 
@@ -147,6 +155,12 @@ impl Topics {
         }
     }
 
+    /// Whether a session is given the topic's messages.
+    pub(crate) fn is_active(&self, kind: ChannelKind, name: &[u8], id: SessionId) -> bool {
+        let topic = self.of(kind).get(name);
+        topic.and_then(|topic| topic.sessions.get(&id)).is_some_and(|active| *active)
+    }
+
     /// A session subscribes no more. Whether it was the last one of this worker.
     pub(crate) fn remove(&mut self, kind: ChannelKind, name: &[u8], id: SessionId) -> bool {
         let topics = self.of_mut(kind);
@@ -173,7 +187,7 @@ impl Topics {
         }
         if let Some(topic) = topics.get_mut(name) {
             topic.elsewhere = topic.elsewhere.saturating_sub(1);
-            if topic.subscribers() == 0 {
+            if topic.is_empty() {
                 topics.remove(name);
             }
         }
@@ -219,12 +233,13 @@ impl Topics {
 
     /// Number of topics of a kind, over all workers.
     pub(crate) fn number(&self, kind: ChannelKind) -> usize {
-        self.of(kind).len()
+        self.of(kind).values().filter(|topic| topic.subscribers() > 0).count()
     }
 
     /// Topics of a kind whose names match, over all workers, in the order of names.
     pub(crate) fn matching(&self, kind: ChannelKind, pattern: Option<&[u8]>) -> Vec<Bytes> {
-        let names = self.of(kind).keys();
+        let topics = self.of(kind).iter().filter(|(_, topic)| topic.subscribers() > 0);
+        let names = topics.map(|(name, _)| name);
         let is_meant =
             |name: &&Bytes| pattern.is_none_or(|pattern| glob::matches(pattern, name, false));
         let mut names: Vec<Bytes> = names.filter(is_meant).cloned().collect();
@@ -269,6 +284,8 @@ mod tests {
         let mut topics = Topics::new(1);
         let add = |topics: &mut Topics, kind, name: &'static [u8]| {
             topics.add(kind, &Bytes::from_static(name), a);
+            assert_eq!(topics.subscribers(kind, name), 0, "it is not confirmed");
+            topics.activate(kind, name, a);
         };
         add(&mut topics, Channel, b"n1");
         add(&mut topics, Pattern, b"n*");
