@@ -59,6 +59,30 @@ fn clients_in_different_databases_share_lanes_and_keep_their_keys_apart() {
 }
 
 #[test]
+fn keys_go_from_one_database_to_another() {
+    let shards = RealServer::start_many(3);
+    let gateway = InProcess::start(&yaml_over(&shards, &[]));
+    let plain = RealServer::start();
+    let (mut ours, mut theirs) = (gateway.client(), plain.client());
+    for line in [
+        "SET {t}a 1",
+        "COPY {t}a {t}b DB 3",
+        "MOVE {t}a 3",
+        "EXISTS {t}a {t}b",
+        "SELECT 3",
+        "GET {t}a",
+        "GET {t}b",
+        "MOVE {t}a 3",
+        "MOVE {t}a 99",
+        "MOVE {t}a x",
+        "COPY {t}a {t}b DB 99",
+        "MOVE none 0",
+    ] {
+        assert_eq!(ours.line(line), theirs.line(line), "{line}");
+    }
+}
+
+#[test]
 fn select_is_worded_as_a_plain_server_does() {
     let shards = RealServer::start_many(1);
     let gateway = InProcess::start(&yaml_over(&shards, &[]));

@@ -1,9 +1,9 @@
 //! Clients that cannot be installed here, played from their documented first commands: go-redis, StackExchange.Redis,
 //! Lettuce and Jedis.
 //!
-//! What each of them writes at connect is sent as it sends it: byte for byte, in one piece where it pipelines. Every
+//! What each of them is documented to write at connect is sent here, in one piece where it pipelines. Every
 //! request must get exactly one reply of the kind that the library's parser takes, nothing may be left over, and the
-//! connection must live on. The sequences come from the libraries' sources and documentation.
+//! connection must live on. The sequences follow what is written about the libraries; no run of theirs was recorded here.
 
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::gateway::{InProcess, yaml_over};

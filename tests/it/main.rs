@@ -27,6 +27,7 @@ mod plugin_effects;
 mod plugin_faults;
 mod plugin_frames;
 mod plugins;
+mod publish;
 mod pubsub;
 mod replicas;
 mod same_as_redis;

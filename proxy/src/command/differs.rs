@@ -35,7 +35,6 @@ pub const DIFFERS: &[(&str, &str)] = &[
     ("config|resetstat", "Resets every shard's numbers; the gateway's own stay."),
     ("config|rewrite", "Every shard rewrites its own file; the gateway's stays."),
     ("config|set", "Every shard is set. The gateway's own settings (see CONFIG GET), and `bind`, `requirepass`, `tls-port` and `unixsocket`, are refused."),
-    ("copy", "`DB` may name no database but 0."),
     ("dbsize", "The sum over the shards. Keys that plugins keep beside others, and keys on a shard that does not own them, are counted too."),
     ("eval", "Without keys it goes where `keyless_scripts` says."),
     ("eval_ro", "Without keys it goes where `keyless_scripts` says."),

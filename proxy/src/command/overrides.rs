@@ -16,7 +16,7 @@ use JoinRule::{Elements, Ok, Sum};
 use LocalCommand as L;
 use PubsubCommand::{Channels, Numpat, Numsub, Publish, Subscribe, Unsubscribe};
 use Rule::{
-    Blocking, Clients, Copy, Joined, Keys, Local, Pubsub, Refuse, Script, Shards, Sort, Split,
+    Blocking, Clients, Joined, Keys, Local, Pubsub, Refuse, Script, Shards, Sort, Split,
     StreamRead, Transaction, Wait,
 };
 use ShardsCommand as S;
@@ -131,7 +131,7 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("config|resetstat", Shards(S::Done)),
     ("config|rewrite", Shards(S::Done)),
     ("config|set", Shards(S::ConfigSet)),
-    ("copy", Copy),
+    ("copy", Keys),
     ("dbsize", Shards(S::Sum)),
     ("debug", Refuse("it can stop a server; send it to the shard directly")),
     ("del", Split(Sum)),
@@ -214,7 +214,6 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("module|loadex", ALL_SHARDS),
     ("module|unload", ALL_SHARDS),
     ("monitor", Clients(C::Monitor)),
-    ("move", Refuse("there is one database, so a key has nowhere to move")),
     ("mset", Split(Ok)),
     ("msetex", Keys),
     ("msetnx", Keys),

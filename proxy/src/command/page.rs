@@ -29,9 +29,7 @@ pub fn page() -> String {
 fn heading(rule: Rule) -> Option<&'static str> {
     Some(match rule {
         Rule::Key => "By key",
-        Rule::Keys | Rule::Script | Rule::Sort | Rule::Copy | Rule::StreamRead => {
-            "Several keys on one shard"
-        }
+        Rule::Keys | Rule::Script | Rule::Sort | Rule::StreamRead => "Several keys on one shard",
         Rule::Split(_) => "Split over shards",
         Rule::Joined(_) => "Read and joined",
         Rule::Shards(_) => "All shards",
@@ -58,7 +56,6 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         | Rule::Keys
         | Rule::Script
         | Rule::Sort
-        | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
         | Rule::Wait(_)

@@ -20,8 +20,6 @@ pub enum Rule {
     Script,
     /// SORT: like `Keys`, and its BY and GET patterns name keys too.
     Sort,
-    /// COPY: like `Keys`, unless it names another database.
-    Copy,
     /// XREAD and XREADGROUP: like `Keys`, unless BLOCK makes it a blocking command.
     StreamRead,
     /// Like `Keys`, and it may wait there for data; inside MULTI it never waits.

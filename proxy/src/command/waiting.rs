@@ -52,7 +52,6 @@ pub fn waits(spec: &CommandSpec, args: &Args<'_>) -> Waits {
         | Rule::Keys
         | Rule::Script
         | Rule::Sort
-        | Rule::Copy
         | Rule::Split(_)
         | Rule::Joined(_)
         | Rule::Pubsub(_)

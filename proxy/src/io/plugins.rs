@@ -390,13 +390,7 @@ fn grants(grant: &Grant) -> Grants {
 fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
     let spec = resolve(args).map_err(|_| Denied::UnknownKeys)?;
     match spec.rule {
-        Rule::Key
-        | Rule::Keys
-        | Rule::Script
-        | Rule::Sort
-        | Rule::Copy
-        | Rule::Split(_)
-        | Rule::Joined(_) => {}
+        Rule::Key | Rule::Keys | Rule::Script | Rule::Sort | Rule::Split(_) | Rule::Joined(_) => {}
         Rule::StreamRead if keys::stream_read_block(args).is_none() => {}
         // It names no key; a plugin says which shard it wants to ask.
         Rule::Local(LocalCommand::Time) => {}

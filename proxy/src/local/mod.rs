@@ -212,7 +212,6 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
         | Rule::Keys
         | Rule::Script
         | Rule::Sort
-        | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
         | Rule::Wait(_)

@@ -30,7 +30,6 @@ const OTHER_CLIENTS: &str =
 /// Redis 7.0's own words for what it does not queue.
 const NOT_IN_MULTI: &str = "ERR Command not allowed inside a transaction";
 const OUTSIDE: &str = "send it before MULTI or after EXEC";
-const ONE_DATABASE: &str = "there is one database";
 const SCRIPT_WITHOUT_KEYS: &str = "this pool refuses scripts without keys (keyless_scripts: refuse); name a key that tells the shard";
 
 /// What to do with a request.
@@ -139,7 +138,7 @@ pub fn plan(
             Ok(shard) => Plan::Script(shard),
             Err(reply) => Plan::Refuse(reply),
         },
-        Rule::Keys | Rule::Sort | Rule::Copy | Rule::StreamRead | Rule::Blocking => {
+        Rule::Keys | Rule::Sort | Rule::StreamRead | Rule::Blocking => {
             match one_shard(spec, args, topology, scratch) {
                 Ok(shard) if waits(spec, args) == Waits::Never => Plan::One(shard),
                 Ok(shard) => Plan::Blocking(shard),
@@ -167,7 +166,6 @@ pub fn queued(
         Rule::Keys
         | Rule::Script
         | Rule::Sort
-        | Rule::Copy
         | Rule::StreamRead
         | Rule::Blocking
         | Rule::Joined(_) => match place(spec, args, topology, scratch) {
@@ -263,9 +261,6 @@ fn placed_shard(
     if others.iter().any(|shard| *shard != first) {
         return Err(error_reply(CROSS_SHARD));
     }
-    if spec.rule == Rule::Copy && copies_to_another_database(args) {
-        return Err(not_supported(spec, " with DB", ONE_DATABASE));
-    }
     if spec.rule == Rule::Sort && !sort_stays_on_shard(args, topology, scratch) {
         return Err(error_reply(CROSS_SHARD_SORT));
     }
@@ -337,15 +332,6 @@ fn sort_stays_on_shard(args: &Args<'_>, topology: &Topology, scratch: &mut Scrat
         let fixed = fixed.unwrap_or_default();
         let fixed_tag = topology.hashed_part(fixed);
         fixed_tag.len() < fixed.len() && fixed_tag == tag
-    })
-}
-
-/// Whether a COPY names a database that no client can select. What is no number its shard refuses.
-fn copies_to_another_database(args: &Args<'_>) -> bool {
-    let options = args.from(3).zip(args.from(4));
-    options.filter(|(word, _)| word.eq_ignore_ascii_case(b"DB")).any(|(_, index)| {
-        let number = std::str::from_utf8(index).ok().and_then(|text| text.parse::<i64>().ok());
-        number.is_some_and(|number| number != 0)
     })
 }
 

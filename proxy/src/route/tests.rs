@@ -318,27 +318,13 @@ fn no_command_without_a_key_reaches_a_shard() {
 }
 
 #[test]
-fn nothing_goes_to_another_database() {
+fn a_key_keeps_its_shard_in_every_database() {
     let shard = topology(3).shard_of(b"x");
     for request in
-        ["COPY {x}a {x}b", "COPY {x}a {x}b DB 0", "copy {x}a {x}b replace db 0", "COPY {x}DB {x}1"]
+        ["COPY {x}a {x}b", "copy {x}a {x}b replace db 15", "COPY {x}a {x}b DB x", "MOVE {x}a 1"]
     {
         check(request, Plan::One(shard));
     }
-    // What is no database at all the shard refuses, in its own words.
-    for request in ["COPY {x}a {x}b DB", "COPY {x}a {x}b DB x", "COPY {x}a {x}b REPLACE 1"] {
-        check(request, Plan::One(shard));
-    }
-    let copy = "ERR 'copy' is not supported by this gateway with DB: there is one database";
-    for request in ["COPY {x}a {x}b DB 1", "copy {x}a {x}b replace db 15", "COPY {x}a {x}b DB -1"] {
-        check_refused(request, copy);
-        assert_eq!(
-            plan_of(&Request::words(request), &topology(1)),
-            Plan::Refuse(error_reply(copy))
-        );
-    }
-    let moved = "ERR 'move' is not supported by this gateway: there is one database, so a key has nowhere to move";
-    check_refused("MOVE {x}a 1", moved);
 }
 
 #[test]
@@ -376,10 +362,6 @@ fn a_transaction_takes_what_one_shard_can_do() {
                 "CROSSSHARD 'dbsize' asks every shard, which no transaction can; send it before MULTI or after EXEC, \
                  or use a pipeline without MULTI (in redis-py: pipeline(transaction=False))",
             ),
-        ),
-        (
-            "COPY {x}a {x}b DB 1".to_owned(),
-            refused("ERR 'copy' is not supported by this gateway with DB: there is one database"),
         ),
     ];
     for (words, expected) in cases {
