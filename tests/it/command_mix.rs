@@ -93,7 +93,7 @@ SET {y} {ab} | SET {y} {ab} | APPEND {y} {m} | GET {y}
 TYPE {k} | EXISTS {k} | DEL {k} | UNLINK {k} | TOUCH {k} | PERSIST {k} | EXPIRE {k} 1000
 EXPIRE {k} 2000 NX | EXPIRE {k} 500 GT | EXPIRE {k} 0 | PEXPIRE {k} 900000 XX | PEXPIRE {k} -5
 EXPIREAT {k} 33177117420 | PEXPIREAT {k} 33177117420000 LT | within-3 TTL {k} | within-3000 PTTL {k}
-within-3 EXPIRETIME {k} | within-3000 PEXPIRETIME {k} | OBJECT REFCOUNT {l} | RENAME {k} {k-same}
+within-3 EXPIRETIME {k} | within-3000 PEXPIRETIME {k} | kind OBJECT REFCOUNT {l} | RENAME {k} {k-same}
 RENAMENX {k} {k-same} | COPY {k} {k-same} | COPY {k} {k-same} REPLACE
 ";
 
@@ -193,6 +193,8 @@ const KEYS_PER_TYPE: usize = 7;
 /// Makes commands; holds what later ones depend on.
 #[derive(Debug)]
 pub struct Mix {
+    /// Whether commands are made wrong now and then: servers of different versions see some mistakes in another order.
+    pub spoils: bool,
     stream_id: u64,
     single: Vec<Row>,
     split: Vec<Row>,
@@ -206,6 +208,7 @@ impl Mix {
     /// A mix from its start.
     pub fn new() -> Mix {
         Mix {
+            spoils: true,
             stream_id: 0,
             single: rows(SINGLE),
             split: rows(SPLIT),
@@ -230,7 +233,7 @@ impl Mix {
         let mut sample = self.fill(rng, row);
         // A further key would be on another shard, where a plain server has no such border.
         let one_key = !row.template.contains("-same") && !row.template.starts_with("PFCOUNT");
-        if may_break && one_key && sample.compare == Bytes && rng.one_in(25) {
+        if self.spoils && may_break && one_key && sample.compare == Bytes && rng.one_in(25) {
             spoil(rng, &mut sample.args);
         }
         sample
@@ -240,7 +243,7 @@ impl Mix {
     fn joined(&mut self, rng: &mut Rng) -> Sample {
         let row = self.joined[rng.below(self.joined.len())];
         let mut sample = self.fill(rng, row);
-        if rng.one_in(10) {
+        if self.spoils && rng.one_in(10) {
             spoil(rng, &mut sample.args);
         }
         sample
@@ -345,7 +348,7 @@ impl Mix {
 }
 
 /// A key for commands of the type `kind`: mostly one that holds it, sometimes any.
-fn a_key(rng: &mut Rng, kind: u8) -> Vec<u8> {
+pub fn a_key(rng: &mut Rng, kind: u8) -> Vec<u8> {
     let kind = if kind == b'k' || rng.one_in(12) { TYPES[rng.below(TYPES.len())] } else { kind };
     home_key(kind, rng.below(KEYS_PER_TYPE))
 }
@@ -373,7 +376,7 @@ fn score(rng: &mut Rng) -> String {
     }
 }
 
-fn value(rng: &mut Rng) -> Vec<u8> {
+pub fn value(rng: &mut Rng) -> Vec<u8> {
     match rng.below(40) {
         0 => Vec::new(),
         1 => {

@@ -34,6 +34,7 @@ mod same_as_redis;
 mod scanner;
 mod scripted_shard;
 mod scripts;
+mod session_mix;
 mod shard_transactions;
 mod simulation;
 mod tidy;
