@@ -93,7 +93,7 @@ SET {y} {ab} | SET {y} {ab} | APPEND {y} {m} | GET {y}
 TYPE {k} | EXISTS {k} | DEL {k} | UNLINK {k} | TOUCH {k} | PERSIST {k} | EXPIRE {k} 1000
 EXPIRE {k} 2000 NX | EXPIRE {k} 500 GT | EXPIRE {k} 0 | PEXPIRE {k} 900000 XX | PEXPIRE {k} -5
 EXPIREAT {k} 33177117420 | PEXPIREAT {k} 33177117420000 LT | within-3 TTL {k} | within-3000 PTTL {k}
-within-3 EXPIRETIME {k} | within-3000 PEXPIRETIME {k} | kind OBJECT REFCOUNT {l} | RENAME {k} {k-same}
+within-3 EXPIRETIME {k} | within-3000 PEXPIRETIME {k} | OBJECT REFCOUNT {l} | RENAME {k} {k-same}
 RENAMENX {k} {k-same} | COPY {k} {k-same} | COPY {k} {k-same} REPLACE
 ";
 
