@@ -149,6 +149,26 @@ pub const PLUGIN_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 pub const PLUGIN_COPIES: usize = 4;
 /// Plugin: longest reply, bytes.
 pub const PLUGIN_REPLY_BYTES: usize = 1024 * 1024;
+/// Plugin: calls of one cell, after which it is replaced.
+pub const PLUGIN_CELL_CALLS: usize = 1_000_000;
+/// Plugin: how long an empty cell is kept.
+pub const PLUGIN_CELL_IDLE: Duration = Duration::from_secs(10);
+/// Plugin: how long calls of the old generation may go on after a swap.
+pub const PLUGIN_SWAP_GRACE: Duration = Duration::from_secs(30);
+/// Plugin: how long it runs one call per cell after a trap.
+pub const PLUGIN_QUARANTINE: Duration = Duration::from_secs(60);
+/// Plugin: traps within `PLUGIN_BREAKER_WITHIN` after which its calls are refused for a while.
+pub const PLUGIN_BREAKER_TRAPS: usize = 5;
+/// Plugin: see `PLUGIN_BREAKER_TRAPS`.
+pub const PLUGIN_BREAKER_WITHIN: Duration = Duration::from_secs(60);
+/// Plugin: how long calls are refused at first; each failed trial doubles it.
+pub const PLUGIN_BREAKER_OPEN: Duration = Duration::from_secs(10);
+/// Plugin: how long calls are refused at most.
+pub const PLUGIN_BREAKER_OPEN_MAX: Duration = Duration::from_secs(300);
+/// Plugins: native stack of a guest, bytes.
+pub const PLUGIN_STACK_BYTES: usize = 64 * 1024;
+/// Plugins: elements of a guest's table (its function pointers).
+pub const PLUGIN_TABLE_ELEMENTS: usize = 2_000;
 /// Messages that wait in a worker's inbox.
 pub const INBOX_MESSAGES_MAX: usize = 1024;
 /// Unsent output of one client above which it is watched for progress, bytes.
@@ -200,6 +220,8 @@ pub const SESSION_WATCHES_MAX: usize = 1024;
 pub const PLUGIN_STEPS_PER_PASS: usize = 4096;
 /// Plugin: time that one pass of steps may take before others get their turn, milliseconds.
 pub const PLUGIN_PASS_MS: u64 = 4;
+/// Plugin: lines about crashes that the log gets per binding, worker and second; more are counted.
+pub const PLUGIN_CRASH_NOTES_MAX: usize = 20;
 /// Plugin: calls in flight that other calls have started (SPAWN), per worker and binding; more are not started.
 pub const PLUGIN_SPAWNED_MAX: usize = 1024;
 /// Most elements of the answers that one command over several shards joins: more would keep a worker from its other

@@ -278,7 +278,7 @@ fn refused_files(good: &[u8]) -> Vec<Refused> {
         ("half", good[..good.len() / 2].to_vec(), "not a WebAssembly module"),
         ("no_plugin", guest("no_plugin"), "is this a plugin?"),
         ("wasi", guest("wasi_import"), "WASI"),
-        ("other_abi", guest("other_abi"), "ABI 2.0.0"),
+        ("other_abi", guest("other_abi"), "ABI 9.0.0"),
         ("foreign", guest("foreign_import"), "does not offer"),
         ("init refuses", pass, "pools.main.plugins[0].config"),
     ]

@@ -6,14 +6,14 @@
 #![allow(unsafe_code, reason = "exports and imports by hand")]
 
 #[cfg(target_arch = "wasm32")]
-#[link(wasm_import_module = "sluicegate:plugin/host@2.0.0")]
+#[link(wasm_import_module = "sluicegate:plugin/host@9.0.0")]
 unsafe extern "C" {
     #[link_name = "now-ms"]
     safe fn wanted() -> u32;
 }
 
 #[cfg(target_arch = "wasm32")]
-#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#cancel")]
+#[unsafe(export_name = "sluicegate:plugin/handler@9.0.0#cancel")]
 extern "C" fn exported() -> u32 {
     wanted()
 }

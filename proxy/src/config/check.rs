@@ -43,6 +43,10 @@ pub(super) fn config(
     rules::check_pools(&pools, &file.place, findings);
     let mut config = Config::with_defaults(pools.into_iter().map(|(pool, _)| pool).collect());
     config.plugins = plugins;
+    if let Some(engine) = file.plugin_engine {
+        set(&mut config.plugin_engine.stack_bytes, engine.stack);
+        set(&mut config.plugin_engine.table_elements, engine.table_elements);
+    }
     set(&mut config.workers, file.workers);
     set(&mut config.drain_timeout, file.drain_timeout);
     set(&mut config.memory_budget_bytes, file.memory_budget);
@@ -101,6 +105,14 @@ fn plugin_limits(given: LimitsFile, findings: &mut Findings) -> PluginLimits {
     set(&mut all.cells, given.cells);
     set(&mut all.operations, given.operations);
     set(&mut all.steps, given.steps);
+    set(&mut all.cell_calls, given.cell_calls);
+    set(&mut all.cell_idle, given.cell_idle);
+    set(&mut all.swap_grace, given.swap_grace);
+    set(&mut all.quarantine, given.quarantine);
+    set(&mut all.breaker_traps, given.breaker_traps);
+    set(&mut all.breaker_within, given.breaker_within);
+    set(&mut all.breaker_open, given.breaker_open);
+    set(&mut all.breaker_open_max, given.breaker_open_max);
     carried(&mut all.request_bytes, given.request, all.memory_bytes, findings);
     carried(&mut all.reply_bytes, given.reply, all.memory_bytes, findings);
     all
@@ -142,6 +154,7 @@ fn grant(given: GrantFile, findings: &mut Findings) -> Grant {
     list.keys = given.keys.map(|keys| keys.value.into_iter().map(String::into_bytes).collect());
     set(&mut list.wait, given.wait);
     set(&mut list.background, given.background);
+    set(&mut list.timers, given.timers);
     set(&mut list.shared_bytes, given.shared_bytes);
     Grant::Listed(list)
 }
@@ -300,6 +313,7 @@ fn bindings(
             plugin: index,
             keys: keys.into_iter().map(String::into_bytes).collect(),
             config_json: config.unwrap_or_else(|| "{}".to_owned()).into_bytes(),
+            fail_passes: file.fail_passes.is_some_and(|found| found.value),
         });
     }
     bindings

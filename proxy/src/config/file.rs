@@ -11,15 +11,22 @@ use std::time::Duration;
 
 use super::address;
 use super::fault::{Findings, Place};
-use super::plugin_file::{self, BindingFile, PluginFile};
+use super::plugin_file::{self, BindingFile, EngineFile, PluginFile};
 use super::read::{self, Found, Item, Section, Setting};
 use super::{Address, Distribution, KeylessScripts, Listen, Transactions, Workers};
 use crate::hashing::{HASH_NAMES, HashKind};
 use crate::limits;
 
 /// Keys of the file itself.
-pub(super) const TOP_KEYS: [&str; 6] =
-    ["workers", "drain_timeout", "memory_budget", "plugin_cache", "plugins", "pools"];
+pub(super) const TOP_KEYS: [&str; 7] = [
+    "workers",
+    "drain_timeout",
+    "memory_budget",
+    "plugin_cache",
+    "plugin_engine",
+    "plugins",
+    "pools",
+];
 
 /// Keys of a pool.
 pub(super) const POOL_KEYS: [&str; 23] = [
@@ -81,6 +88,7 @@ pub(super) struct ConfigFile {
     pub(super) drain_timeout: Setting<Duration>,
     pub(super) memory_budget: Setting<usize>,
     pub(super) plugin_cache: Setting<String>,
+    pub(super) plugin_engine: Option<EngineFile>,
     pub(super) plugins: Vec<PluginFile>,
     pub(super) pools: Vec<PoolFile>,
 }
@@ -144,6 +152,9 @@ impl ConfigFile {
             drain_timeout: top.read("drain_timeout", findings, drain),
             memory_budget: top.read("memory_budget", findings, budget),
             plugin_cache: top.read("plugin_cache", findings, read::text),
+            plugin_engine: top
+                .get("plugin_engine")
+                .and_then(|item| EngineFile::read(item, findings)),
             plugins: named(&top, "plugins", findings, PluginFile::read),
             pools: named(&top, "pools", findings, PoolFile::read),
         })

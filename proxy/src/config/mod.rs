@@ -42,6 +42,8 @@ pub struct Config {
     pub memory_budget_bytes: usize,
     /// Where the compiled code of plugins is kept.
     pub plugin_cache: PluginCache,
+    /// What all plugins share.
+    pub plugin_engine: PluginEngine,
     /// The plugin files, in the order of the file.
     pub plugins: Vec<PluginConfig>,
     /// The pools, in the order of the file; at least one.
@@ -56,6 +58,7 @@ impl Config {
             drain_timeout: limits::DRAIN_TIMEOUT,
             memory_budget_bytes: limits::MEMORY_BUDGET_BYTES,
             plugin_cache: PluginCache::OfUser,
+            plugin_engine: PluginEngine::default(),
             plugins: Vec::new(),
             pools,
         }
@@ -261,6 +264,24 @@ pub struct PluginConfig {
     pub grant: Grant,
 }
 
+/// What all plugins share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginEngine {
+    /// Native stack of a guest, bytes.
+    pub stack_bytes: usize,
+    /// Elements of a guest's table (its function pointers).
+    pub table_elements: usize,
+}
+
+impl Default for PluginEngine {
+    fn default() -> Self {
+        Self {
+            stack_bytes: limits::PLUGIN_STACK_BYTES,
+            table_elements: limits::PLUGIN_TABLE_ELEMENTS,
+        }
+    }
+}
+
 /// What one plugin may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PluginLimits {
@@ -281,6 +302,20 @@ pub struct PluginLimits {
     pub request_bytes: usize,
     /// Longest reply, and most of the shards' replies that one step is given, bytes.
     pub reply_bytes: usize,
+    /// Calls of one cell, after which it is replaced.
+    pub cell_calls: usize,
+    /// How long an empty cell is kept.
+    pub cell_idle: Duration,
+    /// How long calls of the old generation may go on after a swap.
+    pub swap_grace: Duration,
+    /// How long it runs one call per cell after a trap.
+    pub quarantine: Duration,
+    /// Traps within `breaker_within` after which its calls are refused for `breaker_open`.
+    pub breaker_traps: usize,
+    pub breaker_within: Duration,
+    pub breaker_open: Duration,
+    /// Each failed trial doubles `breaker_open` up to this.
+    pub breaker_open_max: Duration,
 }
 
 impl Default for PluginLimits {
@@ -295,6 +330,14 @@ impl Default for PluginLimits {
             steps: limits::PLUGIN_STEPS,
             request_bytes: limits::PLUGIN_REQUEST_BYTES,
             reply_bytes: limits::PLUGIN_REPLY_BYTES,
+            cell_calls: limits::PLUGIN_CELL_CALLS,
+            cell_idle: limits::PLUGIN_CELL_IDLE,
+            swap_grace: limits::PLUGIN_SWAP_GRACE,
+            quarantine: limits::PLUGIN_QUARANTINE,
+            breaker_traps: limits::PLUGIN_BREAKER_TRAPS,
+            breaker_within: limits::PLUGIN_BREAKER_WITHIN,
+            breaker_open: limits::PLUGIN_BREAKER_OPEN,
+            breaker_open_max: limits::PLUGIN_BREAKER_OPEN_MAX,
         }
     }
 }
@@ -319,6 +362,8 @@ pub struct GrantList {
     pub wait: bool,
     /// Whether calls may go on after their reply.
     pub background: bool,
+    /// Whether the timers of its manifest run.
+    pub timers: bool,
     /// Bytes of shared state per worker and binding.
     pub shared_bytes: usize,
 }
@@ -332,6 +377,8 @@ pub struct BindingConfig {
     pub keys: Vec<Vec<u8>>,
     /// The binding's `config`, as JSON text (`{}` when absent).
     pub config_json: Vec<u8>,
+    /// Whether a hooked command whose call fails goes on as it came, if the call has written nothing.
+    pub fail_passes: bool,
 }
 
 /// A password: never shown by `Debug`.

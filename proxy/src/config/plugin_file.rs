@@ -17,7 +17,7 @@ use crate::limits;
 pub(super) const PLUGIN_KEYS: [&str; 5] = ["file", "optional", "sha256", "limits", "grant"];
 
 /// Keys of a plugin's `limits`.
-pub(super) const LIMIT_KEYS: [&str; 9] = [
+pub(super) const LIMIT_KEYS: [&str; 17] = [
     "cpu_per_step",
     "call_timeout",
     "memory",
@@ -27,17 +27,32 @@ pub(super) const LIMIT_KEYS: [&str; 9] = [
     "steps",
     "request",
     "reply",
+    "cell_calls",
+    "cell_idle",
+    "swap_grace",
+    "quarantine",
+    "breaker_traps",
+    "breaker_within",
+    "breaker_open",
+    "breaker_open_max",
 ];
 
+/// Keys of the top-level `plugin_engine`.
+pub(super) const ENGINE_KEYS: [&str; 2] = ["stack", "table_elements"];
+
 /// Keys of a plugin's `grant`.
-pub(super) const GRANT_KEYS: [&str; 5] = ["commands", "keys", "wait", "background", "shared_bytes"];
+pub(super) const GRANT_KEYS: [&str; 6] =
+    ["commands", "keys", "wait", "background", "timers", "shared_bytes"];
 
 /// Keys of a binding.
-pub(super) const BINDING_KEYS: [&str; 3] = ["use", "keys", "config"];
+pub(super) const BINDING_KEYS: [&str; 4] = ["use", "keys", "config", "fail"];
 
 const CPU_TIMES: RangeInclusive<Duration> =
     Duration::from_micros(100)..=Duration::from_millis(1000);
 const CALL_TIMES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(3600);
+/// How long something is kept, or somebody waits.
+const SPANS: RangeInclusive<Duration> = Duration::ZERO..=Duration::from_secs(86_400);
+const STACK: RangeInclusive<usize> = 16 * 1024..=1024 * 1024;
 const MEMORY: RangeInclusive<usize> = 64 * 1024..=limits::PLUGIN_MEMORY_BYTES_MAX;
 /// Bytes of a request or a reply; a guest's memory holds some copies of it.
 const CARRIED: RangeInclusive<usize> =
@@ -67,6 +82,32 @@ pub(super) struct LimitsFile {
     pub(super) steps: Setting<usize>,
     pub(super) request: Setting<usize>,
     pub(super) reply: Setting<usize>,
+    pub(super) cell_calls: Setting<usize>,
+    pub(super) cell_idle: Setting<Duration>,
+    pub(super) swap_grace: Setting<Duration>,
+    pub(super) quarantine: Setting<Duration>,
+    pub(super) breaker_traps: Setting<usize>,
+    pub(super) breaker_within: Setting<Duration>,
+    pub(super) breaker_open: Setting<Duration>,
+    pub(super) breaker_open_max: Setting<Duration>,
+}
+
+/// The top-level `plugin_engine`.
+#[derive(Debug, Default)]
+pub(super) struct EngineFile {
+    pub(super) stack: Setting<usize>,
+    pub(super) table_elements: Setting<usize>,
+}
+
+impl EngineFile {
+    pub(super) fn read(item: &Item<'_>, findings: &mut Findings) -> Option<Self> {
+        let section = Section::open(item, &ENGINE_KEYS, findings)?;
+        Some(Self {
+            stack: section.read("stack", findings, |item, f| read::size(item, f, STACK)),
+            table_elements: section
+                .read("table_elements", findings, |item, f| read::whole(item, f, 16..=1_000_000)),
+        })
+    }
 }
 
 /// A plugin's `grant`.
@@ -76,6 +117,7 @@ pub(super) struct GrantFile {
     pub(super) keys: Setting<Vec<String>>,
     pub(super) wait: Setting<bool>,
     pub(super) background: Setting<bool>,
+    pub(super) timers: Setting<bool>,
     pub(super) shared_bytes: Setting<usize>,
 }
 
@@ -88,6 +130,8 @@ pub(super) struct BindingFile {
     pub(super) keys: Setting<Vec<String>>,
     pub(super) keys_given: bool,
     pub(super) config: Setting<serde_json::Value>,
+    /// `pass`, not `error`.
+    pub(super) fail_passes: Setting<bool>,
 }
 
 impl PluginFile {
@@ -124,6 +168,15 @@ impl LimitsFile {
             |key, range| section.read(key, findings, |item, f| read::duration(item, f, range));
         let cpu_per_step = time("cpu_per_step", CPU_TIMES);
         let call_timeout = time("call_timeout", CALL_TIMES);
+        let [cell_idle, swap_grace, quarantine, breaker_within, breaker_open, breaker_open_max] = [
+            "cell_idle",
+            "swap_grace",
+            "quarantine",
+            "breaker_within",
+            "breaker_open",
+            "breaker_open_max",
+        ]
+        .map(|key| time(key, SPANS));
         let mut size =
             |key, range| section.read(key, findings, |item, f| read::size(item, f, range));
         let memory = size("memory", MEMORY);
@@ -142,6 +195,14 @@ impl LimitsFile {
             steps: whole("steps", 1..=1_000_000),
             request,
             reply,
+            cell_calls: whole("cell_calls", 1..=1_000_000_000),
+            cell_idle,
+            swap_grace,
+            quarantine,
+            breaker_traps: whole("breaker_traps", 1..=1_000_000),
+            breaker_within,
+            breaker_open,
+            breaker_open_max,
         }
     }
 }
@@ -153,6 +214,7 @@ impl GrantFile {
             keys: section.read("keys", findings, read::texts),
             wait: section.read("wait", findings, read::flag),
             background: section.read("background", findings, read::flag),
+            timers: section.read("timers", findings, read::flag),
             shared_bytes: section
                 .read("shared_bytes", findings, |item, f| read::size(item, f, SHARED)),
         }
@@ -175,6 +237,9 @@ impl BindingFile {
             keys_given: binding.get("keys").is_some(),
             keys: binding.read("keys", findings, read::texts),
             config: binding.read("config", findings, json_map),
+            fail_passes: binding.read("fail", findings, |item, f| {
+                read::parsed(item, f, fail_mode, "error or pass")
+            }),
         })
     }
 }
@@ -212,6 +277,14 @@ fn json(item: &Item<'_>, findings: &mut Findings) -> Option<serde_json::Value> {
 fn whole_json(number: i128) -> Option<serde_json::Value> {
     let signed = i64::try_from(number).ok().map(Into::into);
     signed.or_else(|| u64::try_from(number).ok().map(Into::into))
+}
+
+fn fail_mode(text: &str) -> Option<bool> {
+    match text {
+        "error" => Some(false),
+        "pass" => Some(true),
+        _ => None,
+    }
 }
 
 fn sha256(text: &str) -> Option<[u8; 32]> {

@@ -13,7 +13,7 @@ use crate::core::hook::only_key;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::session::Watched;
-use crate::core::task::{Awaiting, Caller, HeldResult, NewTask};
+use crate::core::task::{Awaiting, Caller, HeldResult, NewTask, Task};
 use crate::core::timer::Timer;
 use crate::core::waiters::{Notice, WaitLimits};
 use crate::plugin::batch::{self, Arg, ArgList, Batch, CommandList, Op};
@@ -56,6 +56,10 @@ impl Core {
         task.first = batch.first;
         for numbered in &batch.ops {
             if let Some(denied) = numbered.denied {
+                let Some(Task { pool, binding, .. }) = self.tasks.get(id) else {
+                    return;
+                };
+                self.denied(*pool, *binding, denied, batch.name_of(&numbered.op));
                 let Some(task) = self.tasks.get_mut(id) else {
                     return;
                 };

@@ -29,6 +29,7 @@ impl Core {
                 Timer::PauseOver(pool) => self.check_pause(pool),
                 Timer::MonitorLost(id) => self.check_lost(id),
                 Timer::TaskDeadline(id) => self.task_deadline(id),
+                Timer::Plugin(timer) => self.plugin_timer(timer),
                 Timer::ReadyTasks => self.end_rest(),
             }
         }

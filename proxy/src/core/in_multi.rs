@@ -84,6 +84,10 @@ impl Core {
                 }
                 Err(fault) => {
                     self.note_fault(target.pool, taken.binding, &fault);
+                    if self.passes_on_failure(target.pool, taken.binding) {
+                        from = taken.binding + 1;
+                        continue;
+                    }
                     return Some(Err(fault.client_text()));
                 }
             }
@@ -130,6 +134,7 @@ impl Core {
             db: target.database,
             handler: taken.handler,
             binding: taken.binding,
+            shards: self.shard_count(target.pool),
             session: self.sessions.get(id).map_or(0, |session| session.identity.id),
         };
         match cells_of(&mut self.pools, target.pool, taken.binding) {
@@ -227,7 +232,7 @@ impl Core {
 
     fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
         self.stats.plugin_faults += 1;
-        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
+        self.note_failure(pool, binding, fault);
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
     }
 }

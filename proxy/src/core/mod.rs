@@ -36,6 +36,7 @@ pub mod lane;
 pub mod monitor;
 pub mod order;
 pub mod pause;
+pub mod plugin_timers;
 pub mod plugins;
 pub mod private;
 pub mod publish;

@@ -8,15 +8,18 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::command;
+use crate::core::timer::Timer;
 use crate::core::{Core, Pool};
 use crate::limits;
 use crate::local::OwnCommand;
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::{CallId, Cells};
+use crate::plugin::fault::Fault;
 use crate::plugin::generation::Generation;
+use crate::plugin::grants::Denied;
 use crate::plugin::health::Health;
 use crate::plugin::host::{Clock, LogLine};
-use crate::plugin::manifest::Manifest;
+use crate::plugin::manifest::{Manifest, MetricKind};
 
 /// The handler of a call that the present version of its plugin does not have.
 pub(crate) const GONE: u16 = u16::MAX;
@@ -30,6 +33,8 @@ pub struct PluginBinding {
     pub number: usize,
     /// Patterns of its keys.
     pub keys: Vec<Vec<u8>>,
+    /// Whether a hooked command whose call fails goes on as it came, if the call has written nothing.
+    pub fail_passes: bool,
     /// What it runs.
     pub generation: Arc<Generation>,
 }
@@ -38,19 +43,26 @@ pub struct PluginBinding {
 pub struct PoolPlugins {
     /// Which commands are taken.
     pub(crate) bindings: Bindings,
-    slots: Vec<Slot>,
+    pub(crate) slots: Vec<Slot>,
 }
 
-struct Slot {
-    binding: PluginBinding,
+/// A binding with its cells and what is known of them.
+pub(crate) struct Slot {
+    pub(crate) binding: PluginBinding,
     cells: Cells,
     last_fault: Option<String>,
+    /// Operations that were not granted.
+    denied: u64,
+    /// Hooked commands that went on as they came because their call failed.
+    failed_passes: u64,
     /// Calls in flight that other calls have started.
     spawned: usize,
-    /// Notes for the log that were held back in this second.
+    /// Notes for the log that were held back.
     held_notes: u64,
     /// The second of the last note, on the worker's clock.
     noted_s: Option<u64>,
+    /// Notes of crashes in that second.
+    crash_notes: usize,
 }
 
 impl PoolPlugins {
@@ -69,9 +81,12 @@ impl PoolPlugins {
                 ),
                 binding,
                 last_fault: None,
+                denied: 0,
+                failed_passes: 0,
                 spawned: 0,
                 held_notes: 0,
                 noted_s: None,
+                crash_notes: 0,
             })
             .collect();
         Some(Self { bindings: table(&slots), slots })
@@ -127,19 +142,39 @@ impl PoolPlugins {
                 slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
             let _infallible = write!(
                 out,
-                "plugin_{pool}_{number}:name={},version={},generation={},sha256={},code={},keys={},calls={},crashes={},live={},cells={},state={}",
+                "plugin_{pool}_{number}:name={},version={},abi={},generation={},sha256={},code={},keys={},calls={},crashes={},refused={},denied={},passed={},live={},cells={},memory={},state={}",
                 generation.name,
                 generation.manifest.version,
+                generation.abi.version(),
                 generation.number,
                 generation.sha256_hex(),
                 generation.code(),
                 keys.join(" "),
                 stats.started,
                 stats.crashed,
+                stats.refused,
+                slot.denied,
+                slot.failed_passes,
                 stats.live,
                 stats.cells,
+                stats.memory_bytes,
                 state(slot.cells.health(), now_ms),
             );
+            for (metric, value) in generation.manifest.metrics.iter().zip(slot.cells.metrics()) {
+                let name = &metric.name;
+                let _infallible = match value.kind {
+                    MetricKind::Counter | MetricKind::Gauge => {
+                        write!(out, ",metric_{name}={}", value.sum)
+                    }
+                    MetricKind::Histogram => {
+                        write!(
+                            out,
+                            ",metric_{name}_count={},metric_{name}_sum={}",
+                            value.count, value.sum
+                        )
+                    }
+                };
+            }
             if let Some(fault) = &slot.last_fault {
                 let _infallible = write!(out, ",last_load_failed={fault}");
             }
@@ -185,11 +220,54 @@ impl Core {
     /// New calls of a plugin run this generation; those in flight finish in the old one.
     pub fn swap_plugin(&mut self, plugin: usize, generation: &Arc<Generation>) {
         self.renumber(plugin, &generation.manifest);
+        self.end_soon(plugin);
         for pool in &mut self.pools {
             if let Some(plugins) = &mut pool.plugins {
                 plugins.swap(plugin, generation);
             }
         }
+        self.arm_plugin_timers(Some(plugin));
+    }
+
+    /// Calls of a plugin that is being swapped have `swap_grace` to end, if they have not less.
+    fn end_soon(&mut self, plugin: usize) {
+        for (id, task) in &mut self.tasks {
+            let plugins = self.pools.get(usize::from(task.pool)).and_then(|p| p.plugins.as_ref());
+            let slot = plugins.and_then(|plugins| plugins.slots.get(usize::from(task.binding)));
+            let Some(slot) = slot.filter(|slot| slot.binding.plugin == plugin) else {
+                continue;
+            };
+            let grace_ms = slot.binding.generation.limits.swap_grace_ms;
+            let end_ms = self.clock.now_ms.saturating_add(grace_ms);
+            if task.call.is_some() && end_ms < task.deadline_ms {
+                task.deadline_ms = end_ms;
+                self.timers.set(end_ms, Timer::TaskDeadline(id));
+            }
+        }
+    }
+
+    /// Whether a hooked command of this binding goes on as it came when its call fails; counts it.
+    pub(crate) fn passes_on_failure(&mut self, pool: u16, binding: u16) -> bool {
+        match self.slot(pool, binding) {
+            Some(slot) if slot.binding.fail_passes => {
+                slot.failed_passes += 1;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Counts an operation that was not granted, and notes it for the log.
+    pub(crate) fn denied(&mut self, pool: u16, binding: u16, why: Denied, command: &[u8]) {
+        let Some(slot) = self.slot(pool, binding) else {
+            return;
+        };
+        slot.denied += 1;
+        let name = &slot.cells.generation().name;
+        let command = String::from_utf8_lossy(command.get(..64).unwrap_or(command)).into_owned();
+        let what = if command.is_empty() { String::new() } else { format!("{command}: ") };
+        let text = format!("plugin {name}: an operation was denied: {what}{}", why.text());
+        self.note_plugin(pool, binding, text);
     }
 
     /// The file of a plugin is again the one that runs.
@@ -283,13 +361,34 @@ impl Core {
         }
     }
 
+    /// Notes a call that did not end well, under the id that its client sees. Crashes are kept apart from what only
+    /// says that the plugin is busy or down, so that a panic's message is there to be found.
+    pub(crate) fn note_failure(&mut self, pool: u16, binding: u16, fault: &Fault) {
+        let text = format!("{}: {}", fault.client_text(), fault.detail);
+        let now_s = self.clock.now_ms / 1000;
+        match self.slot(pool, binding) {
+            Some(slot) if fault.is_crash() => {
+                if slot.noted_s != Some(now_s) {
+                    (slot.noted_s, slot.crash_notes) = (Some(now_s), 0);
+                }
+                slot.crash_notes += 1;
+                if slot.crash_notes > limits::PLUGIN_CRASH_NOTES_MAX {
+                    slot.held_notes += 1;
+                    return;
+                }
+                self.notes.push(text);
+            }
+            Some(_) | None => self.note_plugin(pool, binding, text),
+        }
+    }
+
     /// Notes something of a plugin for the log: one line per binding and second, the others are counted.
     pub(crate) fn note_plugin(&mut self, pool: u16, binding: u16, text: String) {
         let now_s = self.clock.now_ms / 1000;
         match self.slot(pool, binding) {
             Some(slot) if slot.noted_s == Some(now_s) => slot.held_notes += 1,
             Some(slot) => {
-                slot.noted_s = Some(now_s);
+                (slot.noted_s, slot.crash_notes) = (Some(now_s), 0);
                 self.notes.push(text);
             }
             None => self.notes.push(text),

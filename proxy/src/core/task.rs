@@ -179,6 +179,12 @@ impl Caller {
 }
 
 impl Core {
+    /// How many shards a pool has, as plugins count them.
+    pub(crate) fn shard_count(&self, pool: u16) -> u16 {
+        let topology = self.pools.get(usize::from(pool)).map(|pool| &pool.topology);
+        topology.map_or(0, |topology| u16::try_from(topology.len()).unwrap_or(u16::MAX))
+    }
+
     /// Starts a call: its first frame goes to the plugin now.
     pub(crate) fn start_task(&mut self, new: NewTask<'_>) {
         let id = self.new_task(new);
@@ -204,6 +210,7 @@ impl Core {
             db: database,
             handler: new.taken.handler,
             binding: new.taken.binding,
+            shards: self.shard_count(new.pool),
             session: number,
         };
         let mut lists = self.spare_lists.pop().unwrap_or_default();
@@ -336,6 +343,11 @@ impl Core {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
+        for (_, awaiting) in &task.open {
+            if let Awaiting::Key(wait) = awaiting {
+                self.waiters.forget(wait.place);
+            }
+        }
         let client = task.client().map(|(session, _)| session);
         if let Some(session) = client.and_then(|session| self.sessions.get_mut(session)) {
             session.tasks.retain(|other| *other != id);
@@ -378,10 +390,20 @@ impl Core {
             Some(task) => (task.pool, task.binding),
             None => return,
         };
-        self.note_plugin(pool, binding, format!("{}: {}", fault.client_text(), fault.detail));
-        let text = fault.client_text();
-        self.end_task(id, format!("-{text}\r\n").as_bytes());
+        self.note_failure(pool, binding, fault);
+        self.end_failed(id, fault.wrote, &fault.client_text());
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
+    }
+
+    /// Ends a call that has failed: its client gets the error, or, where the binding says so, its command goes on as it
+    /// came, if the call has written nothing.
+    fn end_failed(&mut self, id: TaskId, wrote: bool, text: &str) {
+        let is_hook = |task: &&Task| task.head.kind == Kind::Hook && task.owner != Owner::Nobody;
+        let hook = self.tasks.get(id).filter(is_hook).map(|task| (task.pool, task.binding));
+        if !wrote && hook.is_some_and(|(pool, binding)| self.passes_on_failure(pool, binding)) {
+            return self.pass_on(id);
+        }
+        self.end_task(id, format!("-{text}\r\n").as_bytes());
     }
 
     /// Calls that shared a cell with one that trapped: those that have only read start again, the others are told
@@ -395,7 +417,7 @@ impl Core {
                 self.restart_task(id);
             } else {
                 let text = client_text(FaultKind::Aborted, plugin, 0);
-                self.end_task(id, format!("-{text}\r\n").as_bytes());
+                self.end_failed(id, call.wrote, &text);
             }
         }
     }
@@ -448,7 +470,7 @@ impl Core {
             text.push_str(OUTCOME_UNKNOWN);
         }
         self.stats.plugin_faults += 1;
-        self.end_task(id, format!("-{text}\r\n").as_bytes());
+        self.end_failed(id, wrote, &text);
         if let Some(fault) = fault {
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
@@ -480,8 +502,7 @@ impl Core {
         };
         let name = cells.generation().name.clone();
         if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            let text = format!("{}: {}", fault.client_text(), fault.detail);
-            self.note_plugin(pool, binding, text);
+            self.note_failure(pool, binding, &fault);
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
     }

@@ -8,6 +8,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::core::ids::{AskId, GatherId, LaneId, SessionId, TaskId, WaitedId};
+use crate::core::plugin_timers::PluginTimer;
 
 /// What to look at when the time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,6 +40,8 @@ pub enum Timer {
     MonitorLost(SessionId),
     /// The task's whole time is over.
     TaskDeadline(TaskId),
+    /// A task of a plugin is to be called.
+    Plugin(PluginTimer),
     /// The tasks that were left over when a pass of steps was long enough.
     ReadyTasks,
 }

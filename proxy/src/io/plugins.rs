@@ -26,7 +26,7 @@ use crate::plugin::fault::LoadError;
 use crate::plugin::generation::{BindingSetup, Generation, hex};
 use crate::plugin::grants::{CommandFacts, Denied, Grants};
 use crate::plugin::host::LogLine;
-use crate::plugin::limits::PluginLimits;
+use crate::plugin::limits::{HealthLimits, PluginLimits};
 use crate::plugin::precompiled::CompiledCache;
 use crate::resp::args::Args;
 
@@ -69,6 +69,8 @@ impl Plugins {
         let setup = EngineSetup {
             instances_max: u32::try_from(instances + limits::PLUGIN_INSTANCES_SPARE)
                 .unwrap_or(u32::MAX),
+            stack_bytes: config.plugin_engine.stack_bytes,
+            table_elements: config.plugin_engine.table_elements,
             facts: command_facts,
         };
         let mut engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
@@ -144,6 +146,7 @@ impl Plugins {
                         plugin: binding.plugin,
                         number: *number,
                         keys: binding.keys.clone(),
+                        fail_passes: binding.fail_passes,
                         generation,
                     });
                 }
@@ -369,6 +372,16 @@ fn plugin_limits(config: &PluginConfig) -> PluginLimits {
         steps_per_call: u32::try_from(limits.steps).unwrap_or(u32::MAX),
         request_bytes: limits.request_bytes,
         reply_bytes: limits.reply_bytes,
+        cell_calls: limits.cell_calls as u64,
+        cell_idle_ms: millis(limits.cell_idle),
+        swap_grace_ms: millis(limits.swap_grace),
+        health: HealthLimits {
+            quarantine_ms: millis(limits.quarantine),
+            breaker_traps: limits.breaker_traps,
+            breaker_within_ms: millis(limits.breaker_within),
+            breaker_open_ms: millis(limits.breaker_open),
+            breaker_open_max_ms: millis(limits.breaker_open_max),
+        },
     }
 }
 
@@ -380,6 +393,7 @@ fn grants(grant: &Grant) -> Grants {
             keys: list.keys.clone(),
             wait: Some(list.wait),
             background: Some(list.background),
+            timers: Some(list.timers),
             shared_bytes: Some(u32::try_from(list.shared_bytes).unwrap_or(u32::MAX)),
         },
     }
@@ -389,6 +403,10 @@ fn grants(grant: &Grant) -> Grants {
 /// with all clients, so only those pass that neither change a connection nor wait on it.
 fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
     let spec = resolve(args).map_err(|_| Denied::UnknownKeys)?;
+    // They name no key: a plugin says which shard it wants to ask.
+    if matches!(spec.name.as_str(), "scan" | "dbsize" | "randomkey") {
+        return Ok(CommandFacts { readonly: true, whole_shard: true });
+    }
     match spec.rule {
         Rule::Key | Rule::Keys | Rule::Script | Rule::Sort | Rule::Split(_) | Rule::Joined(_) => {}
         Rule::StreamRead if keys::stream_read_block(args).is_none() => {}
@@ -406,7 +424,7 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         | Rule::Container => return Err(Denied::SharedConnection),
     }
     keys::keys(spec, args, places).map_err(|_| Denied::UnknownKeys)?;
-    Ok(CommandFacts { readonly: spec.is_readonly() })
+    Ok(CommandFacts { readonly: spec.is_readonly(), whole_shard: false })
 }
 
 #[cfg(test)]

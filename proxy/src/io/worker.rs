@@ -118,6 +118,7 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
     let turn = Rc::new(RefCell::new(Turn::new(core, Arc::clone(&board), number)));
     runtime.block_on(async move {
         tokio::task::spawn_local(timers(Rc::clone(&turn)));
+        with_turn(&turn, |turn| turn.core.arm_plugin_timers(None));
         with_turn(&turn, |turn| first.iter().for_each(|pool| turn.core.preconnect(*pool)));
         tokio::task::spawn_local(publish(Rc::clone(&turn), Arc::clone(&board), number));
         tokio::task::spawn_local(tell_others(Rc::clone(&turn), Arc::clone(&board), number));

@@ -167,6 +167,24 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The name of the command that an operation is, or of the first in a transaction; else nothing.
+    pub fn name_of(&self, op: &Op) -> &[u8] {
+        let args = match op {
+            Op::Command { args, .. } => Some(*args),
+            Op::Transaction { commands, .. } => self.commands(*commands).next(),
+            Op::Sleep { .. }
+            | Op::WaitKey { .. }
+            | Op::Notify { .. }
+            | Op::WatchSession { .. }
+            | Op::UnwatchSession { .. }
+            | Op::Spawn { .. } => None,
+        };
+        match args.and_then(|args| self.args(args).next()) {
+            Some(Arg::Plain(name)) => name,
+            Some(Arg::Beside { .. }) | None => b"",
+        }
+    }
+
     /// The bytes of a slice of this batch.
     pub fn slice(&self, slice: Slice) -> &[u8] {
         let start = slice.start as usize;

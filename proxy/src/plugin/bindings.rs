@@ -137,6 +137,7 @@ mod tests {
                 .collect(),
             tasks: vec![],
             capabilities: Capabilities::default(),
+            timers: vec![],
             metrics: vec![],
             config: String::new(),
         }

@@ -14,9 +14,6 @@ use super::generation::Generation;
 use super::host::{Clock, HostState, Kept, LogLine};
 use super::limits::STEP_TICKS;
 
-/// Prefix of the exported functions.
-pub(super) const HANDLER: &str = "sluicegate:plugin/handler@1.0.0#";
-
 /// Which of the two entries of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -86,7 +83,8 @@ impl Cell {
             .map_err(|_| missing("cabi_realloc"))?;
         store.data_mut().memory = Some(memory);
         store.data_mut().realloc = Some(realloc.clone());
-        let handler = |name: &str| format!("{HANDLER}{name}");
+        let prefix = generation.abi.handler();
+        let handler = |name: &str| format!("{prefix}{name}");
         let mut entry = |name: &str| {
             instance.get_typed_func(&mut store, &handler(name)).map_err(|_| missing(name))
         };
@@ -95,7 +93,7 @@ impl Cell {
             .get_typed_func(&mut store, &handler("cancel"))
             .map_err(|_| missing("cancel"))?;
         let mut post = |name: &str| {
-            let name = format!("cabi_post_{HANDLER}{name}");
+            let name = format!("cabi_post_{prefix}{name}");
             instance.get_typed_func(&mut store, &name).ok()
         };
         let (post_start, post_resume) = (post("start"), post("resume"));

@@ -20,7 +20,7 @@ use super::generation::Generation;
 use super::grants::Scratch;
 use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};
-use super::limits::{ARGUMENT_BYTES, CELL_IDLE_MS, LARGE_FRAME_BYTES, LOG_LINES_KEPT};
+use super::limits::{ARGUMENT_BYTES, LARGE_FRAME_BYTES, LOG_LINES_KEPT};
 use super::room::{Call, Room, Step, frame_error, misplaced};
 use super::shared::Shared;
 
@@ -47,6 +47,8 @@ pub struct CellsStats {
     pub live: u64,
     /// Cells.
     pub cells: u64,
+    /// Linear memory that they have taken, bytes.
+    pub memory_bytes: u64,
     /// Log lines that were dropped.
     pub logs_dropped: u64,
 }
@@ -136,7 +138,8 @@ impl Cells {
         let id =
             CallId { room: u32::try_from(room).unwrap_or(u32::MAX), slot, sequence: self.sequence };
         self.stats.started += 1;
-        write_start(&mut self.frame, head, args);
+        let (abi, budget_ms) = (self.generation.abi, self.generation.limits.call_ms);
+        write_start(&mut self.frame, abi, head, budget_ms, args);
         self.step(clock, id, Entry::Start).map(|step| (id, step))
     }
 
@@ -190,13 +193,14 @@ impl Cells {
     /// Once in a while: drops cells that have been empty for long, keeping one.
     pub fn tidy(&mut self, clock: Clock) {
         let mut spare = 0;
+        let idle_max_ms = self.generation.limits.cell_idle_ms;
         self.drop_rooms(|room| {
             if room.live() > 0 {
                 return false;
             }
             let idle_ms = clock.mono_ms.saturating_sub(room.idle_since_ms);
             spare += 1;
-            room.is_retiring() || (spare > 1 && idle_ms >= CELL_IDLE_MS)
+            room.is_retiring() || (spare > 1 && idle_ms >= idle_max_ms)
         });
     }
 
@@ -225,7 +229,8 @@ impl Cells {
         let rooms = self.rooms.iter().flatten();
         CellsStats {
             live: rooms.clone().map(|room| u64::from(room.live())).sum(),
-            cells: rooms.count() as u64,
+            cells: rooms.clone().count() as u64,
+            memory_bytes: rooms.map(|room| room.cell.memory_bytes() as u64).sum(),
             ..self.stats
         }
     }
@@ -291,7 +296,7 @@ impl Cells {
     /// Drops the cell of `id` and names the calls that were in it.
     fn crash(&mut self, clock: Clock, id: CallId, error: EntryError) -> Fault {
         self.stats.crashed += 1;
-        self.health.trapped(clock.mono_ms);
+        self.health.trapped(clock.mono_ms, &self.generation.limits.health);
         let mut fault = self.fault(error.kind, error.detail);
         fault.wrote = self.has_written(id);
         let place = self.rooms.get_mut(id.room as usize);
@@ -301,6 +306,7 @@ impl Cells {
                 .map(|(slot, call)| LostCall {
                     id: CallId { room: id.room, slot, sequence: call.sequence },
                     replayable: call.is_replayable(),
+                    wrote: call.has_written(),
                 })
                 .collect();
         }
@@ -356,11 +362,11 @@ impl Cells {
             Err(OpenError::Full) => return Err(self.refuse(FaultKind::Busy)),
             Err(OpenError::Trapped(error)) => {
                 self.stats.crashed += 1;
-                self.health.trapped(clock.mono_ms);
+                self.health.trapped(clock.mono_ms, &self.generation.limits.health);
                 return Err(self.fault(error.kind, error.detail));
             }
             Err(OpenError::Refused(detail)) => {
-                self.health.trapped(clock.mono_ms);
+                self.health.trapped(clock.mono_ms, &self.generation.limits.health);
                 return Err(self.fault(FaultKind::BadReply, detail));
             }
         };

@@ -15,20 +15,17 @@ use wasmtime::{
     Config, ExternType, InstanceAllocationStrategy, Linker, Module, PoolingAllocationConfig,
 };
 
-use super::cell::{Cell, HANDLER, OpenError};
+use super::abi::{Abi, HOST_OF_ANY, SPOKEN, spoken};
+use super::cell::{Cell, OpenError};
 use super::fault::LoadError;
 use super::generation::{BindingSetup, Generation};
 use super::grants::{FindFacts, Granted, Grants};
-use super::host::{Clock, HOST_MODULE, HostState, Kept, add_imports};
-use super::limits::{
-    MEMORY_SLOT_BYTES, MODULE_BYTES_MAX, PluginLimits, STACK_BYTES, TABLE_ELEMENTS,
-};
+use super::host::{Clock, HostState, Kept, add_imports};
+use super::limits::{MEMORY_SLOT_BYTES, MODULE_BYTES_MAX, PluginLimits};
 use super::manifest::Manifest;
 use super::precompiled::CompiledCache;
 use super::shared::Shared;
 
-/// The contract this engine speaks.
-pub const ABI: &str = "1.0.0";
 /// How often the epoch advances.
 const TICK: Duration = Duration::from_millis(1);
 
@@ -37,6 +34,10 @@ const TICK: Duration = Duration::from_millis(1);
 pub struct EngineSetup {
     /// Instances in the process at once: workers x bindings x cells, and a few for trying new files.
     pub instances_max: u32,
+    /// Native stack of a guest, bytes.
+    pub stack_bytes: usize,
+    /// Elements of a guest's table (its function pointers).
+    pub table_elements: usize,
     /// Tells the keys of a command.
     pub facts: FindFacts,
 }
@@ -54,10 +55,13 @@ pub struct Engine {
 impl Engine {
     /// An engine with its ticker running.
     pub fn new(setup: EngineSetup) -> Result<Self, EngineError> {
-        let engine = wasmtime::Engine::new(&config(setup.instances_max))
+        let engine = wasmtime::Engine::new(&config(&setup))
             .map_err(|error| EngineError::Config(error.to_string()))?;
         let mut linker = Linker::new(&engine);
-        add_imports(&mut linker).map_err(|error| EngineError::Config(error.to_string()))?;
+        for abi in SPOKEN {
+            add_imports(&mut linker, abi)
+                .map_err(|error| EngineError::Config(error.to_string()))?;
+        }
         let ticker = Ticker::start(engine.clone(), Arc::default())?;
         Ok(Self {
             engine,
@@ -99,25 +103,31 @@ impl Engine {
         let (module, from_cache) = self.module(wasm, &sha256).map_err(|error| {
             LoadError::Compile { plugin: plugin(), detail: error.root_cause().to_string() }
         })?;
-        check_imports(name, &module, &self.linker, &self.engine)?;
-        check_exports(name, &module)?;
+        let abi = abi_of(name, &module)?;
+        check_imports(name, abi, &module, &self.linker, &self.engine)?;
+        check_exports(name, abi, &module)?;
         let manifest = Manifest::read(wasm)
             .map_err(|detail| LoadError::Manifest { plugin: plugin(), detail })?;
-        if manifest.abi != ABI {
-            return Err(LoadError::Abi { plugin: plugin(), found: manifest.abi });
+        if manifest.abi != abi.version() {
+            let detail = format!(
+                "its manifest says ABI {}, its exports {}: build both with one SDK",
+                manifest.abi,
+                abi.version()
+            );
+            return Err(LoadError::Manifest { plugin: plugin(), detail });
         }
         let pre = self.linker.instantiate_pre(&module).map_err(|error| LoadError::Compile {
             plugin: plugin(),
             detail: error.root_cause().to_string(),
         })?;
-        let agreed = bindings
-            .iter()
-            .map(|binding| Granted::agree(&manifest.capabilities, grants, &binding.keys));
+        let agreed =
+            bindings.iter().map(|binding| Granted::agree(&manifest, grants, &binding.keys));
         let (granted, refused): (Vec<Granted>, Vec<Vec<String>>) = agreed.unzip();
         let generation = Generation {
             name: plugin(),
             number: self.next_number.fetch_add(1, Ordering::Relaxed),
             sha256,
+            abi,
             manifest,
             limits: *limits,
             refused: refused.into_iter().next().unwrap_or_default(),
@@ -178,22 +188,22 @@ pub enum EngineError {
 }
 
 /// Every change here changes the compiled code: see `Engine::precompile_compatibility_hash` in wasmtime.
-fn config(instances_max: u32) -> Config {
+fn config(setup: &EngineSetup) -> Config {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_core_instances(instances_max)
-        .total_memories(instances_max)
-        .total_tables(instances_max)
+    pool.total_core_instances(setup.instances_max)
+        .total_memories(setup.instances_max)
+        .total_tables(setup.instances_max)
         .max_memories_per_module(1)
         .max_tables_per_module(1)
         .max_memory_size(MEMORY_SLOT_BYTES)
-        .table_elements(TABLE_ELEMENTS)
+        .table_elements(setup.table_elements)
         .max_unused_warm_slots(64);
     let mut config = Config::new();
     config
         .concurrency_support(false)
         .epoch_interruption(true)
         .memory_init_cow(true)
-        .max_wasm_stack(STACK_BYTES)
+        .max_wasm_stack(setup.stack_bytes)
         .memory_reservation(MEMORY_SLOT_BYTES as u64)
         .memory_guard_size(64 << 10)
         .wasm_backtrace_max_frames(None)
@@ -203,8 +213,21 @@ fn config(instances_max: u32) -> Config {
     config
 }
 
+/// The version of the contract that a module is built for.
+fn abi_of(plugin: &str, module: &Module) -> Result<Abi, LoadError> {
+    let refused = |found| match found {
+        Some(found) => LoadError::Abi { plugin: plugin.to_owned(), found, spoken: spoken() },
+        None => LoadError::Export {
+            plugin: plugin.to_owned(),
+            name: format!("{}describe", Abi::V2.handler()),
+        },
+    };
+    Abi::of(module.exports().map(|export| export.name())).map_err(refused)
+}
+
 fn check_imports(
     plugin: &str,
+    abi: Abi,
     module: &Module,
     linker: &Linker<HostState>,
     engine: &wasmtime::Engine,
@@ -212,16 +235,17 @@ fn check_imports(
     for import in module.imports() {
         let (from, name) = (import.module(), import.name());
         let wasi = from.starts_with("wasi");
-        let other_abi = from.strip_prefix("sluicegate:plugin/host@");
+        let other_abi = from.strip_prefix(HOST_OF_ANY);
         let owned = || (plugin.to_owned(), from.to_owned(), name.to_owned());
         if wasi {
             let (plugin, module, name) = owned();
             return Err(LoadError::Wasi { plugin, module, name });
         }
-        if from != HOST_MODULE
+        if from != abi.host()
             && let Some(found) = other_abi
         {
-            return Err(LoadError::Abi { plugin: plugin.to_owned(), found: found.to_owned() });
+            let (plugin, found) = (plugin.to_owned(), found.to_owned());
+            return Err(LoadError::Abi { plugin, found, spoken: spoken() });
         }
         let same_type = match (import.ty(), offered(linker, engine, from, name)) {
             (ExternType::Func(wanted), Some(ExternType::Func(offered))) => wanted.matches(&offered),
@@ -229,7 +253,8 @@ fn check_imports(
         };
         if !same_type {
             let (plugin, module, name) = owned();
-            return Err(LoadError::Import { plugin, module, name });
+            let offered = abi.host();
+            return Err(LoadError::Import { plugin, module, name, offered });
         }
     }
     Ok(())
@@ -247,17 +272,13 @@ fn offered(
     Some(found.ty(&store))
 }
 
-fn check_exports(plugin: &str, module: &Module) -> Result<(), LoadError> {
-    let other = module.exports().find_map(|export| {
-        let rest = export.name().strip_prefix("sluicegate:plugin/handler@")?;
-        let (version, _) = rest.split_once('#')?;
-        (version != ABI).then(|| version.to_owned())
-    });
+fn check_exports(plugin: &str, abi: Abi, module: &Module) -> Result<(), LoadError> {
+    let handler = abi.handler();
     let wanted: [(&str, usize, usize); 5] =
         [("describe", 0, 1), ("init", 2, 1), ("start", 3, 1), ("resume", 3, 1), ("cancel", 1, 0)];
     let functions = wanted
         .iter()
-        .map(|(name, params, results)| (format!("{HANDLER}{name}"), *params, *results))
+        .map(|(name, params, results)| (format!("{handler}{name}"), *params, *results))
         .chain([("cabi_realloc".to_owned(), 4, 1)]);
     for (name, params, results) in functions {
         let good = match module.get_export(&name) {
@@ -268,11 +289,7 @@ fn check_exports(plugin: &str, module: &Module) -> Result<(), LoadError> {
             _ => false,
         };
         if !good {
-            let plugin = plugin.to_owned();
-            return Err(match other {
-                Some(found) => LoadError::Abi { plugin, found },
-                None => LoadError::Export { plugin, name },
-            });
+            return Err(LoadError::Export { plugin: plugin.to_owned(), name });
         }
     }
     match module.get_export("memory") {

@@ -62,6 +62,8 @@ pub struct LostCall {
     pub id: CallId,
     /// So far it has only read, and its client has no reply: it may be started again from its first frame.
     pub replayable: bool,
+    /// It has sent commands that change something.
+    pub wrote: bool,
 }
 
 /// A call that did not end well.
@@ -176,7 +178,7 @@ pub enum LoadError {
     },
     /// It wants something else that is not offered.
     #[error(
-        "plugin '{plugin}': it imports {module}.{name}, which the gateway does not offer (sluicegate:plugin/host@1.0.0)"
+        "plugin '{plugin}': it imports {module}.{name}, which the gateway does not offer; it offers what {offered} lists in patterns-wasm/sdk/wit/plugin.wit"
     )]
     Import {
         /// Its name in the configuration.
@@ -185,16 +187,20 @@ pub enum LoadError {
         module: String,
         /// The import's name.
         name: String,
+        /// The module that the gateway offers to it.
+        offered: &'static str,
     },
     /// Built for another version of the contract.
     #[error(
-        "plugin '{plugin}': it is built for ABI {found}; this gateway speaks ABI 1.0.0: rebuild it with the matching SDK"
+        "plugin '{plugin}': it is built for ABI {found}; this gateway speaks ABI {spoken}: rebuild it with the matching SDK"
     )]
     Abi {
         /// Its name in the configuration.
         plugin: String,
         /// The version in the file.
         found: String,
+        /// Those that the gateway speaks.
+        spoken: String,
     },
     /// An export of the contract is missing or has another type.
     #[error(

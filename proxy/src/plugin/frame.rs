@@ -4,6 +4,7 @@
 //! what is there and against the plugin's limits, and the answer for anything else is `BadFrame`, never a panic and
 //! never an allocation that the guest's numbers choose. Grants are not checked here.
 
+use super::abi::Abi;
 use super::batch::{ArgList, Batch, CommandList, Guard, Numbered, Op, Slice, Target, split_arg};
 use super::fault::FaultKind;
 use super::limits::{BATCH_EXTRA_BYTES, SMALL_RESULT_BYTES, TRANSACTION_COMMANDS_MAX};
@@ -22,16 +23,22 @@ pub enum Kind {
     InMulti,
     /// A watched session has closed.
     SessionClosed,
+    /// A timer of the manifest is due.
+    Timer,
 }
 
 impl Kind {
-    fn code(self) -> u8 {
+    fn code(self, abi: Abi) -> u8 {
         match self {
             Self::Hook => 0,
             Self::OwnCommand => 1,
             Self::Spawned => 2,
             Self::InMulti => 3,
             Self::SessionClosed => 4,
+            Self::Timer => match abi {
+                Abi::V1 => 2,
+                Abi::V2 => 5,
+            },
         }
     }
 
@@ -39,7 +46,7 @@ impl Kind {
     pub fn has_client(self) -> bool {
         match self {
             Self::Hook | Self::OwnCommand | Self::InMulti => true,
-            Self::Spawned | Self::SessionClosed => false,
+            Self::Spawned | Self::SessionClosed | Self::Timer => false,
         }
     }
 }
@@ -57,6 +64,8 @@ pub struct StartHead {
     pub handler: u16,
     /// Number of the binding in its pool.
     pub binding: u16,
+    /// Shards of the pool.
+    pub shards: u16,
     /// The session; 0 when there is none.
     pub session: u64,
 }
@@ -174,18 +183,34 @@ pub(super) struct OutRules {
     pub(super) next_op: u32,
 }
 
-/// Overwrites `out` with a start frame.
+/// Bytes of a start frame's header in ABI 2.0.0, which tells them to the guest.
+const HEAD_BYTES: u8 = 28;
+
+/// Overwrites `out` with a start frame of a call that may take `budget_ms`.
 pub(super) fn write_start<'a>(
     out: &mut Vec<u8>,
+    abi: Abi,
     head: &StartHead,
+    budget_ms: u64,
     args: impl ExactSizeIterator<Item = &'a [u8]>,
 ) {
+    let (version, length, shards) = match abi {
+        Abi::V1 => (1, 0, 0),
+        Abi::V2 => (2, HEAD_BYTES, head.shards),
+    };
     out.clear();
-    out.extend_from_slice(&[1, head.kind.code(), head.resp, 0]);
-    for word in [head.db, head.handler, head.binding, 0] {
+    out.extend_from_slice(&[version, head.kind.code(abi), head.resp, length]);
+    for word in [head.db, head.handler, head.binding, shards] {
         out.extend_from_slice(&word.to_le_bytes());
     }
     out.extend_from_slice(&head.session.to_le_bytes());
+    match abi {
+        Abi::V1 => {}
+        Abi::V2 => {
+            let budget_ms = u32::try_from(budget_ms).unwrap_or(u32::MAX);
+            out.extend_from_slice(&u64::from(budget_ms).to_le_bytes());
+        }
+    }
     put_len(out, args.len());
     for arg in args {
         put_len(out, arg.len());
@@ -429,6 +454,7 @@ mod tests {
         Status,
     };
     use super::{read_out, write_resume, write_start};
+    use crate::plugin::abi::Abi;
     use crate::plugin::batch::{Arg, Op, Target};
     use crate::plugin::host::next_random;
 
@@ -585,15 +611,29 @@ mod tests {
 
     #[test]
     fn frames_for_the_guest_are_laid_out_as_the_contract_says() {
-        let head =
-            StartHead { kind: Kind::InMulti, resp: 3, db: 2, handler: 4, binding: 5, session: 6 };
+        let (kind, resp) = (Kind::InMulti, 3);
+        let head = StartHead { kind, resp, db: 2, handler: 4, binding: 5, shards: 7, session: 6 };
         let mut out = Vec::new();
-        write_start(&mut out, &head, [&b"GET"[..], b"k"].into_iter());
-        let mut wanted =
-            vec![1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0];
-        word(&mut wanted, b"GET");
-        word(&mut wanted, b"k");
-        assert_eq!(out, wanted);
+        let heads: [(Abi, Kind, &[u8]); 3] = [
+            (Abi::V1, Kind::InMulti, &[1, 3, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]),
+            (
+                Abi::V2,
+                Kind::InMulti,
+                &[
+                    2, 3, 3, 28, 2, 0, 4, 0, 5, 0, 7, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0xd0, 7, 0, 0, 0,
+                    0, 0, 0,
+                ],
+            ),
+            (Abi::V1, Kind::Timer, &[1, 2, 3, 0, 2, 0, 4, 0, 5, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]),
+        ];
+        for (abi, kind, wanted) in heads {
+            let head = StartHead { kind, ..head };
+            write_start(&mut out, abi, &head, 2_000, [&b"GET"[..], b"k"].into_iter());
+            let mut wanted = [wanted, &[2, 0, 0, 0]].concat();
+            word(&mut wanted, b"GET");
+            word(&mut wanted, b"k");
+            assert_eq!(out, wanted, "{abi:?} {kind:?}");
+        }
         let result = |bytes| OpResult { number: 9, status: Status::Event, bytes };
         let results = [result(&[0; 2_000]), result(&[0; 2_000]), result(b"ab")];
         write_resume(&mut out, results.into_iter(), 3_999);

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::{Engine, InstancePre};
 
+use super::abi::Abi;
 use super::grants::{FindFacts, Granted};
 use super::host::HostState;
 use super::limits::PluginLimits;
@@ -30,6 +31,8 @@ pub struct Generation {
     pub number: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
+    /// The version of the contract that it is built for.
+    pub abi: Abi,
     /// What the plugin says about itself.
     pub manifest: Manifest,
     /// Its bounds.
@@ -78,7 +81,8 @@ impl Generation {
         self.configs.get(binding).map_or(b"", Vec::as_slice)
     }
 
-    pub(super) fn granted(&self, binding: usize) -> Option<&Granted> {
+    /// What it may do in one of its bindings.
+    pub fn granted(&self, binding: usize) -> Option<&Granted> {
         self.granted.get(binding)
     }
 }

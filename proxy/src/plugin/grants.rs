@@ -6,7 +6,7 @@
 
 use super::batch::{Arg, ArgList, Batch, Op, Target};
 use super::glob::Pattern;
-use super::manifest::Capabilities;
+use super::manifest::Manifest;
 use crate::resp::args::{Args, Span};
 
 /// What the operator grants a plugin. `None` grants what the manifest asks for, on the keys of the binding.
@@ -20,6 +20,8 @@ pub struct Grants {
     pub wait: Option<bool>,
     /// DONE+BACKGROUND that goes on, SPAWN, WATCH-SESSION.
     pub background: Option<bool>,
+    /// Timers of its manifest.
+    pub timers: Option<bool>,
     /// Shared memory per worker and binding, bytes.
     pub shared_bytes: Option<u32>,
 }
@@ -33,6 +35,8 @@ pub enum Denied {
     Key,
     /// It is not known which keys the command touches.
     UnknownKeys,
+    /// The command looks at all keys of a shard, and the operator has not named it.
+    WholeShard,
     /// The command would change or hold up a connection that all clients share.
     SharedConnection,
     /// The guard of a transaction is no read.
@@ -52,6 +56,9 @@ impl Denied {
             Self::Command => "the command is not granted",
             Self::Key => "a key is outside the granted patterns",
             Self::UnknownKeys => "it is not known which keys the command touches",
+            Self::WholeShard => {
+                "the command looks at all keys of a shard: it must be named in grant.commands"
+            }
             Self::SharedConnection => {
                 "the command would change or hold up a connection that clients share"
             }
@@ -68,6 +75,8 @@ impl Denied {
 pub struct CommandFacts {
     /// Whether it changes nothing.
     pub readonly: bool,
+    /// Whether it names no key and looks at all of a shard's.
+    pub whole_shard: bool,
 }
 
 /// Tells what is known of a command and appends the places of its keys, or why no plugin may send it.
@@ -79,15 +88,19 @@ pub struct Granted {
     /// Sorted, upper case.
     commands: Vec<Vec<u8>>,
     keys: Vec<Pattern>,
+    /// Commands are those that the operator has named.
+    named: bool,
     wait: bool,
     background: bool,
+    timers: bool,
     /// Shared memory, bytes.
     pub shared_bytes: usize,
 }
 
 impl Granted {
     /// What `asked` and `grants` agree on, for a binding on `keys`. Also: what was asked and is not granted.
-    pub fn agree(asked: &Capabilities, grants: &Grants, keys: &[Vec<u8>]) -> (Self, Vec<String>) {
+    pub fn agree(manifest: &Manifest, grants: &Grants, keys: &[Vec<u8>]) -> (Self, Vec<String>) {
+        let asked = &manifest.capabilities;
         let mut refused = Vec::new();
         let mut commands = Vec::new();
         for name in &asked.commands {
@@ -111,6 +124,7 @@ impl Granted {
         };
         let wait = agree(asked.wait, grants.wait, "wait");
         let background = agree(asked.background, grants.background, "background");
+        let timers = agree(!manifest.timers.is_empty(), grants.timers, "timers");
         let shared = asked.shared_bytes.min(grants.shared_bytes.unwrap_or(u32::MAX));
         if shared < asked.shared_bytes {
             refused.push(format!("shared memory: {} of {} bytes", shared, asked.shared_bytes));
@@ -119,11 +133,18 @@ impl Granted {
         let granted = Self {
             commands,
             keys: patterns.iter().map(|text| Pattern::new(text)).collect(),
+            named: grants.commands.is_some(),
             wait,
             background,
+            timers,
             shared_bytes: shared as usize,
         };
         (granted, refused)
+    }
+
+    /// Whether the timers of its manifest run.
+    pub fn timers(&self) -> bool {
+        self.timers
     }
 
     /// Whether background work is granted.
@@ -245,6 +266,9 @@ fn check_command(
     if !allowed {
         return denied(Denied::Key);
     }
+    if facts.whole_shard && !granted.named {
+        return denied(Denied::WholeShard);
+    }
     Verdict { denied: None, readonly: facts.readonly }
 }
 
@@ -261,16 +285,18 @@ fn span_of(whole: &[u8], part: &[u8]) -> Span {
 mod tests {
     use super::{Denied, Granted, Grants, Scratch, check};
     use crate::plugin::frame::{OutFrame, OutRules, read_out};
-    use crate::plugin::manifest::Capabilities;
+    use crate::plugin::manifest::{Capabilities, Manifest, TaskTimer};
     use crate::plugin::test_support::facts;
 
-    fn asked() -> Capabilities {
-        Capabilities {
+    fn asked() -> Manifest {
+        let capabilities = Capabilities {
             commands: ["GET", "SET", "DEL", "ODD"].map(String::from).to_vec(),
             wait: true,
             background: true,
             shared_bytes: 100,
-        }
+        };
+        let timer = TaskTimer { task: "t".into(), every_ms: 100, jitter_ms: 0 };
+        Manifest { capabilities, timers: vec![timer], ..Manifest::default() }
     }
 
     fn keys() -> Vec<Vec<u8>> {
@@ -354,12 +380,14 @@ mod tests {
             keys: Some(vec![b"*".to_vec()]),
             wait: Some(false),
             background: Some(false),
+            timers: Some(false),
             shared_bytes: Some(10),
         };
         let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
-        let wanted = ["command SET", "command DEL", "command ODD", "wait", "background"];
-        assert_eq!(refused[..5], wanted);
-        assert_eq!(refused[5..], ["shared memory: 10 of 100 bytes"]);
+        let wanted = ["command SET", "command DEL", "command ODD", "wait", "background", "timers"];
+        assert_eq!(refused[..6], wanted);
+        assert_eq!(refused[6..], ["shared memory: 10 of 100 bytes"]);
+        assert!(!granted.timers());
         assert_eq!(granted.shared_bytes, 10);
         let sleep = [0, 0, 1, 0, 3, 1, 0, 0, 0];
         assert_eq!(verdict(&granted, &sleep).0, Some(Denied::Wait));

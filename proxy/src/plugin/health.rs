@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::limits::{BREAKER_FIRST_MS, BREAKER_MAX_MS, BREAKER_TRAPS, QUARANTINE_MS};
+use super::limits::HealthLimits;
 
 /// Whether a call may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Admission {
 /// How a binding's plugin has fared of late.
 #[derive(Debug, Default)]
 pub struct Health {
-    /// When it trapped, oldest first, at most `BREAKER_TRAPS`.
+    /// When it trapped, oldest first, at most `breaker_traps`.
     traps: VecDeque<u64>,
     quarantine_until_ms: u64,
     breaker: Breaker,
@@ -72,17 +72,17 @@ impl Health {
     }
 
     /// The plugin trapped.
-    pub fn trapped(&mut self, now_ms: u64) {
-        self.quarantine_until_ms = now_ms + QUARANTINE_MS;
-        self.traps.retain(|at_ms| now_ms.saturating_sub(*at_ms) < QUARANTINE_MS);
+    pub fn trapped(&mut self, now_ms: u64, limits: &HealthLimits) {
+        self.quarantine_until_ms = now_ms.saturating_add(limits.quarantine_ms);
+        self.traps.retain(|at_ms| now_ms.saturating_sub(*at_ms) < limits.breaker_within_ms);
         self.traps.push_back(now_ms);
         let failed_trial = self.breaker == Breaker::HalfOpen;
-        if failed_trial || self.traps.len() >= BREAKER_TRAPS {
+        if failed_trial || self.traps.len() >= limits.breaker_traps {
             self.back_off_ms = match self.back_off_ms {
-                0 => BREAKER_FIRST_MS,
-                last => (last * 2).min(BREAKER_MAX_MS),
+                0 => limits.breaker_open_ms,
+                last => last.saturating_mul(2).min(limits.breaker_open_max_ms),
             };
-            self.breaker = Breaker::Open { until_ms: now_ms + self.back_off_ms };
+            self.breaker = Breaker::Open { until_ms: now_ms.saturating_add(self.back_off_ms) };
             self.traps.clear();
         }
     }
@@ -106,12 +106,21 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::{Admission, Health};
+    use crate::plugin::limits::HealthLimits;
+
+    const LIMITS: HealthLimits = HealthLimits {
+        quarantine_ms: 60_000,
+        breaker_traps: 5,
+        breaker_within_ms: 60_000,
+        breaker_open_ms: 10_000,
+        breaker_open_max_ms: 300_000,
+    };
 
     #[test]
     fn health_after_one_trap_runs_calls_alone_for_a_minute() {
         let mut health = Health::default();
         assert_eq!(health.admit(0), Admission::Shared);
-        health.trapped(1_000);
+        health.trapped(1_000, &LIMITS);
         assert_eq!(health.admit(1_000), Admission::Alone);
         assert_eq!(health.admit(60_999), Admission::Alone);
         assert_eq!(health.admit(61_000), Admission::Shared);
@@ -125,13 +134,13 @@ mod tests {
                 health.admit(at),
                 if at == 0 { Admission::Shared } else { Admission::Alone }
             );
-            health.trapped(at);
+            health.trapped(at, &LIMITS);
         }
         assert!(health.is_down(5));
         assert_eq!(health.admit(10_003), Admission::Refused);
         assert_eq!(health.admit(10_004), Admission::Alone, "the trial");
         assert_eq!(health.admit(10_004), Admission::Refused, "one at a time");
-        health.trapped(10_004);
+        health.trapped(10_004, &LIMITS);
         assert_eq!(health.admit(30_003), Admission::Refused, "twice as long");
         assert_eq!(health.admit(30_004), Admission::Alone);
         health.call_ended();
@@ -144,14 +153,14 @@ mod tests {
         let mut health = Health::default();
         let mut now = 0;
         for _ in 0..5 {
-            health.trapped(now);
+            health.trapped(now, &LIMITS);
         }
         for _ in 0..20 {
             while health.is_down(now) {
                 now += 1_000;
             }
             assert_eq!(health.admit(now), Admission::Alone);
-            health.trapped(now);
+            health.trapped(now, &LIMITS);
             assert!(!health.is_down(now + 300_000));
         }
         health.reset();
@@ -159,10 +168,24 @@ mod tests {
     }
 
     #[test]
+    fn health_follows_the_limits_of_its_plugin() {
+        let limits = HealthLimits { quarantine_ms: 0, breaker_traps: 2, ..LIMITS };
+        let mut health = Health::default();
+        health.trapped(0, &limits);
+        assert_eq!(health.admit(0), Admission::Shared, "no quarantine");
+        health.trapped(1, &limits);
+        assert!(health.is_down(1));
+        let never = HealthLimits { breaker_traps: usize::MAX, ..LIMITS };
+        let mut health = Health::default();
+        (0..1_000).for_each(|at| health.trapped(at, &never));
+        assert_eq!(health.admit(1_000), Admission::Alone);
+    }
+
+    #[test]
     fn health_of_traps_far_apart_stays_closed() {
         let mut health = Health::default();
         for minute in 0..20 {
-            health.trapped(minute * 60_000);
+            health.trapped(minute * 60_000, &LIMITS);
             assert!(!health.is_down(minute * 60_000));
         }
     }

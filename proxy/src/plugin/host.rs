@@ -1,6 +1,6 @@
 //! What a guest may call at once: log, clocks, random, metrics, shared memory.
 //!
-//! Owns the data of one instance's store and the definitions of the imports of `sluicegate:plugin/host@1.0.0`. Nothing here
+//! Owns the data of one instance's store and the definitions of the imports, the same for every version of the contract. Nothing here
 //! blocks, reads a clock or writes a log: time was set before the step, lines are kept for the host to take. Every
 //! pointer of a guest is checked; a bad one traps that guest.
 
@@ -9,12 +9,10 @@ use std::rc::Rc;
 
 use wasmtime::{Caller, Linker, Memory, ResourceLimiter, TypedFunc};
 
-use super::limits::{LOG_LINE_BYTES, LOG_LINES_MAX, STEP_CPU_US_PER_MIB, TABLE_ELEMENTS};
+use super::abi::Abi;
+use super::limits::{LOG_LINE_BYTES, LOG_LINES_MAX, STEP_CPU_US_PER_MIB};
 use super::manifest::MetricKind;
 use super::shared::Shared;
-
-/// The module name of the imports.
-pub(super) const HOST_MODULE: &str = "sluicegate:plugin/host@1.0.0";
 
 /// The time of a step, given by the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -155,13 +153,14 @@ impl ResourceLimiter for Limiter {
         Ok(allowed)
     }
 
+    /// The engine's pool bounds tables.
     fn table_growing(
         &mut self,
         _current: usize,
-        desired: usize,
+        _desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        Ok(desired <= TABLE_ELEMENTS)
+        Ok(true)
     }
 }
 
@@ -174,10 +173,11 @@ pub(super) fn next_random(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// Defines the imports.
-pub(super) fn add_imports(linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+/// Defines the imports of a version of the contract.
+pub(super) fn add_imports(linker: &mut Linker<HostState>, abi: Abi) -> wasmtime::Result<()> {
+    let module = abi.host();
     linker.func_wrap(
-        HOST_MODULE,
+        module,
         "log",
         |mut caller: Caller<'_, HostState>, level: u32, ptr: u32, len: u32| {
             // Only what may be kept is copied: a guest cannot make the host hold its memory.
@@ -187,25 +187,24 @@ pub(super) fn add_imports(linker: &mut Linker<HostState>) -> wasmtime::Result<()
             Ok(())
         },
     )?;
-    linker.func_wrap(HOST_MODULE, "now-ms", |caller: Caller<'_, HostState>| {
-        caller.data().clock.now_ms
-    })?;
-    linker.func_wrap(HOST_MODULE, "mono-ms", |caller: Caller<'_, HostState>| {
+    linker
+        .func_wrap(module, "now-ms", |caller: Caller<'_, HostState>| caller.data().clock.now_ms)?;
+    linker.func_wrap(module, "mono-ms", |caller: Caller<'_, HostState>| {
         caller.data().clock.mono_ms
     })?;
-    linker.func_wrap(HOST_MODULE, "random", |mut caller: Caller<'_, HostState>| {
+    linker.func_wrap(module, "random", |mut caller: Caller<'_, HostState>| {
         next_random(&mut caller.data_mut().random)
     })?;
     linker.func_wrap(
-        HOST_MODULE,
+        module,
         "metric",
         |mut caller: Caller<'_, HostState>, id: u32, _kind: u32, value: i64| {
             caller.data_mut().kept.borrow_mut().sample(id, value);
         },
     )?;
-    linker.func_wrap(HOST_MODULE, "shared-get", shared_get)?;
+    linker.func_wrap(module, "shared-get", shared_get)?;
     linker.func_wrap(
-        HOST_MODULE,
+        module,
         "shared-set",
         |mut caller: Caller<'_, HostState>,
          key: u32,

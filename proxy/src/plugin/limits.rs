@@ -27,6 +27,43 @@ pub struct PluginLimits {
     pub request_bytes: usize,
     /// Bytes of one reply, and of all results that one `resume` is given.
     pub reply_bytes: usize,
+    /// A cell is replaced after this many calls, so that a slow leak ends.
+    pub cell_calls: u64,
+    /// An empty cell is dropped after this long, milliseconds; one per binding stays.
+    pub cell_idle_ms: u64,
+    /// After a swap calls of the old generation may go on for this long, milliseconds.
+    pub swap_grace_ms: u64,
+    /// What follows a trap.
+    pub health: HealthLimits,
+}
+
+/// What follows when a plugin traps, on the worker and in the binding where it did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthLimits {
+    /// It runs one call per cell for this long, milliseconds.
+    pub quarantine_ms: u64,
+    /// This many traps within `breaker_within_ms` open the breaker.
+    pub breaker_traps: usize,
+    /// See `breaker_traps`; milliseconds.
+    pub breaker_within_ms: u64,
+    /// First time that an open breaker refuses calls, milliseconds; it doubles up to the maximum.
+    pub breaker_open_ms: u64,
+    /// Longest time that an open breaker refuses calls, milliseconds.
+    pub breaker_open_max_ms: u64,
+}
+
+impl Default for HealthLimits {
+    fn default() -> Self {
+        let millis =
+            |time: std::time::Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            quarantine_ms: millis(limits::PLUGIN_QUARANTINE),
+            breaker_traps: limits::PLUGIN_BREAKER_TRAPS,
+            breaker_within_ms: millis(limits::PLUGIN_BREAKER_WITHIN),
+            breaker_open_ms: millis(limits::PLUGIN_BREAKER_OPEN),
+            breaker_open_max_ms: millis(limits::PLUGIN_BREAKER_OPEN_MAX),
+        }
+    }
 }
 
 impl Default for PluginLimits {
@@ -41,6 +78,10 @@ impl Default for PluginLimits {
             steps_per_call: u32::try_from(limits::PLUGIN_STEPS).unwrap_or(u32::MAX),
             request_bytes: limits::PLUGIN_REQUEST_BYTES,
             reply_bytes: limits::PLUGIN_REPLY_BYTES,
+            cell_calls: limits::PLUGIN_CELL_CALLS as u64,
+            cell_idle_ms: u64::try_from(limits::PLUGIN_CELL_IDLE.as_millis()).unwrap_or(u64::MAX),
+            swap_grace_ms: u64::try_from(limits::PLUGIN_SWAP_GRACE.as_millis()).unwrap_or(u64::MAX),
+            health: HealthLimits::default(),
         }
     }
 }
@@ -61,34 +102,20 @@ pub const SMALL_RESULT_BYTES: usize = 1024;
 pub const STEP_CPU_US_PER_MIB: u64 = 5_000;
 /// Room reserved for the memory of each instance, bytes: no plugin's `memory_bytes` may be more.
 pub const MEMORY_SLOT_BYTES: usize = limits::PLUGIN_MEMORY_BYTES_MAX;
-/// Native stack of a guest, bytes.
-pub const STACK_BYTES: usize = 64 * 1024;
-/// Elements of a guest's table (its function pointers).
-pub const TABLE_ELEMENTS: usize = 2_000;
 /// Largest plugin file, bytes.
 pub const MODULE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Largest manifest, bytes.
 pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 /// Handlers of one plugin.
 pub const HANDLERS_MAX: usize = 1_024;
+/// From one call of a timer to the next, milliseconds.
+pub const TIMER_EVERY_MS: std::ops::RangeInclusive<u64> = 10..=86_400_000;
 /// Commands in one transaction.
 pub const TRANSACTION_COMMANDS_MAX: u16 = 1_024;
 /// Deepest nesting of a plugin's reply.
 pub const REPLY_DEPTH_MAX: usize = 32;
 /// Epoch ticks (milliseconds) before a step's CPU time is looked at.
 pub const STEP_TICKS: u64 = 2;
-/// A cell is replaced after this many calls, so that a slow leak ends.
-pub const CALLS_PER_CELL_LIFE: u64 = 1_000_000;
-/// An empty cell is dropped after this long, milliseconds; one per binding stays.
-pub const CELL_IDLE_MS: u64 = 10_000;
-/// After a trap a plugin runs one call per cell for this long, milliseconds.
-pub const QUARANTINE_MS: u64 = 60_000;
-/// This many traps within `QUARANTINE_MS` open the breaker.
-pub const BREAKER_TRAPS: usize = 5;
-/// First time that an open breaker refuses calls, milliseconds; it doubles up to the maximum.
-pub const BREAKER_FIRST_MS: u64 = 10_000;
-/// Longest time that an open breaker refuses calls, milliseconds.
-pub const BREAKER_MAX_MS: u64 = 300_000;
 /// Log lines kept per cell and step.
 pub const LOG_LINES_MAX: usize = 16;
 /// Log lines kept per binding until the host takes them.

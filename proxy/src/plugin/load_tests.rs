@@ -17,10 +17,13 @@ fn load_of_a_file_that_is_no_plugin_says_what_to_do() {
     let cases: &[(&str, &str)] = &[
         ("misbehaving/wasi_import.wasm", "it imports wasi_snapshot_preview1.fd_write (WASI)"),
         ("misbehaving/foreign_import.wasm", "it imports sluicegate:plugin/host@1.0.0.open-socket"),
-        ("misbehaving/other_abi.wasm", "it is built for ABI 2.0.0"),
+        (
+            "misbehaving/other_abi.wasm",
+            "it is built for ABI 9.0.0; this gateway speaks ABI 2.0.0 and 1.0.0",
+        ),
         (
             "misbehaving/no_plugin.wasm",
-            "the export sluicegate:plugin/handler@1.0.0#describe is missing",
+            "the export sluicegate:plugin/handler@2.0.0#describe is missing",
         ),
     ];
     for (file, wanted) in cases {

@@ -5,12 +5,12 @@
 
 use serde::Deserialize;
 
-use super::limits::{HANDLERS_MAX, MANIFEST_BYTES_MAX};
+use super::limits::{HANDLERS_MAX, MANIFEST_BYTES_MAX, TIMER_EVERY_MS};
 
 const SECTION: &[u8] = b"sluicegate-manifest";
 
 /// The manifest as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 pub struct Manifest {
     /// The plugin's own name.
     pub name: String,
@@ -24,9 +24,12 @@ pub struct Manifest {
     /// Commands of its own.
     #[serde(default)]
     pub commands: Vec<OwnCommand>,
-    /// Handlers for spawned calls and closed sessions.
+    /// Handlers for spawned calls, closed sessions and timers.
     #[serde(default)]
     pub tasks: Vec<String>,
+    /// When the gateway calls tasks by itself.
+    #[serde(default)]
+    pub timers: Vec<TaskTimer>,
     /// What it wants to be allowed.
     #[serde(default)]
     pub capabilities: Capabilities,
@@ -51,6 +54,18 @@ pub struct OwnCommand {
     /// As in Redis: `readonly`, `write`.
     #[serde(default)]
     pub flags: Vec<String>,
+}
+
+/// A task that the gateway calls again and again.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TaskTimer {
+    /// Which of `tasks`.
+    pub task: String,
+    /// From one call to the next, milliseconds.
+    pub every_ms: u64,
+    /// Each call comes later by a random part of this, milliseconds.
+    #[serde(default)]
+    pub jitter_ms: u64,
 }
 
 /// What a plugin wants to be allowed.
@@ -138,7 +153,29 @@ impl Manifest {
                 ));
             }
         }
+        self.timers.iter().try_for_each(|timer| self.check_timer(timer))
+    }
+
+    fn check_timer(&self, timer: &TaskTimer) -> Result<(), String> {
+        let TaskTimer { task, every_ms, jitter_ms } = timer;
+        if !self.tasks.contains(task) {
+            return Err(format!("the timer '{task}' in its manifest names no task of it"));
+        }
+        if !TIMER_EVERY_MS.contains(every_ms) || jitter_ms > every_ms {
+            return Err(format!(
+                "the timer '{task}' in its manifest: every_ms {every_ms}, jitter_ms {jitter_ms}; allowed: \
+                 every_ms from {} to {}, jitter_ms at most every_ms",
+                TIMER_EVERY_MS.start(),
+                TIMER_EVERY_MS.end()
+            ));
+        }
         Ok(())
+    }
+
+    /// The number of a task's handler.
+    pub fn task_number(&self, task: &str) -> Option<u16> {
+        let place = self.tasks.iter().position(|known| known == task)?;
+        u16::try_from(place).ok()?.checked_add(self.task_numbers().start)
     }
 
     /// Handlers in all.
@@ -260,6 +297,19 @@ mod tests {
                     "{base},\"commands\":[{{\"name\":\"X.A\",\"arity\":2,\"keys\":[1,0,0]}}]}}"
                 ),
                 "the command 'X.A' in its manifest has an impossible arity or key places",
+            ),
+            (
+                format!(
+                    "{base},\"tasks\":[\"a\"],\"timers\":[{{\"task\":\"b\",\"every_ms\":50}}]}}"
+                ),
+                "the timer 'b' in its manifest names no task of it",
+            ),
+            (
+                format!(
+                    "{base},\"tasks\":[\"a\"],\"timers\":[{{\"task\":\"a\",\"every_ms\":9}}]}}"
+                ),
+                "the timer 'a' in its manifest: every_ms 9, jitter_ms 0; allowed: \
+                 every_ms from 10 to 86400000, jitter_ms at most every_ms",
             ),
             (
                 "{".to_owned(),

@@ -11,6 +11,7 @@
 //! `engine` (compiling, and the one ticker thread) is plain calls on one thread without sockets, clocks or locks. Nothing a
 //! guest does may panic, block longer than its CPU limit, or reach another guest. No module here may know of backends.
 
+pub mod abi;
 pub mod batch;
 pub mod beside;
 pub mod bindings;

@@ -12,7 +12,7 @@ use super::fault::FaultKind;
 use super::frame::{BadFrame, Kind, OutFrame, OutRules, StartHead};
 use super::generation::Generation;
 use super::grants::{Denied, Granted, Scratch, check};
-use super::limits::{CALLS_PER_CELL_LIFE, CELL_MEMORY_PER_FRAME_BYTE};
+use super::limits::CELL_MEMORY_PER_FRAME_BYTE;
 
 /// What the host does next for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -271,7 +271,7 @@ impl Room {
         self.frame_bytes = self.frame_bytes.saturating_sub(call.frame_bytes);
         self.free.push(slot);
         self.live = self.live.saturating_sub(1);
-        self.retiring |= self.life >= CALLS_PER_CELL_LIFE;
+        self.retiring |= self.life >= self.generation.limits.cell_calls;
         if self.live == 0 {
             self.idle_since_ms = now_ms;
             let half = self.generation.limits.memory_bytes / 2;

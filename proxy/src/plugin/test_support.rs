@@ -16,6 +16,7 @@ use super::grants::{CommandFacts, Denied, Grants};
 use super::host::Clock;
 use super::limits::PluginLimits;
 use super::room::Step;
+use crate::limits;
 use crate::resp::args::Args;
 
 pub(super) const CLOCK: Clock = Clock { now_ms: 1_700_000_000_000, mono_ms: 1_000 };
@@ -38,7 +39,13 @@ pub(super) fn guest(name: &str) -> Vec<u8> {
 pub(super) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
-        Engine::new(EngineSetup { instances_max: 600, facts }).expect("the engine starts")
+        let setup = EngineSetup {
+            instances_max: 600,
+            stack_bytes: limits::PLUGIN_STACK_BYTES,
+            table_elements: limits::PLUGIN_TABLE_ELEMENTS,
+            facts,
+        };
+        Engine::new(setup).expect("the engine starts")
     })
 }
 
@@ -50,7 +57,7 @@ pub(super) fn facts(args: &Args<'_>, keys: &mut Vec<u32>) -> Result<CommandFacts
         return Err(Denied::UnknownKeys);
     }
     keys.push(1);
-    Ok(CommandFacts { readonly })
+    Ok(CommandFacts { readonly, whole_shard: false })
 }
 
 pub(super) fn setup(keys: &str, config: &str) -> Vec<BindingSetup> {
@@ -84,7 +91,7 @@ pub(super) fn misbehaving() -> Cells {
 
 /// The head of an ordinary call of handler `handler`.
 pub(super) fn head(kind: Kind, handler: u16) -> StartHead {
-    StartHead { kind, resp: 2, db: 0, handler, binding: 0, session: 9 }
+    StartHead { kind, resp: 2, db: 0, handler, binding: 0, shards: 3, session: 9 }
 }
 
 pub(super) fn start_at(
