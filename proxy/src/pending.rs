@@ -127,6 +127,12 @@ impl Pending {
         matches!(self.slots.get(self.index(place)), Some(Slot::Empty | Slot::Muted))
     }
 
+    /// Gives `place` back if it is the last and still to be filled; whether it was.
+    pub fn take_back(&mut self, place: Place) -> bool {
+        let is_last = self.awaits(place) && !self.has_behind(place);
+        is_last && self.slots.pop_back().is_some()
+    }
+
     /// Whether another request stands behind `place`.
     pub fn has_behind(&self, place: Place) -> bool {
         self.index(place) + 1 < self.slots.len()

@@ -26,6 +26,7 @@ mod placement;
 mod plugin_effects;
 mod plugin_faults;
 mod plugin_frames;
+mod plugin_keys;
 mod plugins;
 mod publish;
 mod pubsub;

@@ -3,12 +3,13 @@
 //! `PROBE.CAS key expected new` stores `new` if the value is `expected`, by a guarded transaction, and answers `{1, EXEC's
 //! replies}` or `{0, what was found}`. `PROBE.CAS2 key other ...` watches the one key and writes the other. A hooked
 //! `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how many bindings saw it;
-//! on a key that ends with `:plain` its own `GET` is not hooked.
+//! on a key that ends with `:plain` its own `GET` is not hooked. A hooked `MGET` reads each key and adds `+` to each
+//! reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other `KEYS` pass.
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::{Cx, Guarded};
-use sluicegate_plugin::error::Result;
+use sluicegate_plugin::cx::{Cx, Guarded, Kind};
+use sluicegate_plugin::error::{Error, Result};
 use sluicegate_plugin::plugin::NoConfig;
 use sluicegate_plugin::reply::Reply;
 
@@ -19,6 +20,26 @@ async fn get(cx: Cx, args: Args) -> Result<Reply> {
     let mut said = found.bytes().unwrap_or_default().to_vec();
     said.push(b'+');
     Ok(Reply::bulk(said))
+}
+
+async fn mget(cx: Cx, args: Args) -> Result<Reply> {
+    if args.key().ends_with(b":pass") || cx.kind() == Kind::InMulti {
+        return cx.pass();
+    }
+    let mut said = Vec::new();
+    for reply in cx.pipeline_all(args.from(1).map(|key| cmd("GET").arg(key))).await? {
+        let mut value = reply?.bytes().unwrap_or_default().to_vec();
+        value.push(b'+');
+        said.push(Reply::bulk(value));
+    }
+    Ok(Reply::Array(said))
+}
+
+async fn keys(cx: Cx, args: Args) -> Result<Reply> {
+    if args.get(1) == b"*" {
+        return Err(Error::new("KEYS * is refused here: use SCAN"));
+    }
+    cx.pass()
 }
 
 async fn cas(cx: Cx, args: Args) -> Result<Reply> {
@@ -44,7 +65,7 @@ sluicegate_plugin::plugin! {
     version: "1.0.0",
     config: NoConfig,
     about: "no keys",
-    hooks: ["GET" => get],
+    hooks: ["GET" => get, "MGET" => mget, "KEYS" => keys],
     commands: [
         "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },

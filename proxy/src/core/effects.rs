@@ -79,7 +79,7 @@ impl Core {
         {
             return self.cancel_task(id);
         }
-        if let Some((session, _)) = task.client()
+        if let Some((session, _)) = task.client
             && task.only_waits()
         {
             self.wake_if_held(session);

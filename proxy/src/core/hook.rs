@@ -27,7 +27,9 @@ impl Core {
         request: Request<'_>,
     ) -> bool {
         let Some((pool, taken)) = self.hook_for(id, spec, &request.args) else {
-            return false;
+            return self.has_hooks(id, spec)
+                && (self.start_hooked_keys(id, spec, request.args)
+                    || self.start_hooked_whole(id, spec, request.args));
         };
         let key = only_key(spec, &request.args).unwrap_or_default();
         let Some(session) = self.sessions.get_mut(id) else {
@@ -47,6 +49,14 @@ impl Core {
             keys: (0, 0, 0),
         });
         true
+    }
+
+    /// Whether some binding hooks a command that names more than one key, or none: one look-up.
+    fn has_hooks(&self, id: SessionId, spec: &CommandSpec) -> bool {
+        let pool =
+            self.sessions.get(id).and_then(|session| self.pools.get(usize::from(session.pool)));
+        let plugins = pool.and_then(|pool| pool.plugins.as_ref());
+        spec.rule != Rule::Key && plugins.is_some_and(|p| p.bindings.hooked(spec.index))
     }
 
     /// The binding that takes a command: one look-up for a command that none hooks.

@@ -13,6 +13,7 @@
 
 use crate::command::CommandSpec;
 use crate::command::resolve::resolve;
+use crate::command::rule::Rule;
 use crate::core::Core;
 use crate::core::draft::Draft;
 use crate::core::effects::Asking;
@@ -30,6 +31,7 @@ use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::Args;
 use crate::resp::write::{self, Protocol};
+use crate::route::split::width;
 
 /// A plugin's call that waits for the replies to its list of commands.
 #[derive(Debug)]
@@ -101,8 +103,17 @@ impl Core {
         from: u16,
     ) -> Option<Taken> {
         let plugins = self.pools.get(usize::from(pool))?.plugins.as_ref()?;
-        let key = only_key(spec, args)?;
-        plugins.bindings.take(spec.index, Some(key), from)
+        let take = |key| plugins.bindings.take(spec.index, Some(key), from);
+        match (only_key(spec, args), spec.rule) {
+            (Some(key), _) => take(key),
+            // What a transaction carries out is not cut: one binding has all its keys, or none takes it.
+            (None, Rule::Split(rule)) => {
+                let mut takers = args.from(1).step_by(width(rule)).map(take);
+                let first = takers.next()??;
+                takers.all(|taker| taker == Some(first)).then_some(first)
+            }
+            (None, _) => self.taker_of_whole(pool, spec, from),
+        }
     }
 
     /// For whom a call inside a transaction asks.

@@ -414,6 +414,16 @@ impl Core {
         if self.start_hooked(id, spec, request) {
             return;
         }
+        self.carry_out_unhooked(id, spec, request);
+    }
+
+    /// Carries out a command that no plugin takes.
+    pub(crate) fn carry_out_unhooked(
+        &mut self,
+        id: SessionId,
+        spec: &'static CommandSpec,
+        request: Request<'_>,
+    ) {
         if spec.rule == Rule::Key {
             let position = usize::from(spec.single_key.unwrap_or(1));
             let key = request.args.get(position).unwrap_or_default();

@@ -17,9 +17,12 @@ use crate::topology::ShardIndex;
 /// A split request whose parts are under way.
 #[derive(Debug)]
 pub(crate) struct ActiveJoin {
-    join: Join,
-    session: SessionId,
-    place: Place,
+    pub(crate) join: Join,
+    /// The client whose request it is, and the place that it has.
+    pub(crate) session: SessionId,
+    pub(crate) place: Place,
+    /// Who gets the joined reply: that place, or a part of another join.
+    pub(crate) owner: Owner,
 }
 
 impl Core {
@@ -57,7 +60,12 @@ impl Core {
             requests.push((part.shard, part.request));
         }
         let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
-        let join = self.joins.insert(ActiveJoin { join, session: id, place });
+        let join = self.joins.insert(ActiveJoin {
+            join,
+            session: id,
+            place,
+            owner: Owner::Session(id, place),
+        });
         for (part, (shard, request)) in (0..).zip(requests) {
             let target = Target { shard, ..first };
             let owner = Owner::Part(join, part);
@@ -84,8 +92,8 @@ impl Core {
         let kept_before = active.join.kept_bytes();
         let complete = active.join.fill(part as usize, reply);
         let kept = active.join.kept_bytes();
-        let owner = active.session;
-        if let Some(session) = self.sessions.get_mut(owner) {
+        let session_id = active.session;
+        if let Some(session) = self.sessions.get_mut(session_id) {
             let gone = if complete { kept_before } else { 0 };
             let come = if complete { 0 } else { kept - kept_before };
             session.joining_bytes = session.joining_bytes + come - gone;
@@ -93,10 +101,10 @@ impl Core {
         if complete {
             if let Some(active) = self.joins.remove(id) {
                 let reply = bytes::Bytes::from(active.join.finish());
-                self.answer(owner, active.place, Piece::borrowed(&reply));
+                self.settle(active.owner, Piece::borrowed(&reply));
             }
-        } else if !self.cut_if_too_much(owner) {
-            self.account_session(owner);
+        } else if !self.cut_if_too_much(session_id) {
+            self.account_session(session_id);
         }
     }
 }

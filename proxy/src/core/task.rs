@@ -14,18 +14,19 @@
 use crate::buffer::Piece;
 use crate::command::CommandSpec;
 use crate::command::keys::places;
+use crate::command::rule::Rule;
 use crate::core::Core;
 use crate::core::forward::Target;
+use crate::core::hook::only_key;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
-use crate::core::plugins::cells_of;
 use crate::core::session::Session;
 use crate::core::waiters::KeyWait;
 use crate::limits;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
-use crate::plugin::fault::{Fault, FaultKind, LostCall, OUTCOME_UNKNOWN, client_text};
+use crate::plugin::fault::Fault;
 use crate::plugin::frame::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
@@ -62,6 +63,8 @@ pub(crate) struct Task {
     pub(crate) call: Option<CallId>,
     /// Who waits for the reply: a session's place, an operation of another task, or nobody.
     pub(crate) owner: Owner,
+    /// The client that waits for the reply, and its place.
+    pub(crate) client: Option<(SessionId, Place)>,
     /// The session that the call belongs to, also after its reply.
     pub(crate) session: Option<SessionId>,
     pub(crate) spec: Option<&'static CommandSpec>,
@@ -109,27 +112,6 @@ impl Task {
     pub(crate) fn names(&self, key: &[u8]) -> bool {
         let args = Args::new(&self.request, &self.spans);
         self.key == key || places(self.keys, args.len()).any(|at| args.get(at) == Some(key))
-    }
-
-    /// The client that waits, and its place.
-    pub(crate) fn client(&self) -> Option<(SessionId, Place)> {
-        match self.owner {
-            Owner::Session(session, place) => Some((session, place)),
-            Owner::Part(..)
-            | Owner::Gather(..)
-            | Owner::Task(..)
-            | Owner::Watch(..)
-            | Owner::Exec(..)
-            | Owner::Guard(_)
-            | Owner::Script(_)
-            | Owner::Publish(_)
-            | Owner::Subscriber(_)
-            | Owner::Select
-            | Owner::Load
-            | Owner::Blocked(..)
-            | Owner::Unblock(..)
-            | Owner::Nobody => None,
-        }
     }
 
     /// Whether the call has what it wants to go on with.
@@ -213,6 +195,7 @@ impl Core {
             shards: self.shard_count(new.pool),
             session: number,
         };
+        let client = self.client_of(new.owner);
         let mut lists = self.spare_lists.pop().unwrap_or_default();
         lists.spans.extend_from_slice(new.args.spans());
         let [mut request, mut key] = [self.spare.take(), self.spare.take()];
@@ -224,6 +207,7 @@ impl Core {
             head,
             call: None,
             owner: new.owner,
+            client,
             session: new.session,
             spec: new.spec,
             request,
@@ -238,12 +222,31 @@ impl Core {
             deadline_ms: u64::MAX,
             ready: false,
         });
-        if let Owner::Session(session, _) = new.owner
-            && let Some(session) = self.sessions.get_mut(session)
-        {
+        if let Some(session) = client.and_then(|(id, _)| self.sessions.get_mut(id)) {
             session.tasks.push(task);
         }
         task
+    }
+
+    /// The client that waits for what this owner gets, and its place.
+    fn client_of(&self, owner: Owner) -> Option<(SessionId, Place)> {
+        match owner {
+            Owner::Session(session, place) => Some((session, place)),
+            Owner::Part(join, _) => self.joins.get(join).map(|join| (join.session, join.place)),
+            Owner::Gather(..)
+            | Owner::Task(..)
+            | Owner::Watch(..)
+            | Owner::Exec(..)
+            | Owner::Guard(_)
+            | Owner::Script(_)
+            | Owner::Publish(_)
+            | Owner::Subscriber(_)
+            | Owner::Select
+            | Owner::Load
+            | Owner::Blocked(..)
+            | Owner::Unblock(..)
+            | Owner::Nobody => None,
+        }
     }
 
     /// Does what a step of a task's plugin asks for.
@@ -293,8 +296,9 @@ impl Core {
             return;
         };
         let owner = std::mem::replace(&mut task.owner, Owner::Nobody);
+        let client = task.client.take();
         self.settle(owner, Piece::borrowed(reply));
-        if let Owner::Session(session, _) = owner {
+        if let Some((session, _)) = client {
             self.release_hold(session, id);
         }
     }
@@ -305,7 +309,7 @@ impl Core {
         self.drop_task(id);
     }
 
-    fn drop_task(&mut self, id: TaskId) {
+    pub(crate) fn drop_task(&mut self, id: TaskId) {
         let Some(task) = self.tasks.remove(id) else {
             return;
         };
@@ -348,9 +352,19 @@ impl Core {
                 self.waiters.forget(wait.place);
             }
         }
-        let client = task.client().map(|(session, _)| session);
+        let client = task.client.map(|(session, _)| session);
         if let Some(session) = client.and_then(|session| self.sessions.get_mut(session)) {
             session.tasks.retain(|other| *other != id);
+        }
+        if let Some(spec) = task.spec.filter(|spec| spec.single_key.is_none()) {
+            let args = Args::new(&task.request, &task.spans);
+            if only_key(spec, &args).is_none() {
+                self.pass_on_keyless(&task, spec);
+                if let Some(session) = client {
+                    self.wake_if_held(session);
+                }
+                return self.keep_memory(task);
+            }
         }
         let args = Args::new(&task.request, &task.spans);
         let next = task.spec.and_then(|spec| {
@@ -384,126 +398,25 @@ impl Core {
         self.keep_memory(task);
     }
 
-    fn task_failed(&mut self, id: TaskId, fault: &Fault) {
-        self.stats.plugin_faults += 1;
-        let (pool, binding) = match self.tasks.get(id) {
-            Some(task) => (task.pool, task.binding),
-            None => return,
+    /// The same for a command that names several keys, or none.
+    fn pass_on_keyless(&mut self, task: &Task, spec: &'static CommandSpec) {
+        if matches!(spec.rule, Rule::Split(_)) {
+            return self.pass_on_keys(task, spec);
+        }
+        let Some(taken) = self.taker_of_whole(task.pool, spec, task.binding + 1) else {
+            return self.pass_on_whole(task, spec);
         };
-        self.note_failure(pool, binding, fault);
-        self.end_failed(id, fault.wrote, &fault.client_text());
-        self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
-    }
-
-    /// Ends a call that has failed: its client gets the error, or, where the binding says so, its command goes on as it
-    /// came, if the call has written nothing.
-    fn end_failed(&mut self, id: TaskId, wrote: bool, text: &str) {
-        let is_hook = |task: &&Task| task.head.kind == Kind::Hook && task.owner != Owner::Nobody;
-        let hook = self.tasks.get(id).filter(is_hook).map(|task| (task.pool, task.binding));
-        if !wrote && hook.is_some_and(|(pool, binding)| self.passes_on_failure(pool, binding)) {
-            return self.pass_on(id);
-        }
-        self.end_task(id, format!("-{text}\r\n").as_bytes());
-    }
-
-    /// Calls that shared a cell with one that trapped: those that have only read start again, the others are told
-    /// that their outcome is unknown.
-    pub(crate) fn calls_lost(&mut self, pool: u16, binding: u16, lost: &[LostCall], plugin: &str) {
-        for call in lost {
-            let Some(id) = self.task_of_call(pool, binding, call.id) else {
-                continue;
-            };
-            if call.replayable {
-                self.restart_task(id);
-            } else {
-                let text = client_text(FaultKind::Aborted, plugin, 0);
-                self.end_failed(id, call.wrote, &text);
-            }
-        }
-    }
-
-    fn task_of_call(&self, pool: u16, binding: u16, call: CallId) -> Option<TaskId> {
-        let is_it =
-            |task: &Task| task.pool == pool && task.binding == binding && task.call == Some(call);
-        self.tasks.iter().find(|(_, task)| is_it(task)).map(|(id, _)| id)
-    }
-
-    /// Starts a task again under a new id, so that replies to its old operations find nobody.
-    fn restart_task(&mut self, id: TaskId) {
-        let Some(mut task) = self.tasks.remove(id) else {
-            return;
-        };
-        for (_, awaiting) in task.open.drain(..) {
-            if let Awaiting::Key(wait) = awaiting {
-                self.waiters.forget(wait.place);
-            }
-        }
-        task.results.clear();
-        task.call = None;
-        task.ready = false;
-        let client = task.client();
-        let again = self.tasks.insert(task);
-        if let Some((session, _)) = client
-            && let Some(session) = self.sessions.get_mut(session)
-        {
-            session.tasks.retain(|other| *other != id);
-            session.tasks.push(again);
-        }
-        self.make_ready(again);
-    }
-
-    /// The task's whole time is over.
-    pub(crate) fn task_deadline(&mut self, id: TaskId) {
-        let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get(id) else {
-            return;
-        };
-        let (pool, binding, call) = (task.pool, task.binding, task.call);
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
-            return;
-        };
-        let name = cells.generation().name.clone();
-        let wrote = call.is_some_and(|call| cells.has_written(call));
-        let fault = call.and_then(|call| cells.cancel(clock, call).err());
-        let mut text = client_text(FaultKind::Timeout, &name, 0);
-        if wrote {
-            text.push_str(OUTCOME_UNKNOWN);
-        }
-        self.stats.plugin_faults += 1;
-        self.end_failed(id, wrote, &text);
-        if let Some(fault) = fault {
-            self.calls_lost(pool, binding, &fault.lost, &name);
-        }
-    }
-
-    /// The session of these tasks has closed.
-    pub(crate) fn orphan_tasks(&mut self, tasks: &[TaskId]) {
-        for id in tasks {
-            let Some(task) = self.tasks.get_mut(*id) else {
-                continue;
-            };
-            task.owner = Owner::Nobody;
-            if task.only_waits() {
-                self.cancel_task(*id);
-            }
-        }
-    }
-
-    /// Drops a call that nobody waits for.
-    pub(crate) fn cancel_task(&mut self, id: TaskId) {
-        let clock = self.plugin_clock();
-        let Some(task) = self.tasks.get(id) else {
-            return;
-        };
-        let (pool, binding, call) = (task.pool, task.binding, task.call);
-        self.drop_task(id);
-        let Some(cells) = cells_of(&mut self.pools, pool, binding) else {
-            return;
-        };
-        let name = cells.generation().name.clone();
-        if let Some(Err(fault)) = call.map(|call| cells.cancel(clock, call)) {
-            self.note_failure(pool, binding, &fault);
-            self.calls_lost(pool, binding, &fault.lost, &name);
-        }
+        self.start_task_later(NewTask {
+            pool: task.pool,
+            taken,
+            kind: Kind::Hook,
+            owner: task.owner,
+            session: task.session,
+            caller: Some(task.caller()),
+            spec: Some(spec),
+            args: Args::new(&task.request, &task.spans),
+            key: &[],
+            keys: task.keys,
+        });
     }
 }

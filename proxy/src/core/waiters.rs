@@ -159,7 +159,7 @@ impl Core {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
-        let (pool, binding, client) = (task.pool, task.binding, task.client());
+        let (pool, binding, client) = (task.pool, task.binding, task.client);
         let database = task.head.db;
         let WaitLimits { timeout_ms, behind_ms, poll_ms } = limits;
         let name = (pool, binding, database, key.to_vec());

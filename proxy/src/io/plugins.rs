@@ -14,10 +14,11 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::command::keys;
 use crate::command::resolve::resolve;
 use crate::command::rule::{LocalCommand, Rule};
+use crate::command::{self, keys};
 use crate::config::{Config, Grant, PluginCache, PluginConfig, PoolConfig};
+use crate::core::hook_keys::may_be_hooked;
 use crate::core::plugins::PluginBinding;
 use crate::io::worker::Message;
 use crate::limits;
@@ -116,6 +117,12 @@ impl Plugins {
                     code = generation.code(),
                     "plugin loaded"
                 );
+                for hook in useless_hooks(&generation) {
+                    tracing::warn!(
+                        plugin = plugin.name,
+                        "hooks {hook}, which no client's command ever is: it cannot be hooked"
+                    );
+                }
                 for refused in &generation.refused {
                     tracing::warn!(
                         plugin = plugin.name,
@@ -248,6 +255,13 @@ pub enum PluginNews {
         /// Why.
         fault: String,
     },
+}
+
+/// Hooks that never run: of commands that are none, or that do not pass through plugins.
+fn useless_hooks(generation: &Generation) -> Vec<&str> {
+    let hooks = generation.manifest.hooks.iter().map(String::as_str);
+    let is_useless = |name: &&str| !command::find(name.as_bytes()).is_some_and(may_be_hooked);
+    hooks.filter(is_useless).collect()
 }
 
 async fn tell(workers: &[mpsc::Sender<Message>], news: &PluginNews) {

@@ -99,7 +99,7 @@ impl Open {
 }
 
 /// Arguments per key: MSET's keys come with values.
-fn width(rule: JoinRule) -> usize {
+pub fn width(rule: JoinRule) -> usize {
     match rule {
         JoinRule::Ok => 2,
         JoinRule::Elements | JoinRule::Sum => 1,
