@@ -167,6 +167,29 @@ fn missing_plugin_file_stops_the_start_unless_it_is_optional() {
 }
 
 #[test]
+fn file_that_cannot_run_stops_the_start_in_one_line_unless_it_is_optional() {
+    let shards = RealServer::start_many(1);
+    let good = std::fs::read(built("pass")).expect("read a plugin");
+    for (name, bytes, reason) in refused_files(&good) {
+        let file = PluginFile::copy_of("pass");
+        file.replace(&bytes);
+        let yaml = |settings| {
+            let entry = Entry { name: "bad", file: file.path(), settings };
+            let binding = "{use: bad, keys: [\"*\"], config: {fault: none}}";
+            yaml_with(&shards, &[entry], &[binding])
+        };
+        let refused = InProcess::try_start(&yaml(&[])).expect_err(name);
+        assert!(refused.contains(reason), "{name}: {refused}");
+        assert_eq!(refused.trim().lines().count(), 1, "{name}: {refused}");
+        let gateway = InProcess::try_start(&yaml(&["optional: true"])).expect(name);
+        let mut client = gateway.client();
+        assert_eq!(client.line("SET a 1"), Value::ok());
+        assert_eq!(client.line("GET a"), Value::bulk("1"));
+        assert_eq!(client.line("PASS.ECHO a").text().get(..19), Some("ERR unknown command"));
+    }
+}
+
+#[test]
 fn pinned_file_is_compared_before_any_of_it_runs() {
     let shards = RealServer::start_many(1);
     let file = built("misbehaving/misbehaving");
@@ -276,6 +299,7 @@ fn refused_files(good: &[u8]) -> Vec<Refused> {
         ("text", b"no plugin at all".to_vec(), "not a WebAssembly module"),
         ("empty", Vec::new(), "not a WebAssembly module"),
         ("half", good[..good.len() / 2].to_vec(), "not a WebAssembly module"),
+        ("oversized", vec![0; 9 << 20], "at most 8388608"),
         ("no_plugin", guest("no_plugin"), "is this a plugin?"),
         ("wasi", guest("wasi_import"), "WASI"),
         ("other_abi", guest("other_abi"), "ABI 9.0.0"),

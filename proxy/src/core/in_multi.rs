@@ -182,7 +182,10 @@ impl Core {
                     Err(reply) => String::from_utf8_lossy(&reply).trim_matches(['-', '\r', '\n']).to_owned(),
                 }
             }
-            Some((numbered, _)) => {
+            Some((numbered, op)) => {
+                if let Some(denied) = numbered.denied {
+                    self.denied(asking.pool, asking.binding, denied, batch.name_of(&op));
+                }
                 let why = numbered.denied.map_or("not allowed inside MULTI", |d| d.text());
                 format!("PLUGINERR {why}")
             }

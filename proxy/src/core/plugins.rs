@@ -104,10 +104,10 @@ impl PoolPlugins {
     }
 
     /// New calls of this plugin run `generation` from now on.
-    fn swap(&mut self, plugin: usize, generation: &Arc<Generation>) {
+    fn swap(&mut self, clock: Clock, plugin: usize, generation: &Arc<Generation>) {
         for slot in self.slots.iter_mut().filter(|slot| slot.binding.plugin == plugin) {
             slot.binding.generation = Arc::clone(generation);
-            slot.cells.swap(Arc::clone(generation), slot.binding.number);
+            slot.cells.swap(clock, Arc::clone(generation), slot.binding.number);
             slot.last_fault = None;
         }
         self.bindings = table(&self.slots);
@@ -221,9 +221,10 @@ impl Core {
     pub fn swap_plugin(&mut self, plugin: usize, generation: &Arc<Generation>) {
         self.renumber(plugin, &generation.manifest);
         self.end_soon(plugin);
+        let clock = self.plugin_clock();
         for pool in &mut self.pools {
             if let Some(plugins) = &mut pool.plugins {
-                plugins.swap(plugin, generation);
+                plugins.swap(clock, plugin, generation);
             }
         }
         self.arm_plugin_timers(Some(plugin));

@@ -132,6 +132,15 @@ impl Plugins {
                 self.generations.push(Some(generation));
                 self.watched.push(Some(watched));
             }
+            Err(fault) if plugin.optional => {
+                tracing::error!(
+                    plugin = plugin.name,
+                    fault,
+                    "the optional plugin is not taken; its bindings are skipped until the next start"
+                );
+                self.watched.push(None);
+                self.generations.push(None);
+            }
             Err(fault) => faults.push(fault),
         }
     }

@@ -20,7 +20,11 @@ use super::generation::Generation;
 use super::grants::Scratch;
 use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};
-use super::limits::{ARGUMENT_BYTES, LARGE_FRAME_BYTES, LOG_LINES_KEPT};
+use super::limits::{
+    ARGUMENT_BYTES, CELLS_DROPPED_MAX, CELLS_DROPPED_PER_OPENED, LARGE_FRAME_BYTES, LOG_LINES_KEPT,
+    WARM_CELLS,
+};
+use super::manifest::Metric;
 use super::room::{Call, Room, Step, frame_error, misplaced};
 use super::shared::Shared;
 
@@ -64,6 +68,8 @@ pub struct Cells {
     random: u64,
     sequence: u32,
     health: Health,
+    /// The call on trial behind an open breaker, by its sequence.
+    trial: Option<u32>,
     /// The frame being written; kept for its room.
     frame: Vec<u8>,
     scratch: Scratch,
@@ -83,12 +89,13 @@ impl Cells {
             random: seed,
             sequence: 0,
             health: Health::default(),
+            trial: None,
             frame: Vec::new(),
             scratch: Scratch::default(),
             logs: Vec::new(),
             stats: CellsStats::default(),
         };
-        cells.fit_kept();
+        cells.fit_kept(None);
         cells
     }
 
@@ -137,6 +144,9 @@ impl Cells {
         };
         let id =
             CallId { room: u32::try_from(room).unwrap_or(u32::MAX), slot, sequence: self.sequence };
+        if self.health.is_on_trial() {
+            self.trial = Some(self.sequence);
+        }
         self.stats.started += 1;
         let (abi, budget_ms) = (self.generation.abi, self.generation.limits.call_ms);
         write_start(&mut self.frame, abi, head, budget_ms, args);
@@ -174,27 +184,29 @@ impl Cells {
             None => Ok(()),
         };
         self.release(id, clock.mono_ms);
-        self.health.call_ended();
+        self.call_ended(id);
         result.map_err(|error| self.crash(clock, id, error))
     }
 
     /// New calls go to `generation` from now on; cells of older ones finish theirs.
-    pub fn swap(&mut self, generation: Arc<Generation>, binding: usize) {
-        self.generation = generation;
+    pub fn swap(&mut self, clock: Clock, generation: Arc<Generation>, binding: usize) {
+        let old = std::mem::replace(&mut self.generation, generation);
         self.binding = binding;
         self.health.reset();
+        self.trial = None;
         for room in self.rooms.iter_mut().flatten() {
             room.retire();
         }
-        self.drop_rooms(|room| room.live() == 0);
-        self.fit_kept();
+        self.first_free = 0;
+        self.fit_kept(Some(&old));
+        self.warm_up(clock, WARM_CELLS.min(self.rooms.len()));
     }
 
     /// Once in a while: drops cells that have been empty for long, keeping one.
     pub fn tidy(&mut self, clock: Clock) {
         let mut spare = 0;
         let idle_max_ms = self.generation.limits.cell_idle_ms;
-        self.drop_rooms(|room| {
+        self.drop_rooms(CELLS_DROPPED_MAX, |room| {
             if room.live() > 0 {
                 return false;
             }
@@ -204,9 +216,13 @@ impl Cells {
         });
     }
 
-    /// Opens cells ahead of the first calls, so that those do not pay for it.
+    /// Opens so many cells ahead of their first calls, so that those do not pay for it.
     pub fn warm_up(&mut self, clock: Clock, count: usize) {
-        while self.rooms.len() < count && self.open_room(clock).is_ok() {}
+        for _ in 0..count {
+            if self.open_room(clock).is_err() {
+                return;
+            }
+        }
     }
 
     /// The lines that guests have logged since the last time.
@@ -248,7 +264,7 @@ impl Cells {
             Ok(Some(step)) => {
                 if step.ends_call() {
                     self.release(id, clock.mono_ms);
-                    self.health.call_ended();
+                    self.call_ended(id);
                 }
                 Ok(step)
             }
@@ -350,7 +366,7 @@ impl Cells {
     }
 
     fn open_room(&mut self, clock: Clock) -> Result<usize, Fault> {
-        self.drop_rooms(|room| room.is_retiring() && room.live() == 0);
+        self.drop_rooms(CELLS_DROPPED_PER_OPENED, |room| room.is_retiring() && room.live() == 0);
         let in_use = self.rooms.iter().flatten().filter(|room| !room.is_retiring()).count();
         if in_use >= usize::from(self.generation.limits.cells_max) {
             return Err(self.refuse(FaultKind::Busy));
@@ -398,16 +414,30 @@ impl Cells {
         }
     }
 
-    fn drop_rooms(&mut self, mut is_over: impl FnMut(&Room) -> bool) {
+    /// Drops cells that are over, a few at a time: giving back the memory of one may take a tenth of a millisecond.
+    fn drop_rooms(&mut self, count_max: usize, mut is_over: impl FnMut(&Room) -> bool) {
+        let mut left = count_max;
         for place in &mut self.rooms {
+            if left == 0 {
+                break;
+            }
             if place.as_ref().is_some_and(|room| is_over(room)) {
                 *place = None;
+                left -= 1;
             }
         }
         while matches!(self.rooms.last(), Some(None)) {
             self.rooms.pop();
         }
         self.first_free = 0;
+    }
+
+    /// A call has ended without a crash: if it was on trial, the breaker closes.
+    fn call_ended(&mut self, id: CallId) {
+        if self.trial == Some(id.sequence) {
+            self.trial = None;
+            self.health.trial_ended();
+        }
     }
 
     fn collect_logs(&mut self, id: CallId) {
@@ -433,18 +463,19 @@ impl Cells {
         self.stats.logs_dropped += 1;
     }
 
-    /// Fits what is kept to the generation: the bound of shared memory, one value per metric.
-    fn fit_kept(&mut self) {
+    /// Fits what is kept to the generation: the bound of shared memory, one value per metric. Metrics that the old one
+    /// had under the same name go on.
+    fn fit_kept(&mut self, old: Option<&Generation>) {
         let granted = self.generation.granted(self.binding);
         let mut kept = self.kept.borrow_mut();
         kept.memory.set_bytes_max(granted.map_or(0, |granted| granted.shared_bytes));
-        let wanted = &self.generation.manifest.metrics;
-        let same = kept.metrics.len() == wanted.len()
-            && kept.metrics.iter().zip(wanted).all(|(a, b)| a.kind == b.kind);
-        if !same {
-            let fresh =
-                wanted.iter().map(|metric| MetricValue { kind: metric.kind, sum: 0, count: 0 });
-            kept.metrics = fresh.collect();
-        }
+        let known = old.map_or(&[][..], |old| &old.manifest.metrics);
+        let value = |metric: &Metric| {
+            let place = known.iter().position(|known| known == metric);
+            let kept = place.and_then(|place| kept.metrics.get(place)).copied();
+            kept.unwrap_or(MetricValue { kind: metric.kind, sum: 0, count: 0 })
+        };
+        let fitted = self.generation.manifest.metrics.iter().map(value).collect();
+        kept.metrics = fitted;
     }
 }

@@ -280,7 +280,7 @@ fn swap_sends_new_calls_to_the_new_generation_and_lets_old_ones_finish() {
     let limits = PluginLimits::default();
     let next = load("misbehaving/misbehaving.wasm", &limits, "").unwrap();
     assert!(next.number > old);
-    cells.swap(next, 0);
+    cells.swap(CLOCK, next, 0);
     misbehave(&mut cells, &["fine"]).unwrap();
     assert_eq!(cells.stats().cells, 2);
     assert_eq!(wake(&mut cells, waiting).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
@@ -334,4 +334,25 @@ fn call_inside_multi_may_not_wait() {
     }
     let (_, step) = start_at(&mut cells, CLOCK, &in_multi, &["GET", "no such fault"]).unwrap();
     assert!(matches!(step, Step::Done(reply) if reply.starts_with(b"-ERR")));
+}
+
+#[test]
+fn breaker_closes_by_the_call_on_trial_and_no_other() {
+    let mut cells = misbehaving();
+    let at = |mono_ms| Clock { mono_ms, ..CLOCK };
+    let start = |cells: &mut Cells, ms: u64, words: &[&str]| {
+        let args = [&["MISBEHAVE"], words].concat();
+        start_at(cells, at(ms), &head(Kind::OwnCommand, 1), &args)
+    };
+    // From before, in a cell of its own since the first trap.
+    start(&mut cells, 0, &["panic"]).unwrap_err();
+    let before = start(&mut cells, 0, &["fine", "later"]).unwrap().0;
+    (0..4).for_each(|_| drop(start(&mut cells, 0, &["panic"]).unwrap_err()));
+    assert_eq!(start(&mut cells, 9_999, &["fine"]).unwrap_err().kind, FaultKind::Down);
+    let trial = start(&mut cells, 10_000, &["fine", "later"]).unwrap().0;
+    assert_eq!(wake(&mut cells, before).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
+    let fault = start(&mut cells, 10_000, &["fine"]).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Down, "the trial is not over");
+    assert_eq!(wake(&mut cells, trial).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
+    assert!(start(&mut cells, 10_000, &["fine"]).is_ok());
 }

@@ -62,8 +62,13 @@ impl Health {
         }
     }
 
-    /// A call has ended well, or was cancelled before it could do harm.
-    pub fn call_ended(&mut self) {
+    /// Whether the call that was just admitted is on trial.
+    pub fn is_on_trial(&self) -> bool {
+        self.breaker == Breaker::HalfOpen
+    }
+
+    /// The call on trial has ended well, or was cancelled before it could do harm.
+    pub fn trial_ended(&mut self) {
         if self.breaker == Breaker::HalfOpen {
             self.breaker = Breaker::Closed;
             self.traps.clear();
@@ -143,7 +148,7 @@ mod tests {
         health.trapped(10_004, &LIMITS);
         assert_eq!(health.admit(30_003), Admission::Refused, "twice as long");
         assert_eq!(health.admit(30_004), Admission::Alone);
-        health.call_ended();
+        health.trial_ended();
         assert_eq!(health.admit(30_005), Admission::Alone, "still in quarantine");
         assert_eq!(health.admit(200_000), Admission::Shared);
     }

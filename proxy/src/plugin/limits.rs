@@ -116,6 +116,12 @@ pub const TRANSACTION_COMMANDS_MAX: u16 = 1_024;
 pub const REPLY_DEPTH_MAX: usize = 32;
 /// Epoch ticks (milliseconds) before a step's CPU time is looked at.
 pub const STEP_TICKS: u64 = 2;
+/// Cells that are opened ahead at a swap, for those that are at work.
+pub const WARM_CELLS: usize = 4;
+/// Cells that are given back at once, about each second.
+pub const CELLS_DROPPED_MAX: usize = 32;
+/// Cells of an old generation that are given back for each that is opened.
+pub const CELLS_DROPPED_PER_OPENED: usize = 2;
 /// Log lines kept per cell and step.
 pub const LOG_LINES_MAX: usize = 16;
 /// Log lines kept per binding until the host takes them.

@@ -141,7 +141,7 @@ fn shared_memory_outlives_a_trap_and_a_swap() {
     assert_eq!((cells.stats().crashed, cells.stats().cells), (1, 0));
     assert_leaders(&mut cells, 1);
     lead(&mut cells);
-    cells.swap(load("cache.wasm", &limits, "").unwrap(), 0);
+    cells.swap(CLOCK, load("cache.wasm", &limits, "").unwrap(), 0);
     assert_leaders(&mut cells, 2);
 }
 

@@ -215,6 +215,8 @@ pub(super) struct Room {
     /// Bytes of the first frames of all live calls.
     frame_bytes: usize,
     life: u64,
+    /// Linear memory before its first call.
+    first_memory_bytes: usize,
     retiring: bool,
     /// When it last became empty.
     pub(super) idle_since_ms: u64,
@@ -229,6 +231,7 @@ impl Room {
     ) -> Self {
         let size = generation.limits.calls_per_cell.max(1);
         Self {
+            first_memory_bytes: cell.memory_bytes(),
             cell,
             generation,
             binding,
@@ -271,11 +274,12 @@ impl Room {
         self.frame_bytes = self.frame_bytes.saturating_sub(call.frame_bytes);
         self.free.push(slot);
         self.live = self.live.saturating_sub(1);
-        self.retiring |= self.life >= self.generation.limits.cell_calls;
+        let limits = &self.generation.limits;
+        // Memory never shrinks, and a busy cell is never empty: it must stop to take calls in order to become so.
+        let swollen = (limits.memory_bytes / 2).max(self.first_memory_bytes * 2);
+        self.retiring |= self.life >= limits.cell_calls || self.cell.memory_bytes() > swollen;
         if self.live == 0 {
             self.idle_since_ms = now_ms;
-            let half = self.generation.limits.memory_bytes / 2;
-            self.retiring |= self.cell.memory_bytes() > half;
         }
     }
 
