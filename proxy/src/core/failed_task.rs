@@ -16,7 +16,6 @@ use crate::plugin::frame::Kind;
 impl Core {
     /// A call has not ended well.
     pub(crate) fn task_failed(&mut self, id: TaskId, fault: &Fault) {
-        self.stats.plugin_faults += 1;
         let (pool, binding) = match self.tasks.get(id) {
             Some(task) => (task.pool, task.binding),
             None => return,
@@ -47,6 +46,7 @@ impl Core {
             if call.replayable {
                 self.restart_task(id);
             } else {
+                self.count_fault(pool, binding, FaultKind::Aborted);
                 let text = client_text(FaultKind::Aborted, plugin, 0);
                 self.end_failed(id, call.wrote, &text);
             }
@@ -100,7 +100,7 @@ impl Core {
         if wrote {
             text.push_str(OUTCOME_UNKNOWN);
         }
-        self.stats.plugin_faults += 1;
+        self.count_fault(pool, binding, FaultKind::Timeout);
         self.end_failed(id, wrote, &text);
         if let Some(fault) = fault {
             self.calls_lost(pool, binding, &fault.lost, &name);

@@ -245,7 +245,6 @@ impl Core {
     }
 
     fn note_fault(&mut self, pool: u16, binding: u16, fault: &Fault) {
-        self.stats.plugin_faults += 1;
         self.note_failure(pool, binding, fault);
         self.calls_lost(pool, binding, &fault.lost, &fault.plugin);
     }

@@ -14,7 +14,7 @@ use crate::limits;
 use crate::local::OwnCommand;
 use crate::plugin::bindings::{BindingSpec, Bindings};
 use crate::plugin::cells::{CallId, Cells};
-use crate::plugin::fault::Fault;
+use crate::plugin::fault::{Fault, FaultKind};
 use crate::plugin::generation::Generation;
 use crate::plugin::grants::Denied;
 use crate::plugin::health::Health;
@@ -51,6 +51,8 @@ pub(crate) struct Slot {
     pub(crate) binding: PluginBinding,
     cells: Cells,
     last_fault: Option<String>,
+    /// Calls that did not end well, by `FaultKind::NAMES`.
+    faults: [u64; FaultKind::NAMES.len()],
     /// Operations that were not granted.
     denied: u64,
     /// Hooked commands that went on as they came because their call failed.
@@ -81,6 +83,7 @@ impl PoolPlugins {
                 ),
                 binding,
                 last_fault: None,
+                faults: [0; FaultKind::NAMES.len()],
                 denied: 0,
                 failed_passes: 0,
                 spawned: 0,
@@ -160,6 +163,11 @@ impl PoolPlugins {
                 stats.memory_bytes,
                 state(slot.cells.health(), now_ms),
             );
+            for (name, count) in FaultKind::NAMES.iter().zip(slot.faults) {
+                if count > 0 {
+                    let _infallible = write!(out, ",fault_{name}={count}");
+                }
+            }
             for (metric, value) in generation.manifest.metrics.iter().zip(slot.cells.metrics()) {
                 let name = &metric.name;
                 let _infallible = match value.kind {
@@ -365,6 +373,7 @@ impl Core {
     /// Notes a call that did not end well, under the id that its client sees. Crashes are kept apart from what only
     /// says that the plugin is busy or down, so that a panic's message is there to be found.
     pub(crate) fn note_failure(&mut self, pool: u16, binding: u16, fault: &Fault) {
+        self.count_fault(pool, binding, fault.kind);
         let text = format!("{}: {}", fault.client_text(), fault.detail);
         let now_s = self.clock.now_ms / 1000;
         match self.slot(pool, binding) {
@@ -380,6 +389,15 @@ impl Core {
                 self.notes.push(text);
             }
             Some(_) | None => self.note_plugin(pool, binding, text),
+        }
+    }
+
+    /// Counts a call that did not end well.
+    pub(crate) fn count_fault(&mut self, pool: u16, binding: u16, kind: FaultKind) {
+        self.stats.plugin_faults += 1;
+        let count = self.slot(pool, binding).and_then(|slot| slot.faults.get_mut(kind.place()));
+        if let Some(count) = count {
+            *count += 1;
         }
     }
 

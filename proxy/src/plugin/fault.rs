@@ -36,6 +36,37 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// All kinds, as they are counted.
+    pub const NAMES: [&str; 9] = [
+        "trap",
+        "cpu_limit",
+        "memory_limit",
+        "bad_reply",
+        "other_limit",
+        "busy",
+        "down",
+        "timeout",
+        "aborted",
+    ];
+
+    /// Its place in `NAMES`.
+    pub fn place(self) -> usize {
+        match self {
+            FaultKind::Trap(_) => 0,
+            FaultKind::CpuLimit => 1,
+            FaultKind::MemoryLimit => 2,
+            FaultKind::BadReply => 3,
+            FaultKind::StepLimit
+            | FaultKind::RequestTooLarge(_)
+            | FaultKind::ReplyTooLarge(_)
+            | FaultKind::BatchTooLarge(_) => 4,
+            FaultKind::Busy => 5,
+            FaultKind::Down => 6,
+            FaultKind::Timeout => 7,
+            FaultKind::Aborted => 8,
+        }
+    }
+
     /// Whether the guest is in an unknown state after it.
     pub fn is_crash(self) -> bool {
         match self {
