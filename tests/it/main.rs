@@ -24,6 +24,7 @@ mod key_space;
 mod matrix;
 mod placement;
 mod plugin_effects;
+mod plugin_failures;
 mod plugin_faults;
 mod plugin_frames;
 mod plugin_keys;
