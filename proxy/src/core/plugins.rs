@@ -414,9 +414,26 @@ impl Core {
         }
     }
 
-    /// About once a second: gives cells back that a burst has left, counts the notes that were held back, and gives
-    /// what guests have logged, with their plugins' names.
+    /// About once a second: gives cells back that a burst has left, forgets the timers of calls that are over, counts
+    /// the notes that were held back, and gives what guests have logged, with their plugins' names.
     pub fn tidy_plugins(&mut self) -> Vec<(String, LogLine)> {
+        let tasks = &self.tasks;
+        self.timers.sweep(|timer| match timer {
+            Timer::TaskDeadline(id) | Timer::TaskOperation(id, _) => !tasks.contains_key(*id),
+            Timer::LaneHead(_)
+            | Timer::LaneIdle(_)
+            | Timer::LanePaused(_)
+            | Timer::SubscriberRetry(_)
+            | Timer::SessionStalled(..)
+            | Timer::GatherPatience(_)
+            | Timer::SessionIdle(_)
+            | Timer::KeyPoll(_)
+            | Timer::Ask(_)
+            | Timer::PauseOver(_)
+            | Timer::MonitorLost(_)
+            | Timer::Plugin(_)
+            | Timer::ReadyTasks => false,
+        });
         let clock = self.plugin_clock();
         let mut logged = Vec::new();
         let slots = self.pools.iter_mut().filter_map(|pool| pool.plugins.as_mut());

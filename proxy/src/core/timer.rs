@@ -2,7 +2,8 @@
 //!
 //! One heap per worker; the outer layer sleeps until `next_ms` and then takes what is due. Timers are not cancelled:
 //! each names a thing by its id, and one that comes for something that is over or has moved on does nothing. There is
-//! one timer per lane, not one per request. Times are milliseconds on the worker's clock, given from outside.
+//! one timer per lane, not one per request; plugin calls have one each, so those of calls that are over are swept out
+//! once in a while. Times are milliseconds on the worker's clock, given from outside.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -50,7 +51,12 @@ pub enum Timer {
 #[derive(Debug, Default)]
 pub struct Timers {
     heap: BinaryHeap<Reverse<(u64, Timer)>>,
+    /// So many there were behind the last sweep.
+    kept: usize,
 }
+
+/// Fewer timers than this are not swept.
+const SWEPT_MIN: usize = 1024;
 
 impl Timers {
     /// Sets a timer.
@@ -70,6 +76,17 @@ impl Timers {
         }
         self.heap.pop().map(|Reverse((_, timer))| timer)
     }
+
+    /// Forgets those that are `over`, once there are twice as many as the last time: plugin calls that may take a
+    /// minute and take a millisecond would leave a minute's worth of timers behind.
+    pub fn sweep(&mut self, over: impl Fn(&Timer) -> bool) {
+        if self.heap.len() < SWEPT_MIN.max(2 * self.kept) {
+            return;
+        }
+        self.heap.retain(|Reverse((_, timer))| !over(timer));
+        self.heap.shrink_to(SWEPT_MIN.max(2 * self.heap.len()));
+        self.kept = self.heap.len();
+    }
 }
 
 #[cfg(test)]
@@ -86,5 +103,23 @@ mod tests {
         assert_eq!(timers.take_due(30), Some(Timer::SessionIdle(SessionId::default())));
         assert_eq!(timers.take_due(30), Some(Timer::LaneHead(LaneId::default())));
         assert_eq!(timers.take_due(30), None);
+    }
+
+    #[test]
+    fn timers_of_what_is_over_are_swept_when_there_are_many() {
+        let mut timers = Timers::default();
+        let is_over = |timer: &Timer| *timer != Timer::ReadyTasks;
+        let fill = |timers: &mut Timers, count: usize| {
+            (0..count).for_each(|_| timers.set(60_000, Timer::TaskDeadline(TaskId::default())));
+        };
+        timers.set(5, Timer::ReadyTasks);
+        fill(&mut timers, SWEPT_MIN - 2);
+        timers.sweep(is_over);
+        assert_eq!(timers.heap.len(), SWEPT_MIN - 1, "few");
+        fill(&mut timers, 100_000);
+        timers.sweep(is_over);
+        assert_eq!(timers.heap.len(), 1);
+        assert!(timers.heap.capacity() < 10_000, "the memory is given back");
+        assert_eq!(timers.take_due(5), Some(Timer::ReadyTasks));
     }
 }
