@@ -87,12 +87,18 @@ pub fn variant(wasm: &[u8], mark: &str) -> Vec<u8> {
 
 /// The guest `misbehaving` without its hook, so that its handlers are numbered otherwise.
 pub fn renumbered(wasm: &[u8]) -> Vec<u8> {
-    let (old, new) = (br#""hooks":["GET"]"#, br#""hooks":[     ]"#);
+    with_words(wasm, r#""hooks":["GET"]"#, r#""hooks":[     ]"#)
+}
+
+/// The same module with other words of the same length in the place of some of its own.
+pub fn with_words(wasm: &[u8], old: &str, new: &str) -> Vec<u8> {
+    assert_eq!(old.len(), new.len(), "{old} and {new}");
     let mut bytes = wasm.to_vec();
-    let places: Vec<usize> = (0..bytes.len()).filter(|at| wasm[*at..].starts_with(old)).collect();
-    assert!(!places.is_empty(), "the guest's manifest has no {}", String::from_utf8_lossy(old));
+    let is_there = |at: &usize| wasm[*at..].starts_with(old.as_bytes());
+    let places: Vec<usize> = (0..bytes.len()).filter(is_there).collect();
+    assert!(!places.is_empty(), "the guest has no {old}");
     for at in places {
-        bytes[at..at + old.len()].copy_from_slice(new);
+        bytes[at..at + old.len()].copy_from_slice(new.as_bytes());
     }
     bytes
 }

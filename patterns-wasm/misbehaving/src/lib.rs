@@ -1,8 +1,9 @@
 //! A guest that breaks every rule on demand, written against the raw contract.
 //!
 //! `MISBEHAVE <fault>` (or GET with the fault as key) does it at once; `MISBEHAVE <fault> later` first sleeps, then does it
-//! in `resume`; `MISBEHAVE loop-cancel later` loops when it is cancelled. `fine` behaves. A fault in the config
-//! (`{"fault": "init-refuse"}`) acts in `init`. `RAW <frame>...` answers the frames that the test gives, one per step, and
+//! in `resume`; `MISBEHAVE loop-cancel asleep` sleeps for ever and loops when it is cancelled. `fine` behaves. A fault in
+//! the config (`{"fault": "init-refuse"}`) acts in `init`, one that ends with `-later` in every `init` of a worker but the
+//! first. `RAW <frame>...` answers the frames that the test gives, one per step, and
 //! at last the resume frame that it got; `again` for a frame repeats the one before for ever, `burn` spends about a
 //! millisecond in each step from then on. The task takes the same arguments; `bomb` makes it spawn two of itself. When a
 //! watched session closes it sets the watched key to the number of the handler that it was started with.
@@ -61,6 +62,16 @@ unsafe extern "C" {
     fn host_log(level: u32, ptr: *const u8, len: usize);
     #[link_name = "shared-get"]
     fn host_shared_get(ptr: *const u8, len: usize, ret: u32);
+    #[link_name = "shared-set"]
+    fn host_shared_set(
+        ptr: *const u8,
+        len: usize,
+        value: *const u8,
+        value_len: usize,
+        ttl_ms: u32,
+    ) -> u32;
+    #[link_name = "metric"]
+    fn host_metric(id: u32, kind: u32, value: i64);
 }
 
 fn log(text: &str) {
@@ -82,6 +93,14 @@ fn answer(bytes: Vec<u8>) -> u32 {
 
 fn done(reply: &[u8]) -> u32 {
     answer([&[1], reply].concat())
+}
+
+/// DONE with so many bytes.
+fn done_with_bulk(len: usize) -> u32 {
+    let mut reply = format!("${len}\r\n").into_bytes();
+    reply.resize(reply.len() + len, b'x');
+    reply.extend_from_slice(b"\r\n");
+    done(&reply)
 }
 
 /// PENDING with one SLEEP.
@@ -117,6 +136,10 @@ fn misbehave(fault: &str, call: u32) -> u32 {
         "recurse" => recurse(u64::from(call)) as u32,
         "panic" => panic!("the plugin said {call}"),
         "out-of-bounds" => unsafe { std::ptr::read_volatile(0x7fff_fff0 as *const u32) },
+        "leak" => {
+            std::mem::forget(std::hint::black_box(vec![1_u8; 128 << 10]));
+            done(b"+OK\r\n")
+        }
         "garbage" => answer(b"\x09 this is no frame".to_vec()),
         "empty" => answer(Vec::new()),
         "lying-length" => returned(64, u32::MAX),
@@ -125,18 +148,8 @@ fn misbehave(fault: &str, call: u32) -> u32 {
         "lying-arg" => answer(
             [&[0, 0, 1, 0, 1, 0, 0][..], &1_u32.to_le_bytes(), &u32::MAX.to_le_bytes()].concat(),
         ),
-        "huge" => {
-            let mut reply = b"$52428800\r\n".to_vec();
-            reply.resize(reply.len() + 52_428_800, b'x');
-            reply.extend_from_slice(b"\r\n");
-            done(&reply)
-        }
-        "long" => {
-            let mut reply = b"$2097152\r\n".to_vec();
-            reply.resize(reply.len() + 2_097_152, b'x');
-            reply.extend_from_slice(b"\r\n");
-            done(&reply)
-        }
+        "huge" => done_with_bulk(52_428_800),
+        "long" => done_with_bulk(2_097_152),
         "long-batch" => {
             let len = 1_u32 << 20;
             let mut frame = [&[0, 0, 1, 0, 5][..], &len.to_le_bytes()].concat();
@@ -147,6 +160,8 @@ fn misbehave(fault: &str, call: u32) -> u32 {
         "broken-resp" => done(b"$10\r\nabc\r\n"),
         "two-replies" => done(b"+OK\r\n+OK\r\n"),
         "resp3" => done(b"_\r\n"),
+        "deep" => done(&[&b"*1\r\n".repeat(64)[..], b":1\r\n"].concat()),
+        "many-operations" => answer([&[0, 0, 129, 0][..], &[3, 0, 0, 0, 0].repeat(129)].concat()),
         "no-ops" => answer(vec![0, 0, 0, 0]),
         "endless-pending" => {
             LATER.with_borrow_mut(|later| later.insert(call, fault.to_owned()));
@@ -158,6 +173,14 @@ fn misbehave(fault: &str, call: u32) -> u32 {
         }
         "bad-import-pointer" => {
             unsafe { host_shared_get(0xffff_0000_usize as *const u8, 1 << 20, 8) };
+            done(b"+OK\r\n")
+        }
+        "kept-flood" => {
+            for kept in 0..1_000_u32 {
+                let name = kept.to_le_bytes();
+                unsafe { host_shared_set(name.as_ptr(), 4, name.as_ptr(), 4, 0) };
+                unsafe { host_metric(kept, kept, i64::MAX) };
+            }
             done(b"+OK\r\n")
         }
         "log-flood" => {
@@ -270,14 +293,24 @@ extern "C" fn describe() -> u32 {
     returned(MANIFEST.as_ptr() as usize as u32, MANIFEST.len() as u32)
 }
 
+/// Whether no instance of this worker and binding has come here before.
+fn is_first_init() -> bool {
+    let (name, mut found) = (b"init", [0_u32; 3]);
+    unsafe { host_shared_get(name.as_ptr(), name.len(), found.as_mut_ptr() as usize as u32) };
+    let first = unsafe { std::ptr::read_volatile(found.as_ptr()) } & 0xff == 0;
+    unsafe { host_shared_set(name.as_ptr(), name.len(), name.as_ptr(), name.len(), 0) };
+    first
+}
+
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#init")]
 extern "C" fn init(ptr: *mut u8, len: usize) -> u32 {
     std::panic::set_hook(Box::new(|info| log(&info.to_string())));
     let config = String::from_utf8_lossy(&owned(ptr, len)).into_owned();
-    if config.contains("init-loop") {
+    let spared = config.contains("-later") && is_first_init();
+    if config.contains("init-loop") && !spared {
         endless();
     }
-    if config.contains("init-panic") {
+    if config.contains("init-panic") && !spared {
         panic!("init said no");
     }
     if config.contains("init-garbage") {
@@ -316,11 +349,13 @@ extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> u32 {
         return raw(call, &[]).unwrap_or(0);
     }
     let fault = arguments.get(1).map(|word| String::from_utf8_lossy(word)).unwrap_or_default();
-    if arguments.get(2).is_some_and(|word| word == b"later") {
-        LATER.with_borrow_mut(|later| later.insert(call, fault.into_owned()));
-        return sleep(1);
-    }
-    misbehave(&fault, call)
+    let asleep_ms = match arguments.get(2).map(Vec::as_slice) {
+        Some(b"later") => 1,
+        Some(b"asleep") => u32::MAX,
+        _ => return misbehave(&fault, call),
+    };
+    LATER.with_borrow_mut(|later| later.insert(call, fault.into_owned()));
+    sleep(asleep_ms)
 }
 
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#resume")]
@@ -337,7 +372,9 @@ extern "C" fn resume(call: u32, ptr: *mut u8, len: usize) -> u32 {
 extern "C" fn cancel(call: u32) {
     RAW.with_borrow_mut(|calls| calls.remove(&call));
     let fault = LATER.with_borrow_mut(|later| later.remove(&call));
-    if fault.is_some_and(|fault| fault == "loop-cancel") {
-        endless();
+    match fault.as_deref() {
+        Some("loop-cancel") => endless(),
+        Some("panic-cancel") => panic!("cancel said no"),
+        _ => {}
     }
 }

@@ -1,10 +1,12 @@
 //! A plugin for the tests of the gateway: through the SDK, what the patterns do not use yet.
 //!
 //! `PROBE.CAS key expected new` stores `new` if the value is `expected`, by a guarded transaction, and answers `{1, EXEC's
-//! replies}` or `{0, what was found}`. `PROBE.CAS2 key other ...` watches the one key and writes the other. A hooked
-//! `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how many bindings saw it;
-//! on a key that ends with `:plain` its own `GET` is not hooked. A hooked `MGET` reads each key and adds `+` to each
-//! reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other `KEYS` pass.
+//! replies}` or `{0, what was found}`. `PROBE.CAS2 key other ...` watches the one key and writes the other. `PROBE.WORK key
+//! steps spins` takes so many steps, each with a GET behind it and so many rounds of a loop in it, and answers how many
+//! steps it took. A hooked `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how
+//! many bindings saw it; on a key that ends with `:plain` its own `GET` is not hooked. A hooked `MGET` reads each key and
+//! adds `+` to each reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other
+//! `KEYS` pass.
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
@@ -50,6 +52,19 @@ async fn cas2(cx: Cx, args: Args) -> Result<Reply> {
     swap(&cx, args.key(), args.get(2), args.get(3), args.get(4)).await
 }
 
+async fn work(cx: Cx, args: Args) -> Result<Reply> {
+    let (steps, spins) = (args.int(2).unwrap_or(0), args.int(3).unwrap_or(0));
+    let mut taken = 0;
+    while taken < steps {
+        (0..spins).for_each(|spin| {
+            std::hint::black_box(spin);
+        });
+        cx.call(cmd("GET").arg(args.key())).await?;
+        taken += 1;
+    }
+    Ok(Reply::Int(taken))
+}
+
 async fn swap(cx: &Cx, read: &[u8], write: &[u8], expected: &[u8], new: &[u8]) -> Result<Reply> {
     let guard = cmd("GET").arg(read);
     let expected = if expected == b"nil" { Reply::Null } else { Reply::bulk(expected) };
@@ -69,6 +84,7 @@ sluicegate_plugin::plugin! {
     commands: [
         "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },
+        "PROBE.WORK" => work { arity: 4, keys: (1, 1, 1), flags: ["readonly"] },
     ],
     tasks: [],
     capabilities: { commands: ["GET", "SET"], wait: false, background: false, shared_bytes: 0 },
