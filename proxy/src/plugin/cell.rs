@@ -259,7 +259,8 @@ fn entry_error(store: &Store<HostState>, error: &wasmtime::Error) -> EntryError 
     // A panic logs its message before it traps: it belongs to this fault.
     if let Some(line) = store.data().logs.last().filter(|line| line.level == 4) {
         detail.push_str(": ");
-        detail.push_str(&line.text);
+        // On one line, so that the log can be searched for the id.
+        detail.push_str(&line.text.replace(['\r', '\n'], " "));
     }
     EntryError { kind, detail }
 }
