@@ -24,6 +24,7 @@ mod key_space;
 mod matrix;
 mod misbehaving;
 mod placement;
+mod plugin_chains;
 mod plugin_effects;
 mod plugin_failures;
 mod plugin_faults;
