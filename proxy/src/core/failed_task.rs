@@ -9,7 +9,6 @@ use crate::core::ids::TaskId;
 use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
 use crate::core::task::{Awaiting, Task};
-use crate::plugin::cells::CallId;
 use crate::plugin::fault::{Fault, FaultKind, LostCall, OUTCOME_UNKNOWN, client_text};
 use crate::plugin::frame::Kind;
 
@@ -39,10 +38,17 @@ impl Core {
     /// Calls that shared a cell with one that trapped: those that have only read start again, the others are told
     /// that their outcome is unknown.
     pub(crate) fn calls_lost(&mut self, pool: u16, binding: u16, lost: &[LostCall], plugin: &str) {
-        for call in lost {
-            let Some(id) = self.task_of_call(pool, binding, call.id) else {
-                continue;
-            };
+        if lost.is_empty() {
+            return;
+        }
+        // One walk over all tasks: there may be thousands.
+        let of_call = |(id, task): (TaskId, &Task)| {
+            let is_of = task.pool == pool && task.binding == binding;
+            let call = task.call.filter(|_| is_of)?;
+            lost.iter().find(|lost| lost.id == call).map(|lost| (id, *lost))
+        };
+        let found: Vec<(TaskId, LostCall)> = self.tasks.iter().filter_map(of_call).collect();
+        for (id, call) in found {
             if call.replayable {
                 self.restart_task(id);
             } else {
@@ -51,12 +57,6 @@ impl Core {
                 self.end_failed(id, call.wrote, &text);
             }
         }
-    }
-
-    fn task_of_call(&self, pool: u16, binding: u16, call: CallId) -> Option<TaskId> {
-        let is_it =
-            |task: &Task| task.pool == pool && task.binding == binding && task.call == Some(call);
-        self.tasks.iter().find(|(_, task)| is_it(task)).map(|(id, _)| id)
     }
 
     /// Starts a task again under a new id, so that replies to its old operations find nobody.
