@@ -182,6 +182,10 @@ pub const SPLIT_PART_KEYS_MAX: usize = 512;
 pub const SPLIT_PART_BYTES_MAX: usize = 256 * 1024;
 /// Time for the other workers to answer a question, milliseconds; then the client is told that they did not.
 pub const ASK_MS: u64 = 5_000;
+/// Time for plugin files to be loaded on a client's order, milliseconds: what waits before it counts too.
+pub const PLUGIN_RELOAD_MS: u64 = 120_000;
+/// Orders to load plugin files that wait; one more is refused.
+pub const PLUGIN_RELOADS_WAITING_MAX: usize = 64;
 /// Longest line that MONITOR shows, bytes; what is longer is cut and says by how much.
 pub const MONITOR_LINE_BYTES_MAX: usize = 16 * 1024;
 /// Lines that wait for a client that monitors, bytes; beyond that lines are lost and counted.

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, watch};
 use crate::config::{Config, Listen, PoolConfig, Workers};
 use crate::core::PoolSetup;
 use crate::core::answer::GatewayFacts;
+use crate::core::plugins_command::Reload;
 use crate::io::board::Board;
 use crate::io::listen::{self, ListenSocket, Listener};
 use crate::io::plugins::Plugins;
@@ -86,19 +87,22 @@ impl Gateway {
         let (stop, stopped) = watch::channel(false);
         let (inboxes, messages): (Vec<_>, Vec<_>) =
             (0..count).map(|_| mpsc::channel(limits::INBOX_MESSAGES_MAX)).unzip();
+        let (reloads, orders) = mpsc::channel(limits::PLUGIN_RELOADS_WAITING_MAX);
         let mut gateway = Self {
             places,
-            board: Arc::new(Board::new(inboxes, config.pools.len())),
+            board: Arc::new(Board::new(inboxes, config.pools.len(), reloads)),
             threads: Vec::new(),
             stop,
             drain_timeout: config.drain_timeout,
         };
+        let catalog = plugins.as_ref().map_or(Vec::new(), |plugins| plugins.catalog(&config));
         let facts = facts(&listeners, count, config_file);
         for (number, messages) in (0..).zip(messages) {
             let pools = pool_setups(&config, plugins.as_ref());
             let setup = WorkerSetup {
                 number,
                 pools,
+                catalog: catalog.clone(),
                 facts: facts.clone(),
                 board: Arc::clone(&gateway.board),
                 bytes_max: config.memory_budget_bytes,
@@ -108,7 +112,7 @@ impl Gateway {
                 .start_thread(format!("worker-{number}"), move || worker::run(setup, messages))?;
         }
         if let Some(plugins) = plugins {
-            gateway.start_plugin_watch(plugins, stopped.clone())?;
+            gateway.start_plugin_watch(plugins, orders, stopped.clone())?;
         }
         gateway.start_acceptor(listeners, stopped)?;
         Ok(gateway)
@@ -117,12 +121,13 @@ impl Gateway {
     fn start_plugin_watch(
         &mut self,
         plugins: Plugins,
+        orders: mpsc::Receiver<Reload>,
         stopped: watch::Receiver<bool>,
     ) -> Result<(), StartError> {
         let workers = self.board.inboxes();
         self.start_thread("plugins".into(), move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(plugins.watch(workers, stopped));
+            runtime.block_on(plugins.watch(workers, orders, stopped));
             Ok(())
         })
     }

@@ -25,6 +25,7 @@ mod matrix;
 mod misbehaving;
 mod placement;
 mod plugin_chains;
+mod plugin_commands;
 mod plugin_effects;
 mod plugin_failures;
 mod plugin_faults;

@@ -2,9 +2,11 @@
 //!
 //! `docs.txt` is generated from live servers; it is read once, on first use. In: a full name ("client|id"). Out: the
 //! entry's values as a RESP3 reply has them, one after the other, for `local` to write in the client's protocol.
-//! Commands that the generated table lacks have no entry. Nothing is written here.
+//! The gateway's own stand in `own`; other commands that the generated table lacks have no entry. Nothing is written here.
 
 use std::sync::LazyLock;
+
+use super::own;
 
 const TEXT: &str = include_str!("docs.txt");
 
@@ -57,8 +59,12 @@ pub fn find(name: &str) -> Option<&'static Doc> {
     DOCS.get(position)
 }
 
-static DOCS: LazyLock<Vec<Doc>> =
-    LazyLock::new(|| TEXT.split("\n= ").skip(1).filter_map(entry).collect());
+static DOCS: LazyLock<Vec<Doc>> = LazyLock::new(|| {
+    let entries = |text: &'static str| text.split("\n= ").skip(1).filter_map(entry);
+    let mut docs: Vec<Doc> = entries(TEXT).chain(entries(own::TEXT)).collect();
+    docs.sort_unstable_by_key(|doc| doc.name);
+    docs
+});
 
 fn entry(text: &'static str) -> Option<Doc> {
     let (name, text) = text.split_once('\n')?;
@@ -95,7 +101,7 @@ mod tests {
         assert!(DOCS.is_sorted_by(|a, b| a.name < b.name));
         let specs = all().iter().flat_map(|spec| std::iter::once(spec).chain(&spec.subcommands));
         let mut known: Vec<&str> = specs
-            .filter(|spec| spec.row.redis || spec.row.valkey)
+            .filter(|spec| spec.row.redis || spec.row.valkey || spec.is_own())
             .map(|spec| spec.name.as_str())
             .collect();
         known.sort_unstable();

@@ -1,8 +1,8 @@
 //! Command knowledge: what the gateway knows of each command of Redis and Valkey.
 //!
 //! In: a request's arguments. Out: a `&'static CommandSpec` (arity, flags, key specifications, rule), the places of
-//! its keys, or the error in Redis's own words. `table.rs` is generated from live servers, `newer.rs` and
-//! `overrides.rs` are written by hand; together they become one registry, built once on first use and never
+//! its keys, or the error in Redis's own words. `table.rs` is generated from live servers, `newer.rs`,
+//! `own.rs` and `overrides.rs` are written by hand; together they become one registry, built once on first use and never
 //! changed. Invariants: every spec, subcommands included, has its own dense `index` below `count()`; looking up a
 //! name allocates nothing; a command without a rule is refused. No routing and no I/O here.
 
@@ -12,6 +12,7 @@ pub mod flags;
 pub mod keys;
 mod newer;
 mod overrides;
+mod own;
 pub mod page;
 pub mod resolve;
 pub mod row;
@@ -101,6 +102,11 @@ impl CommandSpec {
         self.subcommands.iter().find(|spec| spec.row.name.as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// Whether it is a command of the gateway's own, which no server has.
+    pub fn is_own(&self) -> bool {
+        self.name.split('|').next() == Some("sluicegate")
+    }
+
     /// Whether a flag of `flags` is set.
     pub fn has(&self, flag: u32) -> bool {
         self.row.flags & flag != 0
@@ -142,7 +148,7 @@ impl Registry {
             places: vec![PLACE_EMPTY; PLACES],
             count: 0,
         };
-        for row in table::ROWS.iter().chain(newer::ROWS) {
+        for row in table::ROWS.iter().chain(newer::ROWS).chain(own::ROWS) {
             let spec = registry.spec(row, None);
             registry.add(spec);
         }

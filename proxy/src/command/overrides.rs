@@ -267,6 +267,8 @@ pub(super) const RULES: &[(&str, Rule)] = &[
     ("slowlog|help", Local(L::Help)),
     ("slowlog|len", Shards(S::Sum)),
     ("slowlog|reset", Shards(S::Done)),
+    ("sluicegate|help", Local(L::Help)),
+    ("sluicegate|plugin", Rule::Plugins),
     ("smove", Keys),
     ("sort", Sort),
     ("sort_ro", Sort),

@@ -36,7 +36,7 @@ fn heading(rule: Rule) -> Option<&'static str> {
         Rule::Pubsub(_) => "Publish and subscribe",
         Rule::Transaction(_) => "Transactions",
         Rule::Local(LocalCommand::ClusterDisabled) | Rule::Refuse(_) => "Refused",
-        Rule::Local(_) | Rule::Clients(_) => "Answered by the gateway",
+        Rule::Local(_) | Rule::Clients(_) | Rule::Plugins => "Answered by the gateway",
         Rule::Blocking => "Blocking",
         Rule::Wait(_) => "Waiting for replicas",
         Rule::Container => return None,
@@ -52,6 +52,7 @@ fn refusal(rule: Rule) -> Option<&'static str> {
         }
         Rule::Local(_)
         | Rule::Clients(_)
+        | Rule::Plugins
         | Rule::Key
         | Rule::Keys
         | Rule::Script

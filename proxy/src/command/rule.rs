@@ -12,6 +12,8 @@ pub enum Rule {
     Local(LocalCommand),
     /// About the clients of this gateway: carried out here, over all workers.
     Clients(ClientsCommand),
+    /// About the plugins of this gateway: carried out here, over all workers and by the thread that loads plugins.
+    Plugins,
     /// One key: to the key's shard.
     Key,
     /// Several keys, which must be on one shard.

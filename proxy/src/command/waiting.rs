@@ -48,6 +48,7 @@ pub fn waits(spec: &CommandSpec, args: &Args<'_>) -> Waits {
         Rule::Wait(WaitCommand::AppendOnlyFiles) => milliseconds(args.get(3).unwrap_or_default()),
         Rule::Local(_)
         | Rule::Clients(_)
+        | Rule::Plugins
         | Rule::Key
         | Rule::Keys
         | Rule::Script

@@ -9,9 +9,12 @@
 //! answer within `limits::ASK_MS`, makes the reply an error that says so. Inboxes keep the order of one asker, so a
 //! LIST behind a KILL no longer shows whom it killed.
 
+use std::collections::BTreeMap;
+
 use crate::buffer::Piece;
 use crate::core::Core;
 use crate::core::ids::{AskId, SessionId};
+use crate::core::plugins_command::PluginQuestion;
 use crate::core::timer::Timer;
 use crate::limits;
 use crate::local::clients::{Filter, Kill, Pause, Unblock};
@@ -33,6 +36,8 @@ pub enum Question {
     Unblock(Unblock),
     /// Show requests from now on: somebody monitors.
     Monitor,
+    /// What is known of plugins.
+    Plugins(PluginQuestion),
 }
 
 /// A question on its way to other workers.
@@ -77,17 +82,19 @@ pub struct Finding {
     pub count: u64,
     /// Text, one behind the other.
     pub text: Vec<u8>,
+    /// Numbers by name, to be added up.
+    pub numbers: BTreeMap<String, i64>,
 }
 
 /// A question that has no reply yet.
 #[derive(Debug)]
 pub(crate) struct OpenAsk {
-    session: SessionId,
-    place: Place,
-    question: Question,
-    finding: Finding,
-    /// Workers that have not answered.
-    waiting: usize,
+    pub(crate) session: SessionId,
+    pub(crate) place: Place,
+    pub(crate) question: Question,
+    pub(crate) finding: Finding,
+    /// Those who have not answered.
+    pub(crate) waiting: usize,
 }
 
 impl Core {
@@ -108,7 +115,8 @@ impl Core {
             | Question::Kill(_)
             | Question::Pause(_)
             | Question::Unpause
-            | Question::Monitor => None,
+            | Question::Monitor
+            | Question::Plugins(_) => None,
         };
         let others = self.facts.workers.saturating_sub(1);
         let waiting = match to {
@@ -171,6 +179,9 @@ impl Core {
         };
         open.finding.count += answer.finding.count;
         open.finding.text.extend_from_slice(&answer.finding.text);
+        for (name, value) in answer.finding.numbers {
+            *open.finding.numbers.entry(name).or_default() += value;
+        }
         open.waiting = open.waiting.saturating_sub(1);
         if open.waiting == 0 {
             self.end_ask(answer.id);
@@ -192,10 +203,10 @@ impl Core {
 
     /// What this worker alone can say; `asker` is the session if it is one of its own.
     fn find_out(&mut self, pool: u16, question: &Question, asker: Option<SessionId>) -> Finding {
-        let count_only = |count: u64| Finding { count, text: Vec::new() };
+        let count_only = |count: u64| Finding { count, ..Finding::default() };
         match question {
             Question::List(filter) => {
-                Finding { count: 0, text: self.client_lines(pool, filter, asker) }
+                Finding { text: self.client_lines(pool, filter, asker), ..Finding::default() }
             }
             Question::Kill(kill) => count_only(self.kill_clients(pool, &kill.filter, asker)),
             Question::Pause(pause) => {
@@ -211,6 +222,9 @@ impl Core {
             Question::Monitor => {
                 self.set_monitored(pool, true);
                 Finding::default()
+            }
+            Question::Plugins(question) => {
+                Finding { numbers: self.plugin_numbers(*question), ..Finding::default() }
             }
         }
     }
@@ -235,6 +249,9 @@ impl Core {
                 write::error_bytes(&mut reply, &finding.text);
             }
             Question::Unblock(_) => write::integer(&mut reply, count),
+            Question::Plugins(question) => {
+                self.write_plugins(question, &finding, protocol, &mut reply);
+            }
             Question::Kill(_) | Question::Pause(_) | Question::Unpause | Question::Monitor => {
                 write::simple(&mut reply, "OK");
             }
@@ -253,9 +270,13 @@ impl Core {
         question: &Question,
         waiting: usize,
     ) {
+        if let Question::Plugins(PluginQuestion::Reload(_)) = question {
+            return self.reload_unanswered(id, place);
+        }
         let (workers, limit_ms) = (self.facts.workers, limits::ASK_MS);
         let what = match question {
             Question::List(_) => "their clients are not known; ask again",
+            Question::Plugins(_) => "their calls are not known; ask again",
             Question::Kill(_) | Question::Pause(_) | Question::Unpause | Question::Unblock(_) => {
                 "done on the others, outcome unknown on these"
             }

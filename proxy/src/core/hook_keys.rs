@@ -218,6 +218,7 @@ pub fn is_offered_whole(spec: &CommandSpec) -> bool {
         | Rule::Shards(_) => spec.single_key.is_none(),
         Rule::Local(_)
         | Rule::Clients(_)
+        | Rule::Plugins
         | Rule::Key
         | Rule::Wait(_)
         | Rule::Split(_)

@@ -19,6 +19,7 @@ pub mod answer;
 pub mod ask;
 mod beginning;
 pub mod blocking;
+pub mod catalog;
 pub mod clients;
 pub mod confirm;
 pub mod draft;
@@ -40,6 +41,8 @@ pub mod order;
 pub mod pause;
 pub mod plugin_timers;
 pub mod plugins;
+pub mod plugins_command;
+mod plugins_reply;
 pub mod private;
 pub mod publish;
 pub mod pubsub;
@@ -72,6 +75,7 @@ use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask, OpenAsk};
 use crate::core::beginning::Beginning;
 use crate::core::blocking::Blocked;
+use crate::core::catalog::KnownPlugin;
 use crate::core::confirm::{Confirmation, SubscriptionNews};
 use crate::core::exec::ActiveExec;
 use crate::core::gather::ActiveGather;
@@ -84,6 +88,7 @@ use crate::core::lane::Lane;
 use crate::core::monitor::Shown;
 use crate::core::pause::Paused;
 use crate::core::plugins::{PluginBinding, PoolPlugins};
+use crate::core::plugins_command::Reload;
 use crate::core::private::PrivateLanes;
 use crate::core::publish::ActivePublish;
 use crate::core::ready::Ready;
@@ -125,6 +130,8 @@ pub struct Wake {
     pub asks: Vec<Ask>,
     /// Answers to questions of other workers.
     pub answers: Vec<Answer>,
+    /// Orders to the thread that loads plugins.
+    pub reloads: Vec<Reload>,
     /// Lines for those who monitor on other workers.
     pub shown: Vec<Shown>,
     /// What the other workers are to know of scripts.
@@ -251,6 +258,8 @@ pub struct Core {
     pub(crate) blocked: SlotMap<BlockedId, Blocked>,
     pub(crate) unblocks: SlotMap<UnblockId, ActiveUnblock>,
     pub(crate) ready: Ready,
+    /// The plugins of the configuration, in its order.
+    pub(crate) catalog: Vec<KnownPlugin>,
     pub(crate) waiters: Waiters,
     /// What the log should tell; the outer layer writes it.
     pub notes: Vec<String>,
@@ -298,6 +307,7 @@ impl Core {
             blocked: SlotMap::with_key(),
             unblocks: SlotMap::with_key(),
             ready: Ready::default(),
+            catalog: Vec::new(),
             waiters: Waiters::default(),
             notes: Vec::new(),
             facts: GatewayFacts::default(),

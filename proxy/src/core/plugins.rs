@@ -49,7 +49,7 @@ pub struct PoolPlugins {
 /// A binding with its cells and what is known of them.
 pub(crate) struct Slot {
     pub(crate) binding: PluginBinding,
-    cells: Cells,
+    pub(crate) cells: Cells,
     last_fault: Option<String>,
     /// Calls that did not end well, by `FaultKind::NAMES`.
     faults: [u64; FaultKind::NAMES.len()],
@@ -140,12 +140,11 @@ impl PoolPlugins {
     pub(crate) fn report(&self, pool: &str, now_ms: u64, out: &mut String) {
         for (number, slot) in self.slots.iter().enumerate() {
             let generation = slot.cells.generation();
-            let stats = slot.cells.stats();
             let keys: Vec<_> =
                 slot.binding.keys.iter().map(|key| String::from_utf8_lossy(key)).collect();
             let _infallible = write!(
                 out,
-                "plugin_{pool}_{number}:name={},version={},abi={},generation={},sha256={},code={},keys={},calls={},crashes={},refused={},denied={},passed={},live={},cells={},memory={},state={}",
+                "plugin_{pool}_{number}:name={},version={},abi={},generation={},sha256={},code={},keys={}",
                 generation.name,
                 generation.manifest.version,
                 generation.abi.version(),
@@ -153,41 +152,52 @@ impl PoolPlugins {
                 generation.sha256_hex(),
                 generation.code(),
                 keys.join(" "),
-                stats.started,
-                stats.crashed,
-                stats.refused,
-                slot.denied,
-                slot.failed_passes,
-                stats.live,
-                stats.cells,
-                stats.memory_bytes,
-                state(slot.cells.health(), now_ms),
             );
-            for (name, count) in FaultKind::NAMES.iter().zip(slot.faults) {
-                if count > 0 {
-                    let _infallible = write!(out, ",fault_{name}={count}");
-                }
+            for (name, value) in slot.numbers() {
+                let _infallible = write!(out, ",{name}={value}");
             }
-            for (metric, value) in generation.manifest.metrics.iter().zip(slot.cells.metrics()) {
-                let name = &metric.name;
-                let _infallible = match value.kind {
-                    MetricKind::Counter | MetricKind::Gauge => {
-                        write!(out, ",metric_{name}={}", value.sum)
-                    }
-                    MetricKind::Histogram => {
-                        write!(
-                            out,
-                            ",metric_{name}_count={},metric_{name}_sum={}",
-                            value.count, value.sum
-                        )
-                    }
-                };
-            }
+            let _infallible = write!(out, ",state={}", state(slot.cells.health(), now_ms));
             if let Some(fault) = &slot.last_fault {
                 let _infallible = write!(out, ",last_load_failed={fault}");
             }
             out.push_str("\r\n");
         }
+    }
+}
+
+impl Slot {
+    /// What is counted of it, by the names that INFO uses.
+    pub(crate) fn numbers(&self) -> Vec<(String, i64)> {
+        let stats = self.cells.stats();
+        let counts = [
+            ("calls", stats.started),
+            ("crashes", stats.crashed),
+            ("refused", stats.refused),
+            ("denied", self.denied),
+            ("passed", self.failed_passes),
+            ("live", stats.live),
+            ("cells", stats.cells),
+            ("memory", stats.memory_bytes),
+        ];
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let mut numbers: Vec<(String, i64)> =
+            counts.iter().map(|(name, count)| ((*name).to_owned(), number(*count))).collect();
+        let faults = FaultKind::NAMES.iter().zip(self.faults).filter(|(_, count)| *count > 0);
+        numbers.extend(faults.map(|(name, count)| (format!("fault_{name}"), number(count))));
+        let metrics = &self.cells.generation().manifest.metrics;
+        for (metric, value) in metrics.iter().zip(self.cells.metrics()) {
+            let name = &metric.name;
+            match value.kind {
+                MetricKind::Counter | MetricKind::Gauge => {
+                    numbers.push((format!("metric_{name}"), value.sum));
+                }
+                MetricKind::Histogram => {
+                    numbers.push((format!("metric_{name}_count"), number(value.count)));
+                    numbers.push((format!("metric_{name}_sum"), value.sum));
+                }
+            }
+        }
+        numbers
     }
 }
 
@@ -198,7 +208,7 @@ impl std::fmt::Debug for PoolPlugins {
 }
 
 /// How calls are taken: all as usual, one per cell after a trap, or none.
-fn state(health: &Health, now_ms: u64) -> &'static str {
+pub(crate) fn state(health: &Health, now_ms: u64) -> &'static str {
     if health.is_down(now_ms) {
         "down"
     } else if health.is_quarantined(now_ms) {
@@ -227,6 +237,7 @@ pub(crate) fn cells_of(pools: &mut [Pool], pool: u16, binding: u16) -> Option<&m
 impl Core {
     /// New calls of a plugin run this generation; those in flight finish in the old one.
     pub fn swap_plugin(&mut self, plugin: usize, generation: &Arc<Generation>) {
+        self.catalog_loaded(plugin, Some(generation));
         self.renumber(plugin, &generation.manifest);
         self.end_soon(plugin);
         let clock = self.plugin_clock();
@@ -281,6 +292,7 @@ impl Core {
 
     /// The file of a plugin is again the one that runs.
     pub fn plugin_mended(&mut self, plugin: usize) {
+        self.catalog_loaded(plugin, None);
         for pool in &mut self.pools {
             let slots = pool.plugins.iter_mut().flat_map(|plugins| &mut plugins.slots);
             for slot in slots.filter(|slot| slot.binding.plugin == plugin) {
@@ -340,6 +352,7 @@ impl Core {
 
     /// Notes why a new file of a plugin was not taken; INFO shows it.
     pub fn plugin_load_failed(&mut self, plugin: usize, fault: &str) {
+        self.catalog_refused(plugin, fault);
         for pool in &mut self.pools {
             let slots = pool.plugins.iter_mut().flat_map(|plugins| &mut plugins.slots);
             for slot in slots.filter(|slot| slot.binding.plugin == plugin) {

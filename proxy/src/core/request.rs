@@ -438,6 +438,7 @@ impl Core {
         match route::plan(spec, &request.args, &pool.topology, &mut self.scratch) {
             Plan::Answer(command) => self.answer_locally(id, command, request),
             Plan::Clients(command) => self.clients_command(id, command, request),
+            Plan::Plugins => self.plugins_command(id, &request.args),
             Plan::One(shard) => {
                 self.note_write(id, spec, shard);
                 self.forward_to_shard(id, shard, request.piece);

@@ -118,7 +118,7 @@ impl Core {
             self.unblocks.remove(id)
         {
             let text = if woken { Vec::new() } else { fault };
-            self.tell(asker, Finding { count: u64::from(woken), text });
+            self.tell(asker, Finding { count: u64::from(woken), text, ..Finding::default() });
         }
     }
 

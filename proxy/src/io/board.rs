@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::core::ask::{Answer, Ask};
 use crate::core::monitor::Shown;
+use crate::core::plugins_command::Reload;
 use crate::core::script_texts::ScriptNews;
 use crate::core::stats::Stats;
 use crate::core::waiters::Notice;
@@ -37,6 +38,8 @@ struct Seat {
 #[derive(Debug)]
 pub struct Board {
     seats: Vec<Seat>,
+    /// To the thread that loads plugins.
+    reloads: mpsc::Sender<Reload>,
     /// Clients of each pool, over all workers.
     pool_clients: Vec<AtomicU64>,
     /// Clients that were turned away because their pool was full.
@@ -47,8 +50,12 @@ pub struct Board {
 }
 
 impl Board {
-    /// A board for the workers with these inboxes and for so many pools.
-    pub fn new(inboxes: Vec<mpsc::Sender<Message>>, pools: usize) -> Self {
+    /// A board for the workers with these inboxes, for so many pools, and for the thread that loads plugins.
+    pub fn new(
+        inboxes: Vec<mpsc::Sender<Message>>,
+        pools: usize,
+        reloads: mpsc::Sender<Reload>,
+    ) -> Self {
         let seats = inboxes
             .into_iter()
             .map(|inbox| Seat {
@@ -62,6 +69,7 @@ impl Board {
             .collect();
         Self {
             seats,
+            reloads,
             pool_clients: (0..pools).map(|_| AtomicU64::new(0)).collect(),
             refused: AtomicU64::new(0),
             started: Instant::now(),
@@ -158,6 +166,11 @@ impl Board {
                 let _full = seat.inbox.try_send(Message::Notice(notice.clone()));
             }
         }
+    }
+
+    /// Gives an order to the thread that loads plugins; whether there was room for it.
+    pub fn reload(&self, order: Reload) -> bool {
+        self.reloads.try_send(order).is_ok()
     }
 
     /// Puts a question into the inboxes of those who are asked. A full inbox loses it; whether none did.

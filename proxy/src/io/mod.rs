@@ -16,6 +16,7 @@ pub mod board;
 pub mod client;
 pub mod listen;
 pub mod plugins;
+mod reload;
 pub mod turn;
 pub mod worker;
 pub mod write;

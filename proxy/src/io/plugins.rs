@@ -18,8 +18,10 @@ use crate::command::resolve::resolve;
 use crate::command::rule::{LocalCommand, Rule};
 use crate::command::{self, keys};
 use crate::config::{Config, Grant, PluginCache, PluginConfig, PoolConfig};
+use crate::core::catalog::{KnownBinding, KnownPlugin};
 use crate::core::hook_keys::may_be_hooked;
 use crate::core::plugins::PluginBinding;
+use crate::core::plugins_command::Reload;
 use crate::io::worker::Message;
 use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup, sha256};
@@ -32,8 +34,8 @@ use crate::plugin::precompiled::CompiledCache;
 use crate::resp::args::Args;
 
 /// A plugin as its watcher sees it.
-struct Watched {
-    config: PluginConfig,
+pub(super) struct Watched {
+    pub(super) config: PluginConfig,
     bindings: Vec<BindingSetup>,
     /// Where each binding stands in the configuration: `pools.main.plugins[0]`.
     places: Vec<String>,
@@ -47,8 +49,8 @@ struct Watched {
 /// The plugins of a gateway.
 pub struct Plugins {
     engine: Engine,
-    watched: Vec<Option<Watched>>,
-    generations: Vec<Option<Arc<Generation>>>,
+    pub(super) watched: Vec<Option<Watched>>,
+    pub(super) generations: Vec<Option<Arc<Generation>>>,
 }
 
 impl std::fmt::Debug for Plugins {
@@ -145,6 +147,24 @@ impl Plugins {
         }
     }
 
+    /// What the configuration names, with what is loaded now.
+    pub fn catalog(&self, config: &Config) -> Vec<KnownPlugin> {
+        let known = |(number, plugin): (usize, &PluginConfig)| {
+            let places = places_of(config, number).into_iter();
+            let bindings = places.zip(bindings_of(config, number));
+            KnownPlugin {
+                name: plugin.name.clone(),
+                file: plugin.file.display().to_string(),
+                bindings: bindings
+                    .map(|(place, binding)| KnownBinding { place, keys: binding.keys })
+                    .collect(),
+                generation: self.generations.get(number).cloned().flatten(),
+                last_fault: None,
+            }
+        };
+        config.plugins.iter().enumerate().map(known).collect()
+    }
+
     /// The bindings of pool `pool` with the generations that are loaded now.
     pub fn bindings(&self, config: &Config, pool: usize) -> Vec<PluginBinding> {
         let mut counts = vec![0_usize; config.plugins.len()];
@@ -172,15 +192,22 @@ impl Plugins {
         found
     }
 
-    /// Looks at the files again and again until `stop` says so.
+    /// Looks at the files again and again, and at once when it is ordered to, until `stop` says so.
     pub async fn watch(
         mut self,
         workers: Vec<mpsc::Sender<Message>>,
+        mut orders: mpsc::Receiver<Reload>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut interval = tokio::time::interval(limits::PLUGIN_WATCH_INTERVAL);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = tokio::time::sleep(limits::PLUGIN_WATCH_INTERVAL) => {}
+                _ = interval.tick() => {}
+                Some(order) = orders.recv() => {
+                    self.reload(order, &workers).await;
+                    continue;
+                }
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             match self.engine.supervise() {
@@ -193,8 +220,8 @@ impl Plugins {
                 }
             }
             for plugin in 0..self.watched.len() {
-                if let Some(message) = self.look(plugin) {
-                    tell(&workers, &message).await;
+                if let Some(news) = self.look(plugin) {
+                    tell(&workers, &news).await;
                 }
             }
         }
@@ -211,7 +238,13 @@ impl Plugins {
             watched.changed = now;
             return None;
         }
-        watched.seen = now;
+        self.read_now(plugin)
+    }
+
+    /// Loads a plugin again if its file is another one; what the workers are to know of it.
+    pub(super) fn read_now(&mut self, plugin: usize) -> Option<PluginNews> {
+        let watched = self.watched.get_mut(plugin)?.as_mut()?;
+        (watched.seen, watched.changed) = (stamp(&watched.config.file), None);
         let name = watched.config.name.clone();
         match load_changed(&self.engine, watched) {
             Ok(None) => {
@@ -227,6 +260,9 @@ impl Plugins {
                     sha256 = generation.sha256_hex(),
                     "plugin swapped"
                 );
+                if let Some(present) = self.generations.get_mut(plugin) {
+                    *present = Some(Arc::clone(&generation));
+                }
                 Some(PluginNews::Swapped { plugin, generation })
             }
             Err(fault) => {
@@ -273,11 +309,22 @@ fn useless_hooks(generation: &Generation) -> Vec<&str> {
     hooks.filter(is_useless).collect()
 }
 
-async fn tell(workers: &[mpsc::Sender<Message>], news: &PluginNews) {
+/// Tells every worker, and waits until each has taken it up; whether they all did in time.
+pub(super) async fn tell(workers: &[mpsc::Sender<Message>], news: &PluginNews) -> bool {
+    // Nothing is ever sent: it closes when the last worker has let go of its end.
+    let (heard, mut all_heard) = mpsc::channel(1);
     for worker in workers {
-        let _worker_ended = worker.send(Message::Plugin(news.clone())).await;
+        let message = Message::Plugin(news.clone(), Heard(heard.clone()));
+        let _worker_ended = worker.send(message).await;
     }
+    drop(heard);
+    let limit = Duration::from_millis(limits::ASK_MS);
+    tokio::time::timeout(limit, all_heard.recv()).await.is_ok()
 }
+
+/// Dropped by a worker that has taken up some news.
+#[derive(Debug)]
+pub struct Heard(#[expect(dead_code, reason = "only that it is dropped counts")] mpsc::Sender<()>);
 
 fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
     let all = config.pools.iter().flat_map(|pool| &pool.bindings);
@@ -440,6 +487,7 @@ fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts,
         | Rule::Wait(_)
         | Rule::Local(_)
         | Rule::Clients(_)
+        | Rule::Plugins
         | Rule::Shards(_)
         | Rule::Pubsub(_)
         | Rule::Transaction(_)

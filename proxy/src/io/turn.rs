@@ -177,7 +177,7 @@ impl Turn {
         }
     }
 
-    /// Takes questions, answers and lines of MONITOR to the other workers. Who monitors is told first, so that no worker
+    /// Takes questions, answers and lines of MONITOR to the other workers, and orders to the thread that loads plugins. Who monitors is told first, so that no worker
     /// takes the lines that a question brings for unwanted.
     fn tell_others(&mut self) {
         let wake = &mut self.core.wake;
@@ -190,6 +190,11 @@ impl Turn {
         for shown in std::mem::take(&mut wake.shown) {
             if !self.board.show_others(self.worker, &shown) {
                 self.core.shown_to_nobody(shown.pool);
+            }
+        }
+        for order in std::mem::take(&mut self.core.wake.reloads) {
+            if !self.board.reload(order) {
+                self.core.reload_refused(order);
             }
         }
         for ask in std::mem::take(&mut self.core.wake.asks) {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use crate::core::answer::GatewayFacts;
 use crate::core::ask::{Answer, Ask};
+use crate::core::catalog::KnownPlugin;
 use crate::core::confirm::SubscriptionNews;
 use crate::core::ids::ConfirmationId;
 use crate::core::monitor::Shown;
@@ -26,7 +27,7 @@ use crate::core::script_texts::ScriptNews;
 use crate::core::waiters::Notice;
 use crate::core::{Core, Pool, PoolSetup};
 use crate::io::board::Board;
-use crate::io::plugins::PluginNews;
+use crate::io::plugins::{Heard, PluginNews};
 use crate::io::turn::{Told, Turn};
 use crate::io::{backend, client, plugins};
 
@@ -66,7 +67,7 @@ pub enum Message {
         address: String,
     },
     /// A plugin has a new generation, or a new file was refused.
-    Plugin(PluginNews),
+    Plugin(PluginNews, Heard),
     /// Another worker has learned or forgotten scripts.
     Scripts(ScriptNews),
     /// Calls of this worker may wait for what a plugin notifies on another.
@@ -92,6 +93,8 @@ pub struct WorkerSetup {
     pub number: u64,
     /// Its pools.
     pub pools: Vec<PoolSetup>,
+    /// The plugins of the configuration.
+    pub catalog: Vec<KnownPlugin>,
     /// What holds for the whole gateway.
     pub facts: GatewayFacts,
     /// What it shares with the other workers.
@@ -114,6 +117,7 @@ pub fn run(setup: WorkerSetup, inbox: mpsc::Receiver<Message>) -> std::io::Resul
     let pools = setup.pools.into_iter().map(|pool| Pool::new(pool, setup.seed)).collect();
     let mut core = Core::new(pools, setup.number, setup.seed, setup.bytes_max);
     core.set_facts(setup.facts);
+    core.set_catalog(setup.catalog);
     let number = usize::try_from(setup.number).unwrap_or(0);
     let turn = Rc::new(RefCell::new(Turn::new(core, Arc::clone(&board), number)));
     runtime.block_on(async move {
@@ -138,15 +142,18 @@ async fn serve(
             Message::Client { pool, socket, address } => {
                 start_client(&turn, (&board, number), pool, socket, address);
             }
-            Message::Plugin(news) => with_turn(&turn, |turn| match news {
-                PluginNews::Swapped { plugin, generation } => {
-                    turn.core.swap_plugin(plugin, &generation);
-                }
-                PluginNews::Mended { plugin } => turn.core.plugin_mended(plugin),
-                PluginNews::Refused { plugin, fault } => {
-                    turn.core.plugin_load_failed(plugin, &fault);
-                }
-            }),
+            Message::Plugin(news, heard) => {
+                with_turn(&turn, |turn| match news {
+                    PluginNews::Swapped { plugin, generation } => {
+                        turn.core.swap_plugin(plugin, &generation);
+                    }
+                    PluginNews::Mended { plugin } => turn.core.plugin_mended(plugin),
+                    PluginNews::Refused { plugin, fault } => {
+                        turn.core.plugin_load_failed(plugin, &fault);
+                    }
+                });
+                drop(heard);
+            }
             Message::Scripts(news) => with_turn(&turn, |turn| turn.core.script_news(&news)),
             Message::Notice(notice) => with_turn(&turn, |turn| turn.core.notified(&notice)),
             Message::Ask(ask) => with_turn(&turn, |turn| turn.core.asked(&ask)),

@@ -93,7 +93,9 @@ fn filter<'a>(args: &Args<'a>) -> Option<Filter<'a>> {
 
 /// The commands, without subcommands, that are told to who asks for all.
 pub(super) fn listed() -> impl Iterator<Item = &'static CommandSpec> {
-    command::all().iter().filter(|spec| (spec.row.redis || spec.row.valkey) && is_carried_out(spec))
+    command::all()
+        .iter()
+        .filter(|spec| (spec.row.redis || spec.row.valkey || spec.is_own()) && is_carried_out(spec))
 }
 
 /// The subcommands that are carried out.

@@ -208,6 +208,7 @@ fn is_carried_out(spec: &CommandSpec) -> bool {
             .any(|spec| spec.rule != Rule::Local(LocalCommand::Help) && is_carried_out(spec)),
         Rule::Local(_)
         | Rule::Clients(_)
+        | Rule::Plugins
         | Rule::Key
         | Rule::Keys
         | Rule::Script

@@ -37,6 +37,43 @@ pub struct PluginLimits {
     pub health: HealthLimits,
 }
 
+impl PluginLimits {
+    /// All of them by name, for those who ask a gateway.
+    pub fn named(&self) -> Vec<(&'static str, i64)> {
+        let Self { step_cpu_us, call_ms, memory_bytes, calls_per_cell, cells_max, .. } = *self;
+        let Self { ops_per_batch, steps_per_call, request_bytes, reply_bytes, .. } = *self;
+        let Self { cell_calls, cell_idle_ms, swap_grace_ms, health, .. } = *self;
+        let HealthLimits {
+            quarantine_ms,
+            breaker_traps,
+            breaker_within_ms,
+            breaker_open_ms,
+            breaker_open_max_ms,
+        } = health;
+        let wide = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        let size = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        vec![
+            ("cpu_per_step_us", wide(step_cpu_us)),
+            ("call_timeout_ms", wide(call_ms)),
+            ("memory_bytes", size(memory_bytes)),
+            ("calls_per_cell", i64::from(calls_per_cell)),
+            ("cells", i64::from(cells_max)),
+            ("operations", i64::from(ops_per_batch)),
+            ("steps", i64::from(steps_per_call)),
+            ("request_bytes", size(request_bytes)),
+            ("reply_bytes", size(reply_bytes)),
+            ("cell_calls", wide(cell_calls)),
+            ("cell_idle_ms", wide(cell_idle_ms)),
+            ("swap_grace_ms", wide(swap_grace_ms)),
+            ("quarantine_ms", wide(quarantine_ms)),
+            ("breaker_traps", size(breaker_traps)),
+            ("breaker_within_ms", wide(breaker_within_ms)),
+            ("breaker_open_ms", wide(breaker_open_ms)),
+            ("breaker_open_max_ms", wide(breaker_open_max_ms)),
+        ]
+    }
+}
+
 /// What follows when a plugin traps, on the worker and in the binding where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HealthLimits {

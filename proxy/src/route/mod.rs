@@ -39,6 +39,8 @@ pub enum Plan {
     Answer(LocalCommand),
     /// The gateway looks at its sessions.
     Clients(ClientsCommand),
+    /// The gateway looks at its plugins.
+    Plugins,
     /// One shard answers the request as it is.
     One(ShardIndex),
     /// One shard runs a script.
@@ -120,6 +122,7 @@ pub fn plan(
         Rule::Key => Plan::One(single_key_shard(spec, args, topology)),
         Rule::Local(command) => Plan::Answer(command),
         Rule::Clients(command) => Plan::Clients(command),
+        Rule::Plugins => Plan::Plugins,
         Rule::Split(rule) => match split_plan(spec, rule, args, topology, scratch) {
             Ok(Placed::One(shard)) => Plan::One(shard),
             Ok(Placed::Split(split)) => Plan::Split(split),
@@ -198,7 +201,9 @@ pub fn queued(
         Rule::Pubsub(PubsubCommand::Publish(ChannelKind::Shard)) => {
             Way::Shard(topology.shard_of_channel(args.get(1).unwrap_or_default()))
         }
-        Rule::Pubsub(_) => return Queued::Refuse(not_supported(spec, " inside MULTI", OUTSIDE)),
+        Rule::Pubsub(_) | Rule::Plugins => {
+            return Queued::Refuse(not_supported(spec, " inside MULTI", OUTSIDE));
+        }
         Rule::Local(command) => Way::Answer(command),
         Rule::Clients(ClientsCommand::Info) => Way::ClientInfo,
         Rule::Clients(ClientsCommand::Monitor | ClientsCommand::Reply) => {
