@@ -3,6 +3,7 @@
 //! The gateway has two workers. Behind RELOAD's OK every worker runs the new file, which is asked at once and not
 //! awaited; a file that is refused leaves the old one. `plugins` has the files that are taken by themselves.
 
+use std::sync::Mutex;
 use std::thread;
 
 use sluicegate_tests::client::Client;
@@ -160,12 +161,16 @@ fn after_reloads_ok_every_worker_runs_the_new_file_and_a_refused_one_leaves_the_
 fn reloads_at_once_are_each_answered_in_their_place_and_may_lose_their_client() {
     let setup = start();
     let address = setup.gateway.address();
+    let replacing = Mutex::new(());
     thread::scope(|scope| {
         for number in 0..6 {
-            let setup = &setup;
+            let (setup, replacing) = (&setup, &replacing);
             scope.spawn(move || {
                 for round in 0..5 {
-                    setup.file.replace(&variant(&setup.wasm, &format!("{number}-{round}")));
+                    let wasm = variant(&setup.wasm, &format!("{number}-{round}"));
+                    let alone = replacing.lock().expect("no thread has failed");
+                    setup.file.replace(&wasm);
+                    drop(alone);
                     let mut client = Client::connect(address);
                     client.also("PING").also("SLUICEGATE PLUGIN RELOAD pass").also("ECHO behind");
                     if round % 2 == 1 {
