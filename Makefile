@@ -1,11 +1,14 @@
 # The commands of this repository. Each does its own set-up (scripts/setup) and asks for nothing.
-.PHONY: help demo test lint bench fuzz plugins docs
+.PHONY: help demo test lint bench fuzz fuzz-parsers plugins docs
 
 # Crates that become plugins: built and linted for wasm32-unknown-unknown as well.
 GUESTS = grep -ls cdylib patterns-wasm/*/Cargo.toml patterns-wasm/*/*/Cargo.toml | \
 	xargs -r awk -F'"' '/^name/ {print "-p " $$2; nextfile}'
 # Where `make lint` puts cargo-deny when the machine has none (some minutes, once). SKIP_DENY=1 leaves it out.
 DENY = target/tools/bin/cargo-deny
+
+# The fuzz targets, a workspace of its own.
+FUZZ = proxy/fuzz/Cargo.toml
 
 # Rust's Redis clients for the tests, a workspace of its own.
 CLIENTS = tests/clients/matrix/rust/Cargo.toml
@@ -18,6 +21,7 @@ help:
 	@echo 'make bench         CPU per request beside direct Redis and twemproxy (QUICK=1: shorter; SAVE=1: keeps the result)'
 	@echo 'make docs          writes docs/commands.md from the command table, its rules and differences'
 	@echo 'make fuzz          the seeded tests (same_as_redis, scanner, simulation) with new seeds (ROUNDS=n, default 10)'
+	@echo 'make fuzz-parsers  cargo-fuzz on the parsers of frames, replies and requests (MINUTES=n each, default 10)'
 
 demo: plugins
 	cargo run --locked --bin sluicegate -- demo $(if $(ONCE),--once)
@@ -39,7 +43,9 @@ lint:
 	scripts/setup lint
 	cargo fmt --all --check
 	cargo fmt --manifest-path $(CLIENTS) --check
+	cargo fmt --manifest-path $(FUZZ) --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy --locked --manifest-path $(FUZZ) --target-dir target/fuzz -- -D warnings
 	guests=$$($(GUESTS)); test -z "$$guests" || \
 		cargo clippy --locked --lib --examples --target wasm32-unknown-unknown $$guests -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked
@@ -60,4 +66,18 @@ fuzz:
 	i=0; while [ $$i -lt $(ROUNDS) ]; do \
 		i=$$((i + 1)); seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "round $$i: SEED=$$seed"; \
 		SEED=$$seed SEEDS=1000 cargo test --locked -p sluicegate-tests --test it -- same_as_redis scanner simulation || exit 1; \
+	done
+
+# No sanitizer: what is fuzzed is safe Rust. What is found lies in target/fuzz/found; an input that breaks something
+# is printed with its file: `target/fuzz/*/release/TARGET FILE` runs it again, and a copy belongs into the corpus. New
+# inputs join the corpus by `target/fuzz/*/release/TARGET -merge=1 proxy/fuzz/corpus/TARGET target/fuzz/found/TARGET`.
+MINUTES = 10
+fuzz-parsers:
+	scripts/setup fuzz
+	for target in frame reply request; do \
+		mkdir -p target/fuzz/found/$$target; \
+		PATH="$$PATH:$$PWD/target/tools/bin" cargo +nightly fuzz run --fuzz-dir proxy/fuzz --target-dir target/fuzz \
+			--sanitizer none $$target target/fuzz/found/$$target proxy/fuzz/corpus/$$target -- \
+			-max_total_time=$$(($(MINUTES) * 60)) -max_len=4096 -timeout=10 -rss_limit_mb=512 \
+			-artifact_prefix=target/fuzz/found/ || exit 1; \
 	done

@@ -17,6 +17,8 @@ pub mod beside;
 pub mod bindings;
 mod cell;
 pub mod cells;
+#[cfg(test)]
+mod corpus_tests;
 pub mod engine;
 pub mod fault;
 pub mod frame;

@@ -1,9 +1,11 @@
 //! Whether bytes from a plugin are exactly one complete reply of the session's protocol.
 //!
 //! A client that got half a reply, or two, would take every later one for the wrong request; so each reply of a plugin
-//! is walked once before it is sent. Works without building values and without recursion; never panics.
+//! is walked once before it is sent, and what a strict client library refuses is refused here: numbers are written as
+//! servers write them. Works without building values and without recursion; never panics.
 
 use super::limits::REPLY_DEPTH_MAX;
+use crate::resp::request::parse_number;
 
 /// Whether `bytes` are exactly one reply of protocol `resp` (2 or 3). Pushes are no replies.
 pub(super) fn is_one_reply(bytes: &[u8], resp: u8) -> bool {
@@ -63,17 +65,21 @@ fn value(kind: u8, head: &[u8], resp: u8, bytes: &[u8], at: &mut usize) -> Value
     let whole = |good: bool| if good { Value::Whole } else { Value::Broken };
     match (kind, resp) {
         (b'+' | b'-', _) => whole(!head.contains(&b'\n') && !head.contains(&b'\r')),
-        (b':', _) => whole(is_integer(head)),
+        (b':', _) => whole(parse_number(head).is_some()),
         (b'$', 2) if head == b"-1" => Value::Whole,
         (b'*', 2) if head == b"-1" => Value::Whole,
-        (b'$', _) | (b'=' | b'!', 3) => whole(skip_bulk(head, bytes, at)),
+        (b'$', _) | (b'!', 3) => whole(skip_bulk(head, bytes, at).is_some()),
+        // Three letters say what kind of text it is.
+        (b'=', 3) => {
+            whole(skip_bulk(head, bytes, at).is_some_and(|text| text.get(3) == Some(&b':')))
+        }
         (b'*', _) | (b'~', 3) => length(head).map_or(Value::Broken, Value::Items),
         (b'%', 3) => length(head).map_or(Value::Broken, |n| Value::Items(n.saturating_mul(2))),
         (b'|', 3) => length(head).map_or(Value::Broken, |n| Value::Attribute(n.saturating_mul(2))),
         (b'_', 3) => whole(head.is_empty()),
         (b'#', 3) => whole(matches!(head, b"t" | b"f")),
         (b',', 3) => whole(is_double(head)),
-        (b'(', 3) => whole(is_integer(head)),
+        (b'(', 3) => whole(is_big_number(head)),
         _ => Value::Broken,
     }
 }
@@ -89,51 +95,32 @@ fn next_line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<(u8, &'a [u8])> {
 }
 
 fn length(head: &[u8]) -> Option<u64> {
-    if head.is_empty() || head.len() > 18 {
+    u64::try_from(parse_number(head)?).ok()
+}
+
+/// The bytes of the bulk string at `at`, which moves behind its end.
+fn skip_bulk<'a>(head: &[u8], bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
+    let len = usize::try_from(length(head)?).ok()?;
+    let (text, rest) = bytes.get(*at..)?.split_at_checked(len)?;
+    if !rest.starts_with(b"\r\n") {
         return None;
     }
-    let mut value: u64 = 0;
-    for digit in head {
-        if !digit.is_ascii_digit() {
-            return None;
-        }
-        value = value * 10 + u64::from(digit - b'0');
-    }
-    Some(value)
+    *at += len + 2;
+    Some(text)
 }
 
-fn skip_bulk(head: &[u8], bytes: &[u8], at: &mut usize) -> bool {
-    let end =
-        length(head).and_then(|len| usize::try_from(len).ok()).and_then(|len| at.checked_add(len));
-    let Some(end) = end else {
-        return false;
-    };
-    if bytes.get(end..).and_then(|rest| rest.get(..2)) != Some(b"\r\n") {
-        return false;
-    }
-    *at = end + 2;
-    true
-}
-
-fn is_integer(text: &[u8]) -> bool {
-    let digits = match text {
-        [b'-' | b'+', rest @ ..] => rest,
-        _ => text,
-    };
+fn is_big_number(text: &[u8]) -> bool {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
     !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
 }
 
 fn is_double(text: &[u8]) -> bool {
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    match text {
+    match text.strip_prefix(b"-").unwrap_or(text) {
         b"inf" | b"nan" => true,
-        [first, ..] => {
-            first.is_ascii_digit()
-                && text
-                    .iter()
-                    .all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
+        number @ [b'0'..=b'9', ..] => {
+            std::str::from_utf8(number).is_ok_and(|number| number.parse::<f64>().is_ok())
         }
-        [] => false,
+        _ => false,
     }
 }
 
@@ -152,6 +139,8 @@ mod tests {
         ("_\r\n", false),
         ("#t\r\n", false),
         (",1.5e3\r\n", false),
+        (",-1E+3\r\n", false),
+        (",-inf\r\n", false),
         ("%1\r\n+a\r\n:1\r\n", false),
         ("~1\r\n+a\r\n", false),
         ("|1\r\n+ttl\r\n:1\r\n$1\r\nx\r\n", false),
@@ -184,6 +173,19 @@ mod tests {
             "+a\rb\r\n:",
             ":x\r\n",
             ":\r\n",
+            ":+1\r\n",
+            ":01\r\n",
+            ":-0\r\n",
+            ":9223372036854775808\r\n",
+            "$03\r\nabc\r\n",
+            "*01\r\n:1\r\n",
+            "(+1\r\n",
+            "(\r\n",
+            "=0\r\n\r\n",
+            "=4\r\ntext\r\n",
+            ",1e5e5\r\n",
+            ",+1\r\n",
+            ",.5\r\n",
             "$-2\r\n",
             "$3\r\nab\r\n",
             "$3\r\nabcd\r\n",

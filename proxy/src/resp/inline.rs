@@ -1,7 +1,8 @@
 //! Inline requests: one line of words, as a person types them into `nc` or telnet.
 //!
-//! `split` cuts a line into arguments as Redis's `sdssplitargs` does (double quotes with escapes, single quotes),
-//! and `encode` writes them as an ordinary request, so that nothing behind this file knows inline requests.
+//! `split` cuts a line into arguments as Redis's `sdssplitargs` does (double quotes with escapes, single quotes; a NUL
+//! ends the line; form feeds and vertical tabs are skipped between words but do not end one), and `encode` writes them
+//! as an ordinary request, so that nothing behind this file knows inline requests.
 //! An empty line is no request and gets no reply. Not on the hot path: this allocates.
 
 use crate::resp::request::ProtocolError;
@@ -10,6 +11,7 @@ use crate::resp::request::ProtocolError;
 pub fn encode(line: &[u8]) -> Result<Option<Vec<u8>>, ProtocolError> {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let line = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let words = split(line)?;
     if words.is_empty() {
         return Ok(None);
@@ -28,16 +30,26 @@ fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
     let mut words = Vec::new();
     let mut rest = line;
     loop {
-        rest = rest.trim_ascii_start();
+        while let [first, tail @ ..] = rest
+            && is_space(*first)
+        {
+            rest = tail;
+        }
         if rest.is_empty() {
             return Ok(words);
         }
         let mut word = Vec::new();
         while let [byte, tail @ ..] = rest {
             match byte {
-                b'"' => rest = double_quoted(tail, &mut word)?,
-                b'\'' => rest = single_quoted(tail, &mut word)?,
-                byte if byte.is_ascii_whitespace() || *byte == 0 => break,
+                b'"' => {
+                    rest = double_quoted(tail, &mut word)?;
+                    break;
+                }
+                b'\'' => {
+                    rest = single_quoted(tail, &mut word)?;
+                    break;
+                }
+                b' ' | b'\n' | b'\r' | b'\t' => break,
                 byte => {
                     word.push(*byte);
                     rest = tail;
@@ -45,10 +57,12 @@ fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, ProtocolError> {
             }
         }
         words.push(word);
-        if let [0, ..] = rest {
-            return Ok(words);
-        }
     }
+}
+
+/// C's `isspace`.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0b
 }
 
 /// Reads up to the closing quote, which must end the word.
@@ -101,7 +115,7 @@ fn single_quoted<'a>(mut rest: &'a [u8], word: &mut Vec<u8>) -> Result<&'a [u8],
 
 fn ends_word(rest: &[u8]) -> Result<&[u8], ProtocolError> {
     match rest.first() {
-        Some(byte) if !byte.is_ascii_whitespace() => Err(ProtocolError::Quotes),
+        Some(byte) if !is_space(*byte) => Err(ProtocolError::Quotes),
         _ => Ok(rest),
     }
 }
@@ -129,6 +143,9 @@ mod tests {
         check(b"SET k \"a b\\n\\x41\\\"\"", &[b"SET", b"k", b"a b\nA\""]);
         check(b"SET k 'a \\' b'", &[b"SET", b"k", b"a ' b"]);
         check(b"SET k \"\"", &[b"SET", b"k", b""]);
+        check(b"\x0bGET a\x0bb\x0c 'c'\x0bd", &[b"GET", b"a\x0bb\x0c", b"c", b"d"]);
+        assert_eq!(encode(b"GET a\0 b 'c\n"), encode(b"GET a\n"));
+        assert_eq!(encode(b"\0GET\n").unwrap(), None);
         assert_eq!(encode(b"GET a\r\n").unwrap().unwrap(), b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
         assert_eq!(encode(b"\r\n").unwrap(), None);
     }

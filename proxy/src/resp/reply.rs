@@ -112,14 +112,17 @@ fn any_step(buffer: &[u8], position: usize, searched: usize) -> Step {
     if !sized && !matches!(mark, b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(') {
         return Step::Broken;
     }
+    // A size is a few digits: a longer line cannot become one. Other lines are texts, and scripts make long ones.
+    let longest = if sized { 24 } else { limits::BULK_BYTES_MAX };
     // A long line that comes in pieces is searched once.
     let from = searched.saturating_sub(position + 1).min(rest.len());
     let Some(at) = memchr::memchr(b'\r', rest.get(from..).unwrap_or_default()) else {
-        // A size is a few digits: a longer line cannot become one. Other lines are texts, and scripts make long ones.
-        let longest = if sized { 24 } else { limits::BULK_BYTES_MAX };
         return if rest.len() > longest { Step::Broken } else { more };
     };
     let at = from + at;
+    if at > longest {
+        return Step::Broken;
+    }
     match rest.get(at + 1) {
         None => return more,
         Some(b'\n') => {}
@@ -239,6 +242,11 @@ mod tests {
         ];
         for reply in broken {
             assert_eq!(ReplyScan::default().scan(reply), ReplyScanned::Broken, "{reply:?}");
+        }
+        // A size is judged by its length, whether its end has come or not.
+        let long = b"*1111111111111111111111111\r\n";
+        for cut in 26..long.len() {
+            assert_eq!(ReplyScan::default().scan(&long[..cut]), ReplyScanned::Broken, "{cut}");
         }
     }
 }
