@@ -5,8 +5,10 @@
 //! script that compares. A lease that nobody gives back ends with its time.
 
 use sluicegate_plugin::command::{Command, beside, cmd};
+use sluicegate_plugin::commands;
 use sluicegate_plugin::cx::Cx;
 use sluicegate_plugin::error::Result;
+use sluicegate_plugin::request::Typed;
 
 use crate::config::Config;
 
@@ -43,30 +45,32 @@ pub fn token(cx: &Cx, config: &Config) -> String {
     token
 }
 
-/// Takes the lease of `key` if it is free; answers null, or the token of who has it.
-pub fn take(key: &[u8], token: &str, config: &Config) -> Command {
+/// Takes the lease of `key` if it is free; answers nothing, or the token of who has it.
+pub fn take(key: &[u8], token: &str, config: &Config) -> Typed<Option<Vec<u8>>> {
     cmd("SET")
+        .to_key(key)
         .arg(beside(key, LEASE))
         .arg(token)
         .arg("NX")
         .arg("GET")
         .arg("PX")
-        .arg(i64::from(config.lease_ms))
+        .arg(i64::from(config.lease.ms()))
+        .typed()
 }
 
 /// Reads who has the lease of `key`.
-pub fn holder(key: &[u8]) -> Command {
-    cmd("GET").arg(beside(key, LEASE))
+pub fn holder(key: &[u8]) -> Typed<Option<Vec<u8>>> {
+    commands::get(beside(key, LEASE))
 }
 
-/// Gives the lease of `key` back if it is the token's; answers 1 if it was.
-pub fn release(key: &[u8], token: &str) -> Command {
-    cmd("EVAL").arg(RELEASE).arg("1").arg(beside(key, LEASE)).arg(token)
+/// Gives the lease of `key` back if it is the token's; answers whether it was.
+pub fn release(key: &[u8], token: &str) -> Typed<bool> {
+    commands::eval(RELEASE, [beside(key, LEASE)]).arg(token).typed()
 }
 
-/// Ends the lease of `key`, whoever has it.
-pub fn void(key: &[u8]) -> Command {
-    cmd("DEL").arg(beside(key, LEASE))
+/// Ends the lease of `key`, whoever has it; answers whether somebody had.
+pub fn void(key: &[u8]) -> Typed<bool> {
+    commands::del(beside(key, LEASE))
 }
 
 /// The read of `key` that may make the caller the leader, in one command; GETEX's option may follow.
@@ -76,9 +80,9 @@ pub fn read(key: &[u8], token: &str, config: &Config) -> Command {
         .arg("2")
         .arg(key)
         .arg(beside(key, LEASE))
-        .arg(i64::from(config.grace_ms))
+        .arg(i64::from(config.grace_ms()))
         .arg(token)
-        .arg(i64::from(config.lease_ms))
+        .arg(i64::from(config.lease.ms()))
 }
 
 /// Lets the lease go if this session closes before it fills the value.

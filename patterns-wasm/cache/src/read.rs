@@ -17,6 +17,7 @@ use std::rc::Rc;
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
+use sluicegate_plugin::commands::pttl;
 use sluicegate_plugin::cx::{Cx, Kind, Wait, Woken};
 use sluicegate_plugin::error::{Error, ErrorKind, Result};
 use sluicegate_plugin::reply::Reply;
@@ -27,6 +28,7 @@ use crate::lease;
 use crate::notice::{self, Notice};
 use crate::stats::{self, Count};
 use crate::ttl::{self, Expiry, Life};
+use crate::write::alone;
 
 /// `GET key`
 pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
@@ -57,7 +59,7 @@ pub async fn getex(cx: Cx, args: Args) -> Result<Reply> {
     let Some(expiry) = ttl::read_getex(&args) else {
         return cx.pass();
     };
-    let Some(command) = ttl::getex(key, expiry, config.grace_ms, now_ms) else {
+    let Some(command) = ttl::getex(key, expiry, config.grace_ms(), now_ms) else {
         return cx.pass();
     };
     if cx.kind() == Kind::InMulti {
@@ -88,53 +90,23 @@ pub async fn getex(cx: Cx, args: Args) -> Result<Reply> {
 }
 
 /// TTL, PTTL.
-pub async fn ttl(cx: Cx, args: Args) -> Result<Reply> {
+pub async fn ttl(cx: Cx, args: Args) -> Result<i64> {
     if args.len() != 2 {
         return cx.pass();
     }
     let config = cx.config::<Config>()?;
-    let stored = number(&cx, "PTTL", args.key()).await?;
-    let soft = ttl::soft_ttl(stored, config.grace_ms, args.is(0, "TTL"));
-    Ok(Reply::Int(soft))
+    let stored = alone(&cx, args.key(), pttl(args.key())).await?;
+    Ok(ttl::soft_ttl(stored, config.grace_ms(), args.is(0, "TTL")))
 }
 
 /// EXPIRETIME, PEXPIRETIME.
-pub async fn expiretime(cx: Cx, args: Args) -> Result<Reply> {
+pub async fn expiretime(cx: Cx, args: Args) -> Result<i64> {
     if args.len() != 2 {
         return cx.pass();
     }
     let config = cx.config::<Config>()?;
-    let stored = number(&cx, "PEXPIRETIME", args.key()).await?;
-    let soft = ttl::soft_expiretime(stored, config.grace_ms, args.is(0, "EXPIRETIME"));
-    Ok(Reply::Int(soft))
-}
-
-/// Runs a command that answers an integer, inside MULTI or not.
-async fn number(cx: &Cx, name: &str, key: &[u8]) -> Result<i64> {
-    let command = cmd(name).arg(key);
-    let reply = if cx.kind() == Kind::InMulti {
-        first_row(cx.transaction(key, [command]).await?)?
-    } else {
-        cx.call(command).await?
-    };
-    reply.int().ok_or_else(Error::not_an_integer)
-}
-
-/// The first row of an EXEC; an error in it is the command's own.
-pub fn first_row(rows: Vec<Reply>) -> Result<Reply> {
-    match rows.into_iter().next() {
-        Some(Reply::Error(text)) => Err(reply_error(&text)),
-        Some(reply) => Ok(reply),
-        None => Err(Error::new("the transaction gave no reply")),
-    }
-}
-
-/// A shard's error as it came: its code stands in front.
-fn reply_error(text: &str) -> Error {
-    match text.split_once(' ') {
-        Some((code, rest)) => Error::with_code(code, rest),
-        None => Error::new(text),
-    }
+    let stored = alone(&cx, args.key(), cmd("PEXPIRETIME").arg(args.key()).typed()).await?;
+    Ok(ttl::soft_expiretime(stored, config.grace_ms(), args.is(0, "EXPIRETIME")))
 }
 
 /// A stored value, as far as it may come here.
@@ -146,18 +118,18 @@ enum Found {
 }
 
 async fn look(cx: &Cx, config: &Config, key: &[u8]) -> Result<(Found, Life)> {
-    let [value, pttl] = cx.pipeline([cmd("GET").arg(key), cmd("PTTL").arg(key)]).await;
+    let read = (cmd("GET").arg(key).result(), pttl(key));
+    let (value, pttl) = cx.pipeline(read).await?;
     let value = match value {
         Err(error) if error.kind == ErrorKind::TooLarge => None,
         value => Some(value?),
     };
-    let pttl = pttl?.int().unwrap_or(-2);
     Ok(match value {
         Some(value) => {
-            let life = ttl::life_of(&value, pttl, config.grace_ms);
+            let life = ttl::life_of(&value, pttl, config.grace_ms());
             (Found::Here(value), life)
         }
-        None => (Found::Large, ttl::life_of_pttl(pttl, config.grace_ms)),
+        None => (Found::Large, ttl::life_of_pttl(pttl, config.grace_ms())),
     })
 }
 
@@ -169,17 +141,15 @@ fn too_large() -> Error {
 async fn compete_for_large(cx: &Cx, config: &Rc<Config>, key: &[u8], life: Life) -> Result<Reply> {
     let token = lease::token(cx, config);
     if life != Life::Fresh {
-        let rows =
-            cx.transaction(key, [lease::take(key, &token, config), cmd("PTTL").arg(key)]).await?;
-        let [holder, pttl] = <[Reply; 2]>::try_from(rows)
-            .map_err(|_| Error::new("the transaction gave no two rows"))?;
-        let life = ttl::life_of_pttl(pttl.int().unwrap_or(-2), config.grace_ms);
-        if holder.is_null() && life != Life::Fresh {
+        let take = (lease::take(key, &token, config), pttl(key));
+        let (holder, pttl) = cx.transaction(take).await?;
+        let life = ttl::life_of_pttl(pttl, config.grace_ms());
+        if holder.is_none() && life != Life::Fresh {
             lease::watch(cx, key)?;
             stats::count(cx, config, Count::Leader);
             return Ok(Reply::Null);
         }
-        if holder.is_null() {
+        if holder.is_none() {
             cx.call(lease::release(key, &token)).await?;
         } else if life == Life::Stale {
             stats::count(cx, config, Count::Stale);
@@ -193,16 +163,11 @@ async fn compete_for_large(cx: &Cx, config: &Rc<Config>, key: &[u8], life: Life)
 async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8], expiry: Expiry) -> Result<Reply> {
     let token = lease::token(cx, config);
     let read = lease::read(key, &token, config);
-    let Some(read) = expiry.append(read, config.grace_ms, cx.now_ms()) else {
+    let Some(read) = expiry.append(read, config.grace_ms(), cx.now_ms()) else {
         return cx.pass();
     };
-    let rows = cx.transaction(key, [read]).await?;
-    let Reply::Array(row) = first_row(rows)? else {
-        return Err(Error::new("the script gave no row"));
-    };
-    let mut row = row.into_iter();
-    let value = row.next().unwrap_or(Reply::Null);
-    if row.next().and_then(|won| won.int()) == Some(1) {
+    let (value, won): (Reply, bool) = alone(cx, key, read.typed()).await?;
+    if won {
         stats::count(cx, config, Count::Leader);
         lease::watch(cx, key)?;
     } else if !value.is_null() {
@@ -231,7 +196,7 @@ impl Ended {
 async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Ended> {
     let token = lease::token(cx, config);
     let begun_ms = cx.mono_ms();
-    let mut wait_ms = u64::from(config.wait_ms);
+    let mut wait_ms = u64::from(config.wait.ms());
     let mut waited = false;
     let mut my_turn = false;
     loop {
@@ -264,9 +229,9 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Ended> {
             waited = true;
             stats::count(cx, config, Count::Wait);
         }
-        let woken = if attempt.holder.bytes() == Some(token.as_bytes()) {
+        let woken = if attempt.holder.as_deref() == Some(token.as_bytes()) {
             // The leader's own connection: its fill may stand behind this very read.
-            wait_ms = wait_ms.min(u64::from(config.wait_behind_ms));
+            wait_ms = wait_ms.min(u64::from(config.wait_behind.ms()));
             let left_ms = narrow(wait_ms.saturating_sub(spent_ms).max(1));
             match first(wake, cx.sleep(pause.timeout_ms.min(left_ms))).await {
                 First::Left(woken) => woken?,
@@ -297,12 +262,13 @@ async fn compete(cx: &Cx, config: &Rc<Config>, key: &[u8]) -> Result<Ended> {
 
 /// A look for a fill or an end of the lease through another gateway: `None` when there is one to compete for.
 async fn peek(cx: &Cx, key: &[u8]) -> Result<Option<Attempt>> {
-    let [value, holder] = cx.pipeline([cmd("GET").arg(key), lease::holder(key)]).await;
+    let read = (cmd("GET").arg(key).result(), lease::holder(key));
+    let (value, holder) = cx.pipeline(read).await?;
     if value.as_ref().is_err_and(|error| error.kind == ErrorKind::TooLarge) {
         return Ok(None);
     }
-    let (value, holder) = (value?, holder?);
-    let unchanged = value.is_null() && !holder.is_null();
+    let value = value?;
+    let unchanged = value.is_null() && holder.is_some();
     Ok(unchanged.then_some(Attempt { holder, value, life: Life::Missing }))
 }
 
@@ -317,8 +283,8 @@ fn tell(cx: &Cx, key: &[u8], found: &Attempt) {
 
 /// What a try for the lease found.
 struct Attempt {
-    /// Null when the lease is now ours, else whose it is.
-    holder: Reply,
+    /// Nothing when the lease is now ours, else whose it is.
+    holder: Option<Vec<u8>>,
     value: Reply,
     life: Life,
 }
@@ -326,17 +292,9 @@ struct Attempt {
 /// Tries to take the lease and reads the value, in one transaction.
 async fn attempt(cx: &Cx, config: &Config, key: &[u8], token: &str) -> Result<Attempt> {
     lease::watch(cx, key)?;
-    let take = lease::take(key, token, config);
-    let read = [take, cmd("GET").arg(key), cmd("PTTL").arg(key)];
-    let rows = cx.transaction(key, read).await?;
-    let [holder, value, pttl] = <[Reply; 3]>::try_from(rows)
-        .map_err(|_| Error::new("the transaction gave no three rows"))?;
-    for row in [&holder, &value] {
-        if let Reply::Error(text) = row {
-            return Err(reply_error(text));
-        }
-    }
-    let life = ttl::life_of(&value, pttl.int().unwrap_or(-2), config.grace_ms);
+    let read = (lease::take(key, token, config), cmd("GET").arg(key), pttl(key));
+    let (holder, value, pttl) = cx.transaction(read).await?;
+    let life = ttl::life_of(&value, pttl, config.grace_ms());
     Ok(Attempt { holder, value, life })
 }
 
@@ -348,7 +306,7 @@ fn settle(
     token: &str,
     attempt: &Attempt,
 ) -> Result<Option<Reply>> {
-    let won = attempt.holder.is_null();
+    let won = attempt.holder.is_none();
     if won && attempt.life != Life::Fresh {
         // Again: another read of this session, which lost, may have ended the watch meanwhile.
         lease::watch(cx, key)?;
@@ -356,7 +314,7 @@ fn settle(
         return Ok(Some(Reply::Null));
     }
     // A session that leads already goes on watching for that.
-    if attempt.holder.bytes() != Some(token.as_bytes()) {
+    if attempt.holder.as_deref() != Some(token.as_bytes()) {
         lease::unwatch(cx, key)?;
     }
     match attempt.life {
@@ -378,11 +336,11 @@ fn settle(
 /// How long to wait for the next notice or turn.
 fn pause(config: &Config, wait_ms: u64, spent_ms: u64) -> Wait {
     let left_ms = wait_ms.saturating_sub(spent_ms).max(1);
-    let behind_ms = u64::from(config.wait_behind_ms).saturating_sub(spent_ms);
+    let behind_ms = u64::from(config.wait_behind.ms()).saturating_sub(spent_ms);
     Wait {
         timeout_ms: narrow(left_ms),
         behind_ms: Some(narrow(behind_ms)),
-        poll_ms: Some(config.poll_ms),
+        poll_ms: Some(config.poll.ms()),
     }
 }
 

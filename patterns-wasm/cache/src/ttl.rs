@@ -170,7 +170,7 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
         } else if args.is(at, "KEEPTTL") {
             expiry = Expiry::Keep;
         } else {
-            expiry = Expiry::of(args.get(at), parse_int(args.get(at + 1)))?;
+            expiry = Expiry::of(args.bytes(at), parse_int(args.bytes(at + 1)))?;
             at += 1;
         }
         at += 1;
@@ -183,7 +183,7 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
         Condition::Present => script(SET_IF, args.key(), grace_ms, "XX"),
         Condition::Always | Condition::Absent => script(SET_IF, args.key(), grace_ms, ""),
     };
-    let mut command = start.arg(args.get(2));
+    let mut command = start.arg(args.bytes(2));
     match condition {
         Condition::Always => {}
         Condition::Absent => command = command.arg("NX"),
@@ -205,7 +205,7 @@ pub fn read_setex(args: &Args, grace_ms: u32) -> Option<Command> {
         return None;
     };
     let hard = soft.checked_add(i64::from(grace_ms))?;
-    Some(cmd("PSETEX").arg(args.key()).arg(hard).arg(args.get(3)))
+    Some(cmd("PSETEX").arg(args.key()).arg(hard).arg(args.bytes(3)))
 }
 
 /// Reads the option of `GETEX key [EX s | PX ms | EXAT t | PXAT t | PERSIST]`.
@@ -213,7 +213,7 @@ pub fn read_getex(args: &Args) -> Option<Expiry> {
     match args.len() {
         2 => Some(Expiry::None),
         3 if args.is(2, "PERSIST") => Some(Expiry::Persist),
-        4 => Expiry::of(args.get(2), args.int(3)),
+        4 => Expiry::of(args.bytes(2), args.int(3)),
         _ => None,
     }
 }

@@ -6,24 +6,25 @@
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::{Command, cmd};
+use sluicegate_plugin::convert::FromReply;
 use sluicegate_plugin::cx::{Cx, Kind};
 use sluicegate_plugin::error::Result;
 use sluicegate_plugin::reply::Reply;
+use sluicegate_plugin::request::Typed;
 
 use crate::config::Config;
 use crate::lease;
 use crate::notice;
-use crate::read::first_row;
 use crate::stats::{self, Count};
 use crate::ttl::{self, Condition, Expire};
 
 /// `SET key value [options]`
 pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
-    let Some(set) = ttl::read_set(&args, config.grace_ms, cx.now_ms()) else {
+    let Some(set) = ttl::read_set(&args, config.grace_ms(), cx.now_ms()) else {
         return cx.pass();
     };
-    let (key, value) = (args.key(), args.get(2));
+    let (key, value) = (args.key(), args.bytes(2));
     let notice =
         if set.expiry.is_past(cx.now_ms()) { notice::GONE.to_vec() } else { notice::filled(value) };
     if set.condition == Condition::Always {
@@ -31,7 +32,7 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
         return ended(&cx, &config, key, &notice, reply);
     }
     // It may not be stored, and only a fill ends the lease.
-    let reply = alone(&cx, key, set.command.clone()).await?;
+    let reply = alone::<Reply>(&cx, key, set.command.clone().typed()).await?;
     if !set.was_stored(&reply) {
         return Ok(reply);
     }
@@ -46,11 +47,11 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
 /// `SETEX key s value`, `PSETEX key ms value`
 pub async fn setex(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
-    let Some(command) = ttl::read_setex(&args, config.grace_ms) else {
+    let Some(command) = ttl::read_setex(&args, config.grace_ms()) else {
         return cx.pass();
     };
     let reply = with_void(&cx, args.key(), command).await?;
-    let notice = notice::filled(args.get(3));
+    let notice = notice::filled(args.bytes(3));
     ended(&cx, &config, args.key(), &notice, reply)
 }
 
@@ -58,7 +59,7 @@ pub async fn setex(cx: Cx, args: Args) -> Result<Reply> {
 pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
     let key = args.key();
-    match ttl::read_expire(&args, config.grace_ms, cx.now_ms()) {
+    match ttl::read_expire(&args, config.grace_ms(), cx.now_ms()) {
         None => cx.pass(),
         Some(Expire::Delete) => {
             // As it came: with NX, XX, GT or LT the shard may still refuse.
@@ -66,7 +67,7 @@ pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
             let reply = with_void(&cx, key, cmd(&name).args(args.from(1))).await?;
             gone(&cx, key, reply)
         }
-        Some(Expire::Shifted(command)) => alone(&cx, key, command).await,
+        Some(Expire::Shifted(command)) => alone(&cx, key, command.typed()).await,
     }
 }
 
@@ -76,7 +77,7 @@ pub async fn persist(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
-    alone(&cx, args.key(), ttl::persist(args.key(), config.grace_ms)).await
+    alone(&cx, args.key(), ttl::persist(args.key(), config.grace_ms()).typed()).await
 }
 
 /// `DEL key`, `UNLINK key`. With several keys the gateway's own way deletes them; their leases end by themselves.
@@ -90,32 +91,33 @@ pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
 }
 
 /// Task: the session of these keys' leader has closed.
-pub async fn release(cx: Cx, args: Args) -> Result<Reply> {
+pub async fn release(cx: Cx, args: Args) -> Result<()> {
     let config = cx.config::<Config>()?;
     let token = lease::token(&cx, &config);
     let keys: Vec<&[u8]> = args.from(0).collect();
     // Each key takes up to two operations of a batch of at most 128.
     for some in keys.chunks(50) {
-        let replies = cx.pipeline_all(some.iter().map(|key| lease::release(key, &token))).await?;
-        for (key, reply) in some.iter().zip(replies) {
-            if reply?.int() == Some(1) {
+        let releases = some.iter().map(|key| lease::release(key, &token).result());
+        let released = cx.pipeline(releases.collect::<Vec<_>>()).await?;
+        for (key, released) in some.iter().zip(released) {
+            if released? {
                 stats::count(&cx, &config, Count::HandedOn);
                 cx.notify(key, notice::GONE);
             }
         }
     }
-    Ok(Reply::ok())
+    Ok(())
 }
 
 /// Task: ends the lease of a value that was filled inside MULTI under a condition.
-pub async fn void(cx: Cx, args: Args) -> Result<Reply> {
-    cx.call(lease::void(args.get(0))).await
+pub async fn void(cx: Cx, args: Args) -> Result<bool> {
+    cx.call(lease::void(args.bytes(0))).await
 }
 
 /// Runs one command, inside MULTI or not.
-async fn alone(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
+pub async fn alone<T: FromReply>(cx: &Cx, key: &[u8], command: Typed<T>) -> Result<T> {
     if cx.kind() == Kind::InMulti {
-        return first_row(cx.transaction(key, [command]).await?);
+        return cx.transaction((command.to_key(key),)).await.map(|(reply,)| reply);
     }
     cx.call(command).await
 }
@@ -123,7 +125,8 @@ async fn alone(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
 /// Runs one command and ends the lease behind it.
 async fn with_void(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
     if cx.kind() == Kind::InMulti {
-        return first_row(cx.transaction(key, [command, lease::void(key)]).await?);
+        let batch = (command.to_key(key), lease::void(key).result());
+        return cx.transaction(batch).await.map(|(reply, _)| reply);
     }
     let reply = cx.call(command);
     cx.send(lease::void(key));

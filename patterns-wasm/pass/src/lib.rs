@@ -4,12 +4,7 @@
 //! somebody who writes a plugin. `PASS.ECHO key` shows a command of its own: it sends one GET and answers its reply.
 //! It keeps no state and has no config.
 
-use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::Cx;
-use sluicegate_plugin::error::{Error, Result};
-use sluicegate_plugin::plugin::NoConfig;
-use sluicegate_plugin::reply::Reply;
+use sluicegate_plugin::prelude::*;
 
 async fn pass(cx: Cx, _args: Args) -> Result<Reply> {
     cx.pass()
@@ -25,11 +20,7 @@ async fn echo(cx: Cx, args: Args) -> Result<Reply> {
 sluicegate_plugin::plugin! {
     name: "pass",
     version: "1.0.0",
-    config: NoConfig,
-    about: "no keys",
     hooks: ["GET" => pass, "SET" => pass, "DEL" => pass, "INCR" => pass],
     commands: ["PASS.ECHO" => echo { arity: 2, keys: (1, 1, 1), flags: ["readonly"] }],
-    tasks: [],
-    capabilities: { commands: ["GET"], wait: false, background: false, shared_bytes: 0 },
-    metrics: [],
+    capabilities: { commands: ["GET"] },
 }

@@ -8,14 +8,9 @@
 //! adds `+` to each reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other
 //! `KEYS` pass.
 
-use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::{Cx, Guarded, Kind};
-use sluicegate_plugin::error::{Error, Result};
-use sluicegate_plugin::plugin::NoConfig;
-use sluicegate_plugin::reply::Reply;
+use sluicegate_plugin::prelude::*;
 
-async fn get(cx: Cx, args: Args) -> Result<Reply> {
+async fn read(cx: Cx, args: Args) -> Result<Reply> {
     let read = cmd("GET").arg(args.key());
     let read = if args.key().ends_with(b":plain") { read } else { read.hooked() };
     let found = cx.call(read).await?;
@@ -24,32 +19,29 @@ async fn get(cx: Cx, args: Args) -> Result<Reply> {
     Ok(Reply::bulk(said))
 }
 
-async fn mget(cx: Cx, args: Args) -> Result<Reply> {
+async fn mget(cx: Cx, args: Args) -> Result<Vec<Vec<u8>>> {
     if args.key().ends_with(b":pass") || cx.kind() == Kind::InMulti {
         return cx.pass();
     }
-    let mut said = Vec::new();
-    for reply in cx.pipeline_all(args.from(1).map(|key| cmd("GET").arg(key))).await? {
-        let mut value = reply?.bytes().unwrap_or_default().to_vec();
-        value.push(b'+');
-        said.push(Reply::bulk(value));
-    }
-    Ok(Reply::Array(said))
+    let found = cx.pipeline(args.from(1).map(get).collect::<Vec<_>>()).await?;
+    let marked =
+        found.into_iter().map(|value| [value.unwrap_or_default().as_slice(), b"+"].concat());
+    Ok(marked.collect())
 }
 
 async fn keys(cx: Cx, args: Args) -> Result<Reply> {
-    if args.get(1) == b"*" {
+    if args.bytes(1) == b"*" {
         return Err(Error::new("KEYS * is refused here: use SCAN"));
     }
     cx.pass()
 }
 
 async fn cas(cx: Cx, args: Args) -> Result<Reply> {
-    swap(&cx, args.key(), args.key(), args.get(2), args.get(3)).await
+    swap(&cx, args.key(), args.key(), args.bytes(2), args.bytes(3)).await
 }
 
 async fn cas2(cx: Cx, args: Args) -> Result<Reply> {
-    swap(&cx, args.key(), args.get(2), args.get(3), args.get(4)).await
+    swap(&cx, args.key(), args.bytes(2), args.bytes(3), args.bytes(4)).await
 }
 
 async fn work(cx: Cx, args: Args) -> Result<Reply> {
@@ -66,11 +58,11 @@ async fn work(cx: Cx, args: Args) -> Result<Reply> {
 }
 
 async fn swap(cx: &Cx, read: &[u8], write: &[u8], expected: &[u8], new: &[u8]) -> Result<Reply> {
-    let guard = cmd("GET").arg(read);
+    let guard = get(read).to_key(read);
     let expected = if expected == b"nil" { Reply::Null } else { Reply::bulk(expected) };
     let set = cmd("SET").arg(write).arg(new);
-    match cx.guarded(read, guard, &expected, [set]).await? {
-        Guarded::Done(rows) => Ok(Reply::Array(vec![Reply::Int(1), Reply::Array(rows)])),
+    match cx.guarded(guard, &expected, [set]).await? {
+        Guarded::Done(rows) => Ok(Reply::Array(vec![Reply::Int(1), Reply::Array(rows.into())])),
         Guarded::Changed(found) => Ok(Reply::Array(vec![Reply::Int(0), found])),
     }
 }
@@ -78,15 +70,11 @@ async fn swap(cx: &Cx, read: &[u8], write: &[u8], expected: &[u8], new: &[u8]) -
 sluicegate_plugin::plugin! {
     name: "probe",
     version: "1.0.0",
-    config: NoConfig,
-    about: "no keys",
-    hooks: ["GET" => get, "MGET" => mget, "KEYS" => keys],
+    hooks: ["GET" => read, "MGET" => mget, "KEYS" => keys],
     commands: [
         "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },
         "PROBE.WORK" => work { arity: 4, keys: (1, 1, 1), flags: ["readonly"] },
     ],
-    tasks: [],
-    capabilities: { commands: ["GET", "SET"], wait: false, background: false, shared_bytes: 0 },
-    metrics: [],
+    capabilities: { commands: ["GET", "SET"] },
 }

@@ -2,11 +2,35 @@
 //!
 //! Owns one buffer (the frame) and where each argument lies in it. For hooks and own commands argument 0 is the
 //! command's name as the client wrote it; for spawned calls and closed sessions the arguments are the plugin's own.
-//! Reading past the end gives an empty argument, never a panic: a trap would cost other calls.
+//! Reading past the end gives an empty argument or an error, never a panic: a trap would cost other calls.
 
 use std::ops::Range;
 
+use crate::convert::FromArg;
+use crate::error::{Error, Result};
+
 /// The arguments of one call.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// # use sluicegate_plugin::harness::world::World;
+/// /// `SLOWADD key by [note]`
+/// async fn slow_add(cx: Cx, args: Args) -> Result<i64> {
+///     let by = args.get::<i64>(2)?;           // "ERR value is not an integer or out of range"
+///     let note: Option<&str> = args.opt(3)?;
+///     assert_eq!(note, None);
+///     cx.call(incr_by(args.key(), by)).await
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SLOWADD" => slow_add] }
+/// # fn main() {
+/// # let mut world = World::new(&PLUGIN, "", 1, 1);
+/// # assert_eq!(world.ask(0, 1, &["SLOWADD", "k", "2"]), Some(Reply::Int(2)));
+/// # let Some(Reply::Error(text)) = world.ask(0, 1, &["SLOWADD", "k", "x"]) else { panic!() };
+/// # assert_eq!(text, "ERR value is not an integer or out of range");
+/// # let Some(Reply::Error(text)) = world.ask(0, 1, &["SLOWADD", "k"]) else { panic!() };
+/// # assert_eq!(text, "ERR wrong number of arguments for 'slowadd' command");
+/// # }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Args {
     bytes: Vec<u8>,
@@ -29,39 +53,63 @@ impl Args {
         self.spans.is_empty()
     }
 
-    /// Argument `index`, empty past the end.
-    pub fn get(&self, index: usize) -> &[u8] {
+    /// Argument `index` as it came, empty past the end.
+    pub fn bytes(&self, index: usize) -> &[u8] {
         let span = self.spans.get(index).cloned().unwrap_or(0..0);
         self.bytes.get(span).unwrap_or_default()
     }
 
+    /// Argument `index` as a `T`; the error has Redis's own words, also when there is none.
+    pub fn get<'a, T: FromArg<'a>>(&'a self, index: usize) -> Result<T> {
+        if index >= self.len() {
+            let name = String::from_utf8_lossy(self.name()).to_ascii_lowercase();
+            return Err(Error::arity(&name));
+        }
+        T::from_arg(self.bytes(index))
+    }
+
+    /// Argument `index` as a `T`, if there is one.
+    pub fn opt<'a, T: FromArg<'a>>(&'a self, index: usize) -> Result<Option<T>> {
+        if index >= self.len() { Ok(None) } else { T::from_arg(self.bytes(index)).map(Some) }
+    }
+
     /// The command's name as the client wrote it.
     pub fn name(&self) -> &[u8] {
-        self.get(0)
+        self.bytes(0)
     }
 
     /// The first argument after the name: for most commands their key.
     pub fn key(&self) -> &[u8] {
-        self.get(1)
+        self.bytes(1)
     }
 
-    /// Whether argument `index` is `word`, in any case.
-    pub fn is(&self, index: usize, word: &str) -> bool {
-        self.get(index).eq_ignore_ascii_case(word.as_bytes())
-    }
-
-    /// Argument `index` as a decimal integer in Redis's strict form (no plus sign, no leading zero).
-    pub fn int(&self, index: usize) -> Option<i64> {
-        parse_int(self.get(index))
+    /// All arguments behind the key.
+    pub fn rest(&self) -> impl Iterator<Item = &[u8]> {
+        self.from(2)
     }
 
     /// All arguments from `index` on.
     pub fn from(&self, index: usize) -> impl Iterator<Item = &[u8]> {
-        (index..self.len()).map(|i| self.get(i))
+        (index..self.len()).map(|i| self.bytes(i))
+    }
+
+    /// Whether argument `index` is `word`, in any case.
+    pub fn is(&self, index: usize, word: &str) -> bool {
+        self.bytes(index).eq_ignore_ascii_case(word.as_bytes())
+    }
+
+    /// Argument `index` as a decimal integer in Redis's strict form (no plus sign, no leading zero).
+    pub fn int(&self, index: usize) -> Option<i64> {
+        parse_int(self.bytes(index))
     }
 }
 
 /// Reads a decimal integer as Redis does: `-?` then digits without a leading zero, within 64 bits.
+///
+/// ```
+/// # use sluicegate_plugin::args::parse_int;
+/// assert_eq!((parse_int(b"-12"), parse_int(b"012")), (Some(-12), None));
+/// ```
 pub fn parse_int(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix(b"-") {
         Some(rest) => (true, rest),

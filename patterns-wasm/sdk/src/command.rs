@@ -5,8 +5,25 @@
 
 use crate::frame::{BESIDE_BIT, put_bytes, put_raw, put_u32};
 use crate::reply::put_decimal;
+use crate::request::Typed;
 
 /// Which shard an operation goes to.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// # use sluicegate_plugin::harness::world::World;
+/// /// The keys of all shards.
+/// async fn size(cx: Cx, _args: Args) -> Result<i64> {
+///     let each = (0..cx.shards()).map(|shard| cmd("DBSIZE").to_shard(shard).typed::<i64>());
+///     Ok(cx.pipeline(each.collect::<Vec<_>>()).await?.into_iter().sum())
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SIZE" => size] }
+/// # fn main() {
+/// # let mut world = World::new(&PLUGIN, "", 1, 1);
+/// # world.expect("DBSIZE").reply(5);
+/// # assert_eq!(world.ask(0, 1, &["SIZE"]), Some(Reply::Int(5)));
+/// # }
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// That of the command's own keys.
@@ -33,7 +50,12 @@ impl Target {
     }
 }
 
-/// One argument.
+/// One argument: bytes, a text, an integer, or a key beside another. Numbers with a fraction are given as text.
+///
+/// ```
+/// # use sluicegate_plugin::command::{Arg, cmd};
+/// let command = cmd("SET").arg("key").arg(b"value").arg("PX").arg(2_000).arg(Arg::Int(1));
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub enum Arg<'a> {
     /// As it is.
@@ -49,7 +71,21 @@ pub enum Arg<'a> {
     },
 }
 
-/// The key called `name` beside `owner`: always on the owner's shard.
+/// The key called `name` beside `owner`: always on the owner's shard, and no client's key.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// # use sluicegate_plugin::harness::world::World;
+/// async fn seen(cx: Cx, args: Args) -> Result<i64> {
+///     cx.call(incr_by(beside(args.key(), "seen"), 1)).await
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SEEN" => seen] }
+/// # fn main() {
+/// let mut world = World::new(&PLUGIN, "", 1, 1);
+/// assert_eq!(world.ask(0, 1, &["SEEN", "k"]), Some(Reply::Int(1)));
+/// assert_eq!(world.redis.run(&["GET", "{k}:sg:seen"]), Reply::bulk("1"));
+/// # }
+/// ```
 pub fn beside<'a>(owner: &'a [u8], name: &'a str) -> Arg<'a> {
     Arg::Beside { owner, name }
 }
@@ -78,13 +114,34 @@ impl<'a> From<&'a str> for Arg<'a> {
     }
 }
 
+impl<'a> From<&'a String> for Arg<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Bytes(text.as_bytes())
+    }
+}
+
 impl From<i64> for Arg<'_> {
     fn from(value: i64) -> Self {
         Self::Int(value)
     }
 }
 
-/// A command with its arguments.
+/// A command with its arguments. Its reply is untyped: [`Typed`] and [`commands`](crate::commands) have the others.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// # use sluicegate_plugin::harness::world::World;
+/// async fn old(cx: Cx, args: Args) -> Result<Reply> {
+///     let swap: Command = cmd("SET").arg(args.key()).arg("new").arg("GET");
+///     cx.call(swap).await
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["OLD" => old] }
+/// # fn main() {
+/// # let mut world = World::new(&PLUGIN, "", 1, 1);
+/// # assert_eq!(world.ask(0, 1, &["OLD", "k"]), Some(Reply::Null));
+/// # assert_eq!(world.ask(0, 1, &["OLD", "k"]), Some(Reply::bulk("new")));
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Command {
     pub(crate) target: Target,
@@ -94,6 +151,11 @@ pub struct Command {
 }
 
 /// A command that starts with its name.
+///
+/// ```
+/// # use sluicegate_plugin::command::cmd;
+/// let command = cmd("HSET").arg("key").arg("field").arg(1);
+/// ```
 pub fn cmd(name: &str) -> Command {
     let command = Command {
         target: Target::OwnKeys,
@@ -139,7 +201,7 @@ impl Command {
         self
     }
 
-    /// Sends it to shard `index`.
+    /// Sends it to shard `index`, from 0 to below `Cx::shards`.
     #[must_use]
     pub fn to_shard(mut self, index: u16) -> Self {
         self.target = Target::Shard(index);
@@ -151,6 +213,18 @@ impl Command {
     pub fn hooked(mut self) -> Self {
         self.hooked = true;
         self
+    }
+
+    /// The same with its reply read as a `T`.
+    #[must_use]
+    pub fn typed<T>(self) -> Typed<T> {
+        Typed::new(self)
+    }
+
+    /// The same with its error as a value, so that in a batch it does not hide the others' replies.
+    #[must_use]
+    pub fn result(self) -> Typed<crate::error::Result<crate::reply::Reply>> {
+        Typed::new(self)
     }
 
     /// Appends `u32 argc, args`.

@@ -9,11 +9,13 @@ use std::future::Future;
 use std::rc::Rc;
 
 use crate::command::{Command, Target};
+use crate::convert::{FromReply, IntoReply};
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{put_bytes, put_u32};
+use crate::frame::{self, put_bytes, put_u32};
 use crate::host;
 use crate::operations::{Call, Operations, Outcome, STATUS_EVENT, STATUS_TIMEOUT};
 use crate::reply::Reply;
+use crate::request::{Batch, Request};
 
 const OP_COMMAND: u8 = 1;
 const OP_TRANSACTION: u8 = 2;
@@ -39,13 +41,15 @@ pub enum Kind {
     InMulti,
     /// A watched session has closed; the arguments are the keys.
     SessionClosed,
+    /// A timer of the manifest is due; there are no arguments.
+    Timer,
 }
 
-/// What a guarded transaction came to.
+/// What a guarded transaction came to. See [`Cx::guarded`].
 #[derive(Debug, Clone, PartialEq)]
-pub enum Guarded {
-    /// The guard held and this is EXEC's array.
-    Done(Vec<Reply>),
+pub enum Guarded<T> {
+    /// The guard held, and these are the replies.
+    Done(T),
     /// The guard did not hold: what its read answered, or null when the key changed afterwards.
     Changed(Reply),
 }
@@ -93,10 +97,11 @@ impl Cx {
     /// Why this handler runs.
     pub fn kind(&self) -> Kind {
         match self.call.head.kind {
-            0 => Kind::Hook,
-            1 => Kind::OwnCommand,
-            3 => Kind::InMulti,
-            4 => Kind::SessionClosed,
+            frame::HOOK => Kind::Hook,
+            frame::OWN_COMMAND => Kind::OwnCommand,
+            frame::IN_MULTI => Kind::InMulti,
+            frame::SESSION_CLOSED => Kind::SessionClosed,
+            frame::TIMER => Kind::Timer,
             _ => Kind::Spawned,
         }
     }
@@ -116,100 +121,157 @@ impl Cx {
         self.call.head.resp
     }
 
+    /// How many shards the pool has: what `to_shard` may name, from 0.
+    pub fn shards(&self) -> u16 {
+        self.call.head.shards
+    }
+
+    /// How long this call may take in all, milliseconds.
+    pub fn budget_ms(&self) -> u32 {
+        self.call.head.budget_ms
+    }
+
     /// The binding's config, as the type named in `plugin!`.
     pub fn config<T: 'static>(&self) -> Result<Rc<T>> {
         Rc::clone(&self.config).downcast().map_err(|_| Error::new("the config has another type"))
     }
 
-    /// Sends one command.
-    pub fn call(&self, command: Command) -> impl Future<Output = Result<Reply>> + use<> {
-        let operations = self.commands([command]);
-        async move { one(operations.await?).reply() }
+    /// Sends one command and reads its reply as what the command says: any [`Reply`] of `cmd("GET").arg(key)`, an
+    /// `Option<Vec<u8>>` of [`get(key)`](crate::commands::get).
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// # use sluicegate_plugin::harness::world::World;
+    /// async fn double(cx: Cx, args: Args) -> Result<i64> {
+    ///     let found = cx.call(get(args.key())).await?;
+    ///     let value = found.ok_or_else(|| Error::new("nothing to double"))?;
+    ///     cx.call(incr_by(args.key(), i64::from_arg(&value)?)).await
+    /// }
+    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["DOUBLE" => double] }
+    /// # fn main() {
+    /// let mut world = World::new(&PLUGIN, "", 1, 1);
+    /// world.redis.run(&["SET", "k", "21"]);
+    /// assert_eq!(world.ask(0, 1, &["DOUBLE", "k"]), Some(Reply::Int(42)));
+    /// assert_eq!(world.ask(0, 1, &["DOUBLE", "l"]), Some(Reply::Error("ERR nothing to double".into())));
+    /// # }
+    /// ```
+    pub fn call<R: Request>(&self, request: R) -> impl Future<Output = Result<R::Reply>> + use<R> {
+        let command = request.into_command();
+        let operations =
+            Operations::queue(&self.call, |out: &mut Vec<u8>| write_command(&command, 0, out));
+        async move { R::Reply::from_result(one(operations.await?).reply()) }
     }
 
-    /// Sends several commands at once; each has its own result.
-    pub fn pipeline<const N: usize>(
+    /// Sends several commands at once, those to one shard pipelined: a tuple, an array or a `Vec` (see [`Batch`]).
+    ///
+    /// All go or none: none when there are more than 128 in one batch, whose error says so. The first error of a shard is
+    /// the result, but for commands with [`result()`](crate::request::Typed::result).
+    pub fn pipeline<B: Batch>(
         &self,
-        commands: [Command; N],
-    ) -> impl Future<Output = [Result<Reply>; N]> + use<N> {
-        let operations = self.commands(commands);
-        async move {
-            let mut outcomes = operations.await.map(Vec::into_iter);
-            std::array::from_fn(|_| match &mut outcomes {
-                Ok(rest) => rest.next().map_or_else(|| Err(missing()), Outcome::reply),
-                Err(error) => Err(error.clone()),
-            })
-        }
-    }
-
-    /// Sends any number of commands at once, at most 128.
-    pub fn pipeline_all<I: IntoIterator<Item = Command>>(
-        &self,
-        commands: I,
-    ) -> impl Future<Output = Result<Vec<Result<Reply>>>> + use<I> {
-        let operations = self.commands(commands);
-        async move { Ok(operations.await?.into_iter().map(Outcome::reply).collect()) }
-    }
-
-    fn commands(&self, commands: impl IntoIterator<Item = Command>) -> Operations {
-        Operations::queue(
-            &self.call,
-            commands
-                .into_iter()
-                .map(|command| move |out: &mut Vec<u8>| write_command(&command, 0, out)),
-        )
+        batch: B,
+    ) -> impl Future<Output = Result<B::Replies>> + use<B> {
+        let operations = Operations::queue_all(&self.call, |queue| {
+            batch.each(&mut |command| {
+                queue(move |out: &mut Vec<u8>| write_command(&command, 0, out));
+            });
+        });
+        async move { B::read(&mut operations.await?.into_iter().map(Outcome::reply)) }
     }
 
     /// Sends a command and wants no reply.
-    pub fn send(&self, command: Command) {
+    pub fn send(&self, command: impl Into<Command>) {
+        let command = command.into();
         self.silent(|out| write_command(&command, NO_REPLY, out));
     }
 
-    /// Runs `commands` as MULTI..EXEC on the shard of `key`; gives EXEC's array.
-    pub fn transaction<I: IntoIterator<Item = Command>>(
+    /// Runs a batch as MULTI..EXEC on the shard that the first command goes to.
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// # use sluicegate_plugin::harness::world::World;
+    /// async fn take(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
+    ///     let (value, _) = cx.transaction((get(args.key()), del(args.key()))).await?;
+    ///     Ok(value)
+    /// }
+    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["TAKE" => take] }
+    /// # fn main() {
+    /// # let mut world = World::new(&PLUGIN, "", 1, 1);
+    /// # world.redis.run(&["SET", "k", "v"]);
+    /// # assert_eq!(world.ask(0, 1, &["TAKE", "k"]), Some(Reply::bulk("v")));
+    /// # assert_eq!(world.redis.run(&["EXISTS", "k"]), Reply::Int(0));
+    /// # }
+    /// ```
+    pub fn transaction<B: Batch>(
         &self,
-        key: &[u8],
-        commands: I,
-    ) -> impl Future<Output = Result<Vec<Reply>>> + use<I> {
-        let operations = self.transact(key, None, commands.into_iter().collect());
-        async move { exec_rows(one(operations.await?).reply()?) }
+        batch: B,
+    ) -> impl Future<Output = Result<B::Replies>> + use<B> {
+        let operations = self.transact(None, batch);
+        async move { exec_rows::<B>(one(operations.await?).reply()?) }
     }
 
-    /// Runs `commands` only if `guard` answers `expected` and its key does not change before EXEC.
-    pub fn guarded<I: IntoIterator<Item = Command>>(
+    /// Runs a batch as MULTI..EXEC only if `guard` answers `expected` and its key does not change before EXEC.
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// /// `CAS key expected new`: whether it was stored.
+    /// async fn cas(cx: Cx, args: Args) -> Result<bool> {
+    ///     let (key, new) = (args.key(), args.bytes(3));
+    ///     let expected = Reply::bulk(args.bytes(2));
+    ///     match cx.guarded(get(key), &expected, [set(key, new)]).await? {
+    ///         Guarded::Done(_) => Ok(true),
+    ///         Guarded::Changed(_) => Ok(false),
+    ///     }
+    /// }
+    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["CAS" => cas] }
+    /// # fn main() {
+    /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
+    /// # world.redis.run(&["SET", "k", "a"]);
+    /// # assert_eq!(world.ask(0, 1, &["CAS", "k", "b", "c"]), Some(Reply::Int(0)));
+    /// # assert_eq!(world.ask(0, 1, &["CAS", "k", "a", "c"]), Some(Reply::Int(1)));
+    /// # }
+    /// ```
+    pub fn guarded<G: Into<Command>, B: Batch>(
         &self,
-        key: &[u8],
-        guard: Command,
+        guard: G,
         expected: &Reply,
-        commands: I,
-    ) -> impl Future<Output = Result<Guarded>> + use<I> {
+        batch: B,
+    ) -> impl Future<Output = Result<Guarded<B::Replies>>> + use<G, B> {
         let mut wanted = Vec::new();
         expected.write(2, &mut wanted);
-        let operations = self.transact(key, Some((guard, wanted)), commands.into_iter().collect());
+        let operations = self.transact(Some((guard.into(), wanted)), batch);
         async move {
             let outcome = one(operations.await?);
             if outcome.status == STATUS_EVENT {
                 return Ok(Guarded::Changed(Reply::parse(&outcome.bytes).unwrap_or(Reply::Null)));
             }
-            exec_rows(outcome.reply()?).map(Guarded::Done)
+            exec_rows::<B>(outcome.reply()?).map(Guarded::Done)
         }
     }
 
-    fn transact(
-        &self,
-        key: &[u8],
-        guard: Option<(Command, Vec<u8>)>,
-        commands: Vec<Command>,
-    ) -> Operations {
+    fn transact<B: Batch>(&self, guard: Option<(Command, Vec<u8>)>, batch: B) -> Operations {
         if guard.is_some() && self.kind() == Kind::InMulti {
             let text = "a guarded transaction inside MULTI: its guard cannot be read there";
             self.call.state.borrow_mut().misuse = Some(text);
         }
-        let target = Target::Key(key.to_vec());
-        let write = move |out: &mut Vec<u8>| {
+        let mut commands = Vec::with_capacity(4);
+        batch.each(&mut |command| commands.push(command));
+        self.put_transaction(guard.as_ref(), &commands)
+    }
+
+    fn put_transaction(
+        &self,
+        guard: Option<&(Command, Vec<u8>)>,
+        commands: &[Command],
+    ) -> Operations {
+        let write = |out: &mut Vec<u8>| {
             out.push(OP_TRANSACTION);
-            target.write(out);
-            match &guard {
+            // With a guard: where its key is, which is what must not change.
+            let first = guard.map(|(read, _)| read).or(commands.first());
+            match first.map(|command| &command.target) {
+                None | Some(Target::OwnKeys) => Target::OwnKeys.write(out),
+                Some(target) => target.write(out),
+            }
+            match guard {
                 None => out.push(0),
                 Some((read, expected)) => {
                     out.push(1);
@@ -219,22 +281,19 @@ impl Cx {
             }
             let count = u16::try_from(commands.len()).unwrap_or(u16::MAX);
             out.extend_from_slice(&count.to_le_bytes());
-            for command in &commands {
+            for command in commands {
                 command.write_args(out);
             }
         };
-        Operations::queue(&self.call, [write])
+        Operations::queue(&self.call, write)
     }
 
     /// Waits `ms` milliseconds.
     pub fn sleep(&self, ms: u32) -> impl Future<Output = Result<()>> + use<> {
-        let operations = Operations::queue(
-            &self.call,
-            [move |out: &mut Vec<u8>| {
-                out.push(OP_SLEEP);
-                out.extend_from_slice(&ms.to_le_bytes());
-            }],
-        );
+        let operations = Operations::queue(&self.call, |out| {
+            out.push(OP_SLEEP);
+            out.extend_from_slice(&ms.to_le_bytes());
+        });
         async move {
             let outcome = one(operations.await?);
             match outcome.status {
@@ -246,16 +305,13 @@ impl Cx {
 
     /// Waits until somebody notifies `key`, or as long as `wait` says.
     pub fn wait_key(&self, key: &[u8], wait: Wait) -> impl Future<Output = Result<Woken>> + use<> {
-        let operations = Operations::queue(
-            &self.call,
-            [|out: &mut Vec<u8>| {
-                out.push(OP_WAIT_KEY);
-                out.extend_from_slice(&wait.timeout_ms.to_le_bytes());
-                out.extend_from_slice(&wait.behind_ms.unwrap_or(u32::MAX).to_le_bytes());
-                out.extend_from_slice(&wait.poll_ms.unwrap_or(u32::MAX).to_le_bytes());
-                put_bytes(out, key);
-            }],
-        );
+        let operations = Operations::queue(&self.call, |out| {
+            out.push(OP_WAIT_KEY);
+            out.extend_from_slice(&wait.timeout_ms.to_le_bytes());
+            out.extend_from_slice(&wait.behind_ms.unwrap_or(u32::MAX).to_le_bytes());
+            out.extend_from_slice(&wait.poll_ms.unwrap_or(u32::MAX).to_le_bytes());
+            put_bytes(out, key);
+        });
         async move {
             let outcome = one(operations.await?);
             match outcome.status {
@@ -329,10 +385,32 @@ impl Cx {
 
     /// Gives the client `reply` now; the handler goes on and its result is for the log only. Once per call, and only
     /// where a client waits: not in tasks, not inside MULTI.
-    pub fn background(&self, reply: &Reply) {
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// # use sluicegate_plugin::harness::world::World;
+    /// async fn slow(cx: Cx, args: Args) -> Result<()> {
+    ///     cx.background("started");
+    ///     cx.sleep(1_000).await?;
+    ///     cx.call(set(args.key(), "done")).await
+    /// }
+    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SLOW" => slow] }
+    /// # fn main() {
+    /// let mut world = World::new(&PLUGIN, "", 1, 1);
+    /// assert_eq!(world.ask(0, 1, &["SLOW", "k"]), Some(Reply::bulk("started")));
+    /// world.advance(1_000);
+    /// assert_eq!(world.redis.run(&["GET", "k"]), Reply::bulk("done"));
+    /// # }
+    /// ```
+    pub fn background(&self, reply: impl IntoReply) {
+        let reply = reply.into_reply().unwrap_or_else(|error| Reply::Error(error.text));
+        self.answer_now(&reply);
+    }
+
+    fn answer_now(&self, reply: &Reply) {
         let mut state = self.call.state.borrow_mut();
         state.misuse = match self.kind() {
-            Kind::Spawned | Kind::SessionClosed => {
+            Kind::Spawned | Kind::SessionClosed | Kind::Timer => {
                 Some("background() in a task: no client waits for its reply")
             }
             Kind::InMulti => Some("background() inside MULTI: return the reply, spawn() the rest"),
@@ -349,7 +427,7 @@ impl Cx {
     }
 
     /// `return cx.pass()`: the command goes on as it came. What was queued must have been sent: await something first.
-    pub fn pass(&self) -> Result<Reply> {
+    pub fn pass<T>(&self) -> Result<T> {
         Err(Error::of(ErrorKind::Pass, String::new()))
     }
 
@@ -396,10 +474,6 @@ fn write_command(command: &Command, flags: u8, out: &mut Vec<u8>) {
     command.write_args(out);
 }
 
-fn missing() -> Error {
-    Error::new("the gateway gave no result")
-}
-
 fn one(outcomes: Vec<Outcome>) -> Outcome {
     outcomes
         .into_iter()
@@ -407,9 +481,10 @@ fn one(outcomes: Vec<Outcome>) -> Outcome {
         .unwrap_or(Outcome { status: 1, bytes: b"ERR the gateway gave no result".to_vec() })
 }
 
-fn exec_rows(reply: Reply) -> Result<Vec<Reply>> {
+/// Reads EXEC's array; a row that is an error is that command's result.
+fn exec_rows<B: Batch>(reply: Reply) -> Result<B::Replies> {
     match reply {
-        Reply::Array(rows) => Ok(rows),
+        Reply::Array(rows) => B::read(&mut rows.into_iter().map(Ok)),
         _ => Err(Error::new("the transaction did not run")),
     }
 }

@@ -5,6 +5,23 @@
 //! not granted, each with its own kind, so that `?` does the right thing and a `match` can do more.
 
 /// What went wrong, for code that wants to tell the cases apart.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// async fn read(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
+///     match cx.call(get(args.key())).await {
+///         // The value is too large to come here: the shard's reply goes to the client by itself.
+///         Err(error) if error.kind == ErrorKind::TooLarge => cx.pass(),
+///         reply => reply,
+///     }
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", hooks: ["GET" => read] }
+/// # fn main() {
+/// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
+/// # world.redis.run(&["SET", "k", &"v".repeat(2 << 20)]);
+/// # assert_eq!(world.ask(0, 1, &["GET", "k"]).unwrap().bytes().unwrap().len(), 2 << 20);
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The plugin itself said so.
@@ -24,6 +41,14 @@ pub enum ErrorKind {
 }
 
 /// An error with its text for the client: code first, without the leading `-`.
+///
+/// A shard's own error goes through `?` as it is; a plugin's own is made here:
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// assert_eq!(Error::new("no such user").text, "ERR no such user");
+/// assert_eq!(Error::code("WRONGTYPE", "not a board").text, "WRONGTYPE not a board");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     /// What went wrong.
@@ -38,27 +63,26 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error of the plugin, answered as `-ERR <text>`.
     pub fn new(text: impl AsRef<str>) -> Self {
-        Self::with_code("ERR", text)
+        Self::code("ERR", text)
     }
 
     /// An error of the plugin with its own code, answered as `-<code> <text>`.
-    pub fn with_code(code: &str, text: impl AsRef<str>) -> Self {
-        let mut line = String::from(code);
-        line.push(' ');
-        line.push_str(text.as_ref());
-        Self::of(ErrorKind::Plugin, line)
+    pub fn code(code: &str, text: impl AsRef<str>) -> Self {
+        Self::of(ErrorKind::Plugin, joined(&[code, " ", text.as_ref()]))
     }
 
     pub(crate) fn of(kind: ErrorKind, text: String) -> Self {
         Self { kind, text }
     }
 
-    /// Redis's own words for a wrong number of arguments.
+    /// Redis's own words for a wrong number of arguments; `command` in lower case.
+    ///
+    /// ```
+    /// # use sluicegate_plugin::error::Error;
+    /// assert_eq!(Error::arity("get").text, "ERR wrong number of arguments for 'get' command");
+    /// ```
     pub fn arity(command: &str) -> Self {
-        let mut text = String::from("wrong number of arguments for '");
-        text.push_str(command);
-        text.push_str("' command");
-        Self::new(text)
+        Self::new(joined(&["wrong number of arguments for '", command, "' command"]))
     }
 
     /// Redis's own words for options that make no sense.
@@ -70,4 +94,22 @@ impl Error {
     pub fn not_an_integer() -> Self {
         Self::new("value is not an integer or out of range")
     }
+
+    /// Redis's own words for a number with a fraction that is none.
+    pub fn not_a_float() -> Self {
+        Self::new("value is not a valid float")
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// The parts as one text: formatting machinery is a tenth of a small guest.
+pub(crate) fn joined(parts: &[&str]) -> String {
+    parts.concat()
 }

@@ -204,14 +204,14 @@ extern "C" fn cabi_realloc(_old: *mut u8, _old_len: usize, align: usize, len: us
     ptr
 }
 
-#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#describe")]
+#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#describe")]
 extern "C" fn describe() -> *const Returned {
     let manifest = plugin().manifest;
     RETURNED.set(Returned { ptr: manifest.as_ptr(), len: manifest.len() });
     RETURNED.with(|cell| cell.as_ptr().cast_const())
 }
 
-#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#init")]
+#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#init")]
 extern "C" fn init(ptr: *mut u8, len: usize) -> *const InitReturned {
     std::panic::set_hook(Box::new(|info| imports::log(4, &info.to_string())));
     let config = owned(ptr, len);
@@ -228,19 +228,19 @@ extern "C" fn init(ptr: *mut u8, len: usize) -> *const InitReturned {
     INIT_RETURNED.with(|cell| cell.as_ptr().cast_const())
 }
 
-#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#start")]
+#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#start")]
 extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> *const Returned {
     let frame = owned(ptr, len);
     entry(|runner, out| runner.start(call, frame, out))
 }
 
-#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#resume")]
+#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#resume")]
 extern "C" fn resume(call: u32, ptr: *mut u8, len: usize) -> *const Returned {
     let frame = owned(ptr, len);
     entry(|runner, out| runner.resume(call, &frame, out))
 }
 
-#[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#cancel")]
+#[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#cancel")]
 extern "C" fn cancel(call: u32) {
     RUNNER.with_borrow_mut(|runner| {
         if let Some(runner) = runner {
@@ -251,7 +251,7 @@ extern "C" fn cancel(call: u32) {
 
 /// Safe faces of the host's functions.
 pub(crate) mod imports {
-    #[link(wasm_import_module = "sluicegate:plugin/host@1.0.0")]
+    #[link(wasm_import_module = "sluicegate:plugin/host@2.0.0")]
     unsafe extern "C" {
         #[link_name = "log"]
         fn host_log(level: u32, ptr: *const u8, len: usize);

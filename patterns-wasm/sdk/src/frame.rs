@@ -5,6 +5,15 @@
 
 use std::ops::Range;
 
+/// First byte of a start frame.
+const VERSION: u8 = 2;
+/// The kinds of calls, as a start frame names them.
+pub(crate) const HOOK: u8 = 0;
+pub(crate) const OWN_COMMAND: u8 = 1;
+pub(crate) const SPAWNED: u8 = 2;
+pub(crate) const IN_MULTI: u8 = 3;
+pub(crate) const SESSION_CLOSED: u8 = 4;
+pub(crate) const TIMER: u8 = 5;
 /// The kinds of out-frames.
 pub(crate) const PENDING: u8 = 0;
 pub(crate) const DONE: u8 = 1;
@@ -24,7 +33,16 @@ pub(crate) struct Head {
     pub(crate) resp: u8,
     pub(crate) db: u16,
     pub(crate) handler: u16,
+    pub(crate) shards: u16,
     pub(crate) session: u64,
+    pub(crate) budget_ms: u32,
+}
+
+impl Head {
+    /// Whether nobody waits for this call's reply.
+    pub(crate) fn is_task(&self) -> bool {
+        matches!(self.kind, SPAWNED | SESSION_CLOSED | TIMER)
+    }
 }
 
 /// One result of a resume frame.
@@ -92,24 +110,28 @@ impl<'a> Reader<'a> {
 /// Reads a start frame: its header and where its arguments lie.
 pub(crate) fn read_start(frame: &[u8]) -> Option<(Head, Vec<Range<usize>>)> {
     let mut reader = Reader::new(frame);
-    if reader.u8()? != 1 {
+    if reader.u8()? != VERSION {
         return None;
     }
     let kind = reader.u8()?;
     let resp = reader.u8()?;
-    reader.u8()?;
+    let head_len = usize::from(reader.u8()?);
     let db = reader.u16()?;
     let handler = reader.u16()?;
     reader.u16()?;
-    reader.u16()?;
+    let shards = reader.u16()?;
     let session = reader.u64()?;
+    let budget_ms = reader.u32()?;
+    reader.u32()?;
+    // What a later header has besides is skipped.
+    reader.take(head_len.checked_sub(reader.at)?)?;
     let count = reader.u32()? as usize;
     // A lying count must not reserve memory: each argument takes at least four bytes of the frame.
     let mut spans = Vec::with_capacity(count.min(frame.len() / 4));
     for _ in 0..count {
         spans.push(reader.span()?);
     }
-    let head = Head { kind, resp, db, handler, session };
+    let head = Head { kind, resp, db, handler, shards, session, budget_ms };
     Some((head, spans))
 }
 
@@ -146,4 +168,38 @@ pub(crate) fn put_raw(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Appends a length or count. Nothing in a 32-bit guest is longer than the word.
 pub(crate) fn put_u32(out: &mut Vec<u8>, value: usize) {
     out.extend_from_slice(&u32::try_from(value).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TIMER, read_start};
+
+    #[test]
+    fn start_frame_may_have_a_longer_header_but_no_other_version_or_shorter_one() {
+        let mut frame = vec![2, TIMER, 3, 28, 1, 0, 2, 0, 0, 0, 3, 0];
+        frame.extend_from_slice(&9u64.to_le_bytes());
+        frame.extend_from_slice(&1_500u32.to_le_bytes());
+        frame.extend_from_slice(&0u32.to_le_bytes());
+        let head_end = frame.len();
+        frame.extend_from_slice(b"\x01\0\0\0\x02\0\0\0hi");
+        let (head, spans) = read_start(&frame).unwrap();
+        assert_eq!((head.kind, head.resp, head.db, head.handler), (TIMER, 3, 1, 2));
+        assert_eq!((head.shards, head.session, head.budget_ms), (3, 9, 1_500));
+        assert_eq!(&frame[spans[0].clone()], b"hi");
+
+        let mut longer = frame.clone();
+        longer[3] = 31;
+        longer.splice(head_end..head_end, [7, 7, 7]);
+        let (_, spans) = read_start(&longer).unwrap();
+        assert_eq!(&longer[spans[0].clone()], b"hi");
+
+        for (place, value) in [(0, 1), (3, 27), (3, 255)] {
+            let mut broken = frame.clone();
+            broken[place] = value;
+            assert!(read_start(&broken).is_none(), "byte {place} = {value}");
+        }
+        for end in 0..frame.len() {
+            assert!(read_start(&frame[..end]).is_none(), "cut at {end}");
+        }
+    }
 }

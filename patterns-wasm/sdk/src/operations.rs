@@ -243,15 +243,21 @@ pub(crate) struct Operations {
 }
 
 impl Operations {
-    /// Queues what each of `writers` appends as one operation: all of them, or none when there is no room for all.
-    pub(crate) fn queue<W: FnOnce(&mut Vec<u8>)>(
+    /// Queues what `write` appends as one operation.
+    pub(crate) fn queue(call: &Rc<Call>, write: impl FnOnce(&mut Vec<u8>)) -> Self {
+        Self::queue_all(call, |queue| queue(write))
+    }
+
+    /// Queues what `all` hands over, each as one operation: all of them, or none when there is no room for all.
+    pub(crate) fn queue_all<W: FnOnce(&mut Vec<u8>)>(
         call: &Rc<Call>,
-        writers: impl IntoIterator<Item = W>,
+        all: impl FnOnce(&mut dyn FnMut(W)),
     ) -> Self {
         let mut state = call.state.borrow_mut();
         let group = state.next_op;
         let begin = state.mark();
-        let refused = !writers.into_iter().all(|write| state.queue(group, write));
+        let mut refused = false;
+        all(&mut |write| refused = refused || !state.queue(group, write));
         if refused {
             state.rewind(begin);
         }

@@ -8,10 +8,9 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::args::Args;
-use crate::config::Fields;
+use crate::convert::IntoReply;
 use crate::cx::Cx;
 use crate::error::Result as HandlerResult;
-use crate::json::Json;
 use crate::reply::Reply;
 
 /// A handler under way.
@@ -20,7 +19,20 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = HandlerResult<Reply>>>>;
 /// Reads a JSON config, or says why it is refused.
 pub type ReadConfig = fn(&[u8]) -> Result<Rc<dyn Any>, String>;
 
-/// Everything the executor needs to know of a plugin.
+/// Everything that the executor needs to know of a plugin. [`plugin!`](crate::plugin!) makes it.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// async fn hello(_cx: Cx, _args: Args) -> &'static str {
+///     "hello"
+/// }
+/// sluicegate_plugin::plugin! { name: "hello", version: "1.0.0", commands: ["HELLO" => hello] }
+///
+/// # fn main() {
+/// assert!(PLUGIN.manifest.starts_with(r#"{"name":"hello","version":"1.0.0","abi":"2.0.0""#));
+/// assert_eq!(PLUGIN.handlers.len(), 1);
+/// # }
+/// ```
 pub struct Plugin {
     /// The JSON manifest.
     pub manifest: &'static str,
@@ -32,29 +44,37 @@ pub struct Plugin {
     pub tasks: &'static [&'static str],
 }
 
-/// A binding's config as a plugin wants it.
-pub trait Config: Sized + 'static {
-    /// Reads the fields it knows; unknown keys are refused afterwards.
-    fn read(fields: &mut Fields) -> Result<Self, String>;
+/// A handler's future with its result made a reply. Used by [`plugin!`](crate::plugin!).
+#[doc(hidden)]
+pub fn boxed<F>(future: F) -> HandlerFuture
+where
+    F: Future<Output: IntoReply> + 'static,
+{
+    Box::pin(async move { future.await.into_reply() })
 }
 
-/// For plugins that need no config.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoConfig;
-
-impl Config for NoConfig {
-    fn read(_fields: &mut Fields) -> Result<Self, String> {
-        Ok(Self)
+/// Whether `names` holds `name`, for a check at compile time. Used by [`plugin!`](crate::plugin!).
+#[doc(hidden)]
+#[must_use]
+pub const fn is_one_of(name: &str, names: &[&str]) -> bool {
+    let mut names = names;
+    while let [first, rest @ ..] = names {
+        if is_same(first.as_bytes(), name.as_bytes()) {
+            return true;
+        }
+        names = rest;
     }
+    false
 }
 
-/// Reads a JSON config into `T`: an empty text counts as `{}`, and a key that `T` did not ask for is refused.
-pub fn read_config<T: Config>(text: &[u8]) -> Result<Rc<dyn Any>, String> {
-    let json = if text.is_empty() { Json::Object(Vec::new()) } else { Json::parse(text)? };
-    let mut fields = Fields::new(json)?;
-    let config = T::read(&mut fields)?;
-    fields.finish()?;
-    Ok(Rc::new(config))
+const fn is_same(mut left: &[u8], mut right: &[u8]) -> bool {
+    while let ([a, left_rest @ ..], [b, right_rest @ ..]) = (left, right) {
+        if *a != *b {
+            return false;
+        }
+        (left, right) = (left_rest, right_rest);
+    }
+    left.is_empty() && right.is_empty()
 }
 
 /// Joins JSON items with commas.
@@ -65,53 +85,149 @@ macro_rules! __json_list {
     ($first:expr $(, $rest:expr)*) => { concat!("[", $first $(, ",", $rest)*, "]") };
 }
 
-/// Declares the plugin of this crate. See `patterns-wasm/pass` for the smallest and `patterns-wasm/cache` for a real one.
+/// What stands in the brackets, or else what stands behind them.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin_or {
+    ([] $default:expr) => {
+        $default
+    };
+    ([$given:expr] $default:expr) => {
+        $given
+    };
+}
+
+/// The config's type, or `NoConfig`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __plugin_config {
+    () => {
+        $crate::config::NoConfig
+    };
+    ($config:ty) => {
+        $config
+    };
+}
+
+/// Declares the plugin of this crate. Only a name, a version and one handler must be there:
+///
+/// ```
+/// use sluicegate_plugin::prelude::*;
+///
+/// async fn hello(_cx: Cx, args: Args) -> Result<String> {
+///     Ok(format!("hello {}", args.get::<&str>(1)?))
+/// }
+///
+/// sluicegate_plugin::plugin! { name: "hello", version: "1.0.0", commands: ["HELLO" => hello] }
+/// # fn main() {
+/// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
+/// # assert_eq!(world.ask(0, 1, &["HELLO", "you"]), Some(Reply::bulk("hello you")));
+/// # }
+/// ```
+///
+/// The sections stand in this order; each may be left out, and so may each part in braces:
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// # #[derive(serde::Deserialize, Default)]
+/// # #[serde(default)]
+/// # struct Settings {}
+/// # impl Config for Settings {}
+/// # async fn get(cx: Cx, _args: Args) -> Result<Reply> { cx.pass() }
+/// # async fn stats(_cx: Cx, _args: Args) -> i64 { 0 }
+/// # async fn flush(_cx: Cx, _args: Args) {}
+/// sluicegate_plugin::plugin! {
+///     name: "example",
+///     version: "1.0.0",                       // or env!("CARGO_PKG_VERSION")
+///     config: Settings,                       // default NoConfig: any key is refused
+///     about: "grace 20s: how long ...",       // one paragraph for operators that names every key of the config
+///     hooks: ["GET" => get],                  // commands of Redis that it may take
+///     commands: [                             // commands of its own; arity and keys as in Redis's COMMAND
+///         "EXAMPLE.STATS" => stats { arity: -2, keys: (1, 1, 1), flags: ["readonly"] },
+///     ],                                      // default: any number of arguments, no keys, no flags
+///     tasks: ["flush" => flush],              // for spawn, watch_session and timers
+///     timers: ["flush" { every_ms: 30_000, jitter_ms: 5_000 }],
+///     capabilities: { commands: ["GET"], wait: true, background: true, shared_bytes: 65_536 },
+///                                             // what it may do once granted; default: nothing
+///     metrics: ["hits": "counter"],           // counter, gauge or histogram; numbered from 0
+/// }
+/// # fn main() { assert!(PLUGIN.manifest.contains("\"timers\":[{\"task\":\"flush\",\"every_ms\":30000,\"jitter_ms\":5000}]")); }
+/// ```
+///
+/// A timer's task runs on one worker of the gateway, for each binding.
+///
+/// It is one declarative macro on purpose. A procedural one could read attributes on handlers, but it is a crate of its own
+/// that is compiled for every build, and what it makes cannot be read here.
 #[macro_export]
 macro_rules! plugin {
     (
         name: $name:literal,
-        version: $version:expr,
-        config: $config:ty,
-        about: $about:literal,
-        hooks: [ $($hook:literal => $hook_fn:path),* $(,)? ],
-        commands: [ $($command:literal => $command_fn:path {
-            arity: $arity:literal, keys: ($first:literal, $last:literal, $step:literal), flags: [ $($flag:literal),* ]
-        }),* $(,)? ],
-        tasks: [ $($task:literal => $task_fn:path),* $(,)? ],
-        capabilities: {
-            commands: [ $($granted:literal),* $(,)? ], wait: $wait:literal, background: $background:literal,
-            shared_bytes: $shared:literal $(,)?
-        },
-        metrics: [ $($metric:literal: $metric_kind:literal),* $(,)? ] $(,)?
+        version: $version:expr
+        $(, config: $config:ty)?
+        $(, about: $about:literal)?
+        $(, hooks: [ $($hook:literal => $hook_fn:path),* $(,)? ])?
+        $(, commands: [ $($command:literal => $command_fn:path $({
+            $(arity: $arity:literal)? $($(,)? keys: ($first:literal, $last:literal, $step:literal))?
+            $($(,)? flags: [ $($flag:literal),* $(,)? ])? $(,)?
+        })?),* $(,)? ])?
+        $(, tasks: [ $($task:literal => $task_fn:path),* $(,)? ])?
+        $(, timers: [ $($timer:literal { every_ms: $every:literal $(, jitter_ms: $jitter:literal)? $(,)? }),* $(,)? ])?
+        $(, capabilities: {
+            $(commands: [ $($granted:literal),* $(,)? ])? $($(,)? wait: $wait:literal)?
+            $($(,)? background: $background:literal)? $($(,)? shared_bytes: $shared:literal)? $(,)?
+        })?
+        $(, metrics: [ $($metric:literal: $metric_kind:literal),* $(,)? ])?
+        $(,)?
     ) => {
         const MANIFEST: &str = concat!(
-            "{\"name\":\"", $name, "\",\"version\":\"", $version, "\",\"abi\":\"1.0.0\",\"hooks\":",
-            $crate::__json_list!($(concat!("\"", $hook, "\"")),*),
+            "{\"name\":\"", $name, "\",\"version\":\"", $version, "\",\"abi\":\"2.0.0\",\"hooks\":",
+            $crate::__json_list!($($(concat!("\"", $hook, "\"")),*)?),
             ",\"commands\":",
-            $crate::__json_list!($(concat!(
-                "{\"name\":\"", $command, "\",\"arity\":", $arity, ",\"keys\":[", $first, ",", $last, ",", $step,
-                "],\"flags\":", $crate::__json_list!($(concat!("\"", $flag, "\"")),*), "}"
-            )),*),
+            $crate::__json_list!($($(concat!(
+                "{\"name\":\"", $command,
+                "\",\"arity\":", $crate::__plugin_or!([$($($arity)?)?] "-1"),
+                ",\"keys\":", $crate::__plugin_or!(
+                    [$($(concat!("[", $first, ",", $last, ",", $step, "]"))?)?] "[0,0,0]"
+                ),
+                ",\"flags\":", $crate::__json_list!($($($(concat!("\"", $flag, "\"")),*)?)?), "}"
+            )),*)?),
             ",\"tasks\":",
-            $crate::__json_list!($(concat!("\"", $task, "\"")),*),
+            $crate::__json_list!($($(concat!("\"", $task, "\"")),*)?),
+            ",\"timers\":",
+            $crate::__json_list!($($(concat!(
+                "{\"task\":\"", $timer, "\",\"every_ms\":", $every,
+                ",\"jitter_ms\":", $crate::__plugin_or!([$($jitter)?] 0), "}"
+            )),*)?),
             ",\"capabilities\":{\"commands\":",
-            $crate::__json_list!($(concat!("\"", $granted, "\"")),*),
-            ",\"wait\":", $wait, ",\"background\":", $background, ",\"shared_bytes\":", $shared,
+            $crate::__json_list!($($($(concat!("\"", $granted, "\"")),*)?)?),
+            ",\"wait\":", $crate::__plugin_or!([$($($wait)?)?] false),
+            ",\"background\":", $crate::__plugin_or!([$($($background)?)?] false),
+            ",\"shared_bytes\":", $crate::__plugin_or!([$($($shared)?)?] 0),
             "},\"metrics\":",
-            $crate::__json_list!($(concat!("{\"name\":\"", $metric, "\",\"kind\":\"", $metric_kind, "\"}")),*),
-            ",\"config\":\"", $about, "\"}"
+            $crate::__json_list!($($(
+                concat!("{\"name\":\"", $metric, "\",\"kind\":\"", $metric_kind, "\"}")
+            ),*)?),
+            ",\"config\":\"", $crate::__plugin_or!([$($about)?] "no keys"), "\"}"
         );
 
         /// The plugin of this crate.
         pub static PLUGIN: $crate::plugin::Plugin = $crate::plugin::Plugin {
             manifest: MANIFEST,
-            init: $crate::plugin::read_config::<$config>,
+            init: $crate::config::read::<$crate::__plugin_config!($($config)?)>,
             handlers: &[
-                $(|cx, args| Box::pin($hook_fn(cx, args)),)*
-                $(|cx, args| Box::pin($command_fn(cx, args)),)*
-                $(|cx, args| Box::pin($task_fn(cx, args)),)*
+                $($(|cx, args| $crate::plugin::boxed($hook_fn(cx, args)),)*)?
+                $($(|cx, args| $crate::plugin::boxed($command_fn(cx, args)),)*)?
+                $($(|cx, args| $crate::plugin::boxed($task_fn(cx, args)),)*)?
             ],
-            tasks: &[$($task),*],
+            tasks: &[$($($task),*)?],
+        };
+
+        const _: () = {
+            assert!(!PLUGIN.handlers.is_empty(), "plugin! needs at least one hook, command or task");
+            $($(assert!(
+                $crate::plugin::is_one_of($timer, PLUGIN.tasks),
+                concat!("the timer '", $timer, "' names no task of plugin!")
+            );)*)?
         };
 
         #[cfg(target_arch = "wasm32")]

@@ -5,12 +5,24 @@
 //! Reading never panics and answers `None` for bytes that are no reply.
 
 use crate::args::parse_int;
+use crate::convert::FromReply;
+use crate::error::Result;
 use crate::frame::put_raw;
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 32;
 
 /// One reply.
+///
+/// ```
+/// # use sluicegate_plugin::reply::Reply;
+/// let reply = Reply::parse(b"*2\r\n$3\r\nfoo\r\n:7\r\n").unwrap();
+/// assert_eq!(reply, Reply::Array(vec![Reply::bulk("foo"), Reply::Int(7)]));
+/// assert_eq!(reply.to::<(String, i64)>(), Ok(("foo".into(), 7)));
+/// let mut bytes = Vec::new();
+/// Reply::Null.write(2, &mut bytes);
+/// assert_eq!(bytes, b"$-1\r\n");
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
     /// `$-1`, `*-1` or `_`.
@@ -72,6 +84,11 @@ impl Reply {
             | Self::Map(_)
             | Self::Bool(_) => None,
         }
+    }
+
+    /// This reply as a `T`, or an error that names what came and what was wanted.
+    pub fn to<T: FromReply>(self) -> Result<T> {
+        T::from_result(Ok(self))
     }
 
     /// Reads exactly one reply.

@@ -13,15 +13,13 @@ use crate::args::Args;
 use crate::cx::{Cx, TaskNames};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
-    BACKGROUND, DONE, FLAG_LAST, PASS, PENDING, put_bytes, put_u32, read_resume, read_start,
+    BACKGROUND, DONE, FLAG_LAST, IN_MULTI, PASS, PENDING, put_bytes, put_u32, read_resume,
+    read_start,
 };
 use crate::host;
 use crate::operations::{Call, State};
 use crate::plugin::{HandlerFuture, Plugin};
 use crate::reply::Reply;
-
-/// The kind of a call inside MULTI.
-const IN_MULTI: u8 = 3;
 
 struct Running {
     call: Rc<Call>,
@@ -133,7 +131,7 @@ fn misuse(call: &Call, polled: &Poll<Result<Reply>>) -> Option<&'static str> {
         }
         Poll::Ready(Err(error)) if error.kind == ErrorKind::Pass => {
             let waits = !state.replied && state.background.is_none();
-            let is_asked = waits && !matches!(call.head.kind, 2 | 4);
+            let is_asked = waits && !call.head.is_task();
             (is_asked && state.has_body())
                 .then_some("pass() with operations that were not sent: await one first")
         }
@@ -173,7 +171,7 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
         state.drop_body();
     }
     let early = state.background.take();
-    let silent = state.replied || early.is_some() || matches!(call.head.kind, 2 | 4);
+    let silent = state.replied || early.is_some() || call.head.is_task();
     if let Err(error) = &result {
         if error.kind == ErrorKind::Pass && !silent {
             out.push(PASS);
@@ -213,16 +211,17 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
 mod tests {
     use crate::args::Args;
     use crate::command::cmd;
+    use crate::config::{NoConfig, read};
     use crate::cx::{Cx, Kind, Wait};
     use crate::error::Result;
     use crate::harness::frames::{Op, Out};
     use crate::harness::instance::{Answer, Caller, Instance};
-    use crate::plugin::{NoConfig, Plugin, read_config};
+    use crate::plugin::Plugin;
     use crate::reply::Reply;
 
     static PLUGIN: Plugin = Plugin {
         manifest: "{}",
-        init: read_config::<NoConfig>,
+        init: read::<NoConfig>,
         handlers: &[|cx, args| Box::pin(misused(cx, args))],
         tasks: &["task"],
     };
@@ -235,13 +234,13 @@ mod tests {
                 cx.pass()
             }
             b"background" => {
-                cx.background(&Reply::ok());
+                cx.background(());
                 pause(&cx).await
             }
             b"background-twice" => {
-                cx.background(&Reply::ok());
+                cx.background(());
                 pause(&cx).await?;
-                cx.background(&Reply::ok());
+                cx.background(());
                 pause(&cx).await
             }
             b"call" => cx.call(cmd("GET").arg("k")).await,
@@ -257,7 +256,7 @@ mod tests {
             }
             b"guarded" => {
                 let guard = cmd("GET").arg("k");
-                cx.guarded(b"k", guard, &Reply::Null, [cmd("DEL").arg("k")]).await?;
+                cx.guarded(guard, &Reply::Null, [cmd("DEL").arg("k")]).await?;
                 Ok(Reply::ok())
             }
             b"send-last" => {
@@ -273,10 +272,9 @@ mod tests {
             _ => {
                 // Some were queued before; of these all go or none.
                 cx.send(cmd("GET").arg("first"));
-                let many = (0..200).map(|_| cmd("GET").arg("k"));
-                let refused = cx.pipeline_all(many).await;
-                let few = (0..127).map(|_| cmd("GET").arg("k"));
-                let replies = cx.pipeline_all(few);
+                let gets = |count: usize| vec![cmd("GET").arg("k"); count];
+                let refused = cx.pipeline(gets(200)).await;
+                let replies = cx.pipeline(gets(127));
                 assert!(refused.is_err_and(|error| error.text.contains("none of them was sent")));
                 assert_eq!(replies.await?.len(), 127);
                 Ok(Reply::ok())
@@ -291,7 +289,7 @@ mod tests {
     }
 
     async fn transaction(cx: &Cx) -> Result<Reply> {
-        cx.transaction(b"k", [cmd("GET").arg("k")]).await?;
+        cx.transaction([cmd("GET").arg("k")]).await?;
         Ok(Reply::ok())
     }
 

@@ -12,6 +12,9 @@ use crate::host::native::{OFFER, Offer};
 use crate::plugin::Plugin;
 use crate::run::Runner;
 
+/// A gateway's default for `limits.call_timeout`.
+const BUDGET_MS: u32 = 2_000;
+
 /// Who calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
@@ -77,11 +80,15 @@ impl Instance {
             Kind::Spawned => 2,
             Kind::InMulti => 3,
             Kind::SessionClosed => 4,
+            Kind::Timer => 5,
         };
-        let mut frame = vec![1, kind, caller.resp, 0, 0, 0];
+        let mut frame = vec![2, kind, caller.resp, 28, 0, 0];
         frame.extend_from_slice(&handler.to_le_bytes());
-        frame.extend_from_slice(&[0; 4]);
+        frame.extend_from_slice(&[0; 2]);
+        frame.extend_from_slice(&1u16.to_le_bytes());
         frame.extend_from_slice(&caller.session.to_le_bytes());
+        frame.extend_from_slice(&BUDGET_MS.to_le_bytes());
+        frame.extend_from_slice(&[0; 4]);
         frame.extend_from_slice(&u32::try_from(words.len()).unwrap_or(0).to_le_bytes());
         for word in words {
             put_bytes(&mut frame, word);

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::script::Script as Expectations;
 use crate::args::parse_int;
 use crate::reply::Reply;
 
@@ -12,10 +13,20 @@ use crate::reply::Reply;
 pub type Script = fn(&mut FakeRedis, &[Vec<u8>], &[Vec<u8>]) -> Reply;
 
 /// The server.
+///
+/// ```
+/// # use sluicegate_plugin::{harness::redis::FakeRedis, reply::Reply};
+/// let mut redis = FakeRedis::at(0);
+/// redis.run(&["SET", "k", "v", "PX", "100"]);
+/// redis.now_ms = 100;
+/// assert_eq!(redis.run(&["GET", "k"]), Reply::Null);
+/// ```
 #[derive(Default)]
 pub struct FakeRedis {
     values: HashMap<Vec<u8>, Value>,
     scripts: HashMap<Vec<u8>, Script>,
+    /// What must come, when the test says so.
+    pub(super) script: Option<Expectations>,
     /// The clock, milliseconds.
     pub now_ms: u64,
     /// Commands run so far.
@@ -49,6 +60,9 @@ impl FakeRedis {
     /// Runs a command.
     pub fn execute(&mut self, words: &[Vec<u8>]) -> Reply {
         self.commands += 1;
+        if let Some(script) = &mut self.script {
+            return script.execute(words);
+        }
         let word = |index: usize| words.get(index).map_or(&b""[..], Vec::as_slice);
         let name = word(0).to_ascii_uppercase();
         let key = word(1);
@@ -76,6 +90,12 @@ impl FakeRedis {
                     Reply::Int(1)
                 }
                 _ => Reply::Int(0),
+            },
+            b"INCR" => self.add(key, 1),
+            b"DECR" => self.add(key, -1),
+            b"INCRBY" => match parse_int(word(2)) {
+                Some(by) => self.add(key, by),
+                None => not_an_integer(),
             },
             b"EVAL" => self.eval(words),
             _ => Reply::Error(format!("ERR unknown command '{}'", String::from_utf8_lossy(&name))),
@@ -219,6 +239,18 @@ impl FakeRedis {
         Reply::Int(1)
     }
 
+    fn add(&mut self, key: &[u8], by: i64) -> Reply {
+        let old = self.live(key).cloned();
+        let known = old.as_ref().map_or(Some(0), |value| parse_int(&value.bytes));
+        let Some(sum) = known.and_then(|known| known.checked_add(by)) else {
+            return not_an_integer();
+        };
+        let expires_ms = old.map_or(0, |value| value.expires_ms);
+        let bytes = sum.to_string().into_bytes();
+        self.values.insert(key.to_vec(), Value { bytes, expires_ms });
+        Reply::Int(sum)
+    }
+
     fn eval(&mut self, words: &[Vec<u8>]) -> Reply {
         let text = words.get(1).map_or(&b""[..], Vec::as_slice);
         let Some(script) = self.scripts.get(text).copied() else {
@@ -230,6 +262,10 @@ impl FakeRedis {
         let (keys, argv) = rest.split_at(keys);
         script(self, keys, argv)
     }
+}
+
+fn not_an_integer() -> Reply {
+    Reply::Error("ERR value is not an integer or out of range".into())
 }
 
 fn int(count: usize) -> Reply {

@@ -7,6 +7,7 @@
 use super::frames::{Body, Op, Out, Words};
 use super::instance::{Answer, Caller};
 use super::lane::{Receiver, Request};
+use super::manifest::Timer;
 use super::world::{Ticket, World, caller, refused};
 use crate::cx::Kind;
 use crate::reply::Reply;
@@ -58,6 +59,8 @@ pub(super) enum Due {
     Operation(usize, u32, bool),
     /// Somebody who waits on this worker for this key has its turn.
     Turn(usize, Vec<u8>),
+    /// A timer of the manifest, by its place in `clocks`.
+    Clock(usize),
 }
 
 impl World {
@@ -146,6 +149,10 @@ impl World {
     /// Begins one operation; answers what to wait for, if its result is wanted.
     fn begin(&mut self, task: &Task, id: usize, number: u32, op: Op) -> Option<Open> {
         let worker = task.worker;
+        if let Some(why) = self.manifest.denied(&op) {
+            self.denials.push_back((id, number, why));
+            return Some(Open::Shard);
+        }
         let receiver = if op.gives_result() {
             Receiver::Task { task: id, op: number }
         } else {
@@ -278,6 +285,13 @@ impl World {
         }
     }
 
+    /// Gives the oldest result of an operation that was not granted.
+    pub(super) fn deny(&mut self) {
+        if let Some((task, op, why)) = self.denials.pop_front() {
+            self.finish(task, op, 4, why.as_bytes().to_vec());
+        }
+    }
+
     pub(super) fn hear(&mut self, worker: usize) {
         let notice = self.workers.get_mut(worker).and_then(|w| w.notices.pop_front());
         let Some((key, bytes)) = notice else {
@@ -376,7 +390,10 @@ impl World {
         let waited = |(worker, key): &(usize, Vec<u8>)| self.next_turn(*worker, key).is_some();
         let turns = self.turns.iter().filter(move |(name, _)| waited(name));
         let turns = turns.map(|((worker, key), at)| (*at, Due::Turn(*worker, key.clone())));
-        operations.chain(turns)
+        let clocks = self.clocks.iter().enumerate();
+        operations
+            .chain(turns)
+            .chain(clocks.map(|(place, clock)| (clock.due_ms, Due::Clock(place))))
     }
 
     pub(super) fn next_timer_ms(&self) -> Option<u64> {
@@ -399,7 +416,25 @@ impl World {
                     self.turns.insert((worker, key), now_ms + poll_ms.max(1));
                     self.finish(id, op, 2, b"p".to_vec());
                 }
+                Due::Clock(place) => self.strike(place),
             }
+        }
+    }
+}
+
+impl World {
+    /// A timer of the manifest is due: runs its task, unless the last run is not over.
+    fn strike(&mut self, place: usize) {
+        let random = self.next_random();
+        let next_task = self.next_task;
+        let Some(clock) = self.clocks.get_mut(place) else { return };
+        let Timer { handler, every_ms, jitter_ms } = clock.timer;
+        clock.due_ms += every_ms + random.checked_rem(jitter_ms + 1).unwrap_or(0);
+        let busy = clock.last.is_some_and(|task| self.tasks.contains_key(&task));
+        if !busy {
+            clock.last = Some(next_task);
+            let worker = clock.worker;
+            self.start(worker, caller(Kind::Timer, 0), handler, Words::new(), Origin::Nobody);
         }
     }
 }

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::frames::Words;
 use super::instance::{Caller, Instance};
+use super::interleave::Order;
 use super::lane::{Lane, Receiver, Request};
+use super::manifest::{Handler, Manifest, Timer};
 use super::redis::FakeRedis;
 use super::tasks::{Origin, Task, call_number};
 use crate::cx::Kind;
@@ -49,13 +51,46 @@ pub(super) struct Multi {
     pub(super) replies: Vec<Option<Reply>>,
 }
 
-/// The gateway, its clients' commands and the shard.
+/// A timer of the manifest on one gateway.
+pub(super) struct Clock {
+    pub(super) worker: usize,
+    pub(super) timer: Timer,
+    pub(super) due_ms: u64,
+    pub(super) last: Option<usize>,
+}
+
+/// The gateway, its clients' commands and the shard. The plugin is granted what its manifest asks for, and nothing else.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// use sluicegate_plugin::harness::world::World;
+///
+/// async fn later(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
+///     cx.sleep(500).await?;
+///     cx.call(get(args.key())).await
+/// }
+/// sluicegate_plugin::plugin! {
+///     name: "later",
+///     version: "1.0.0",
+///     commands: ["LATER" => later],
+///     capabilities: { commands: ["GET"], wait: true },
+/// }
+/// # fn main() {
+/// let mut world = World::new(&PLUGIN, "", 1, 42);         // one worker, seed 42
+/// world.redis.run(&["SET", "k", "v"]);
+/// let ticket = world.send(0, 7, &["LATER", "k"]);         // worker 0, session 7
+/// world.advance(499);
+/// assert_eq!(world.reply(ticket), None);
+/// world.advance(1);
+/// assert_eq!(world.reply(ticket), Some(&Reply::bulk("v")));
+/// # }
+/// ```
 pub struct World {
     /// The shard.
     pub redis: FakeRedis,
     /// The clock.
     pub now_ms: u64,
-    hooks: BTreeMap<String, u16>,
+    pub(super) manifest: Manifest,
     pub(super) workers: Vec<Worker>,
     pub(super) tasks: BTreeMap<usize, Task>,
     pub(super) next_task: usize,
@@ -65,6 +100,11 @@ pub struct World {
     pub(super) multis: Vec<Multi>,
     /// Worker and key that is waited for: when somebody has its turn to look.
     pub(super) turns: BTreeMap<(usize, Vec<u8>), u64>,
+    /// Operations that were not granted: task, number, why. Their results are under way.
+    pub(super) denials: VecDeque<(usize, u32, &'static str)>,
+    /// Per gateway and timer of the manifest: its first worker, when it is due, and the task of its last run.
+    pub(super) clocks: Vec<Clock>,
+    order: Option<Order>,
     random: u64,
 }
 
@@ -82,6 +122,18 @@ impl World {
         seed: u64,
     ) -> Self {
         let start_ms = 1_700_000_000_000;
+        let manifest = Manifest::read(plugin.manifest);
+        let mut clocks = Vec::new();
+        let mut first_worker = 0;
+        for count in gateways {
+            clocks.extend(manifest.timers.iter().map(|timer| Clock {
+                worker: first_worker,
+                timer: *timer,
+                due_ms: start_ms + timer.every_ms,
+                last: None,
+            }));
+            first_worker += count;
+        }
         let workers = (0..).zip(gateways).flat_map(|(gateway, count)| vec![gateway; *count]);
         let open = |(worker, gateway): (usize, usize)| {
             let seed = seed.wrapping_mul(1_000).wrapping_add(worker as u64);
@@ -99,7 +151,7 @@ impl World {
         Self {
             redis: FakeRedis::at(start_ms),
             now_ms: start_ms,
-            hooks: handler_names(plugin.manifest),
+            manifest,
             workers: workers.enumerate().map(open).collect(),
             tasks: BTreeMap::new(),
             next_task: 0,
@@ -107,18 +159,25 @@ impl World {
             queues: BTreeMap::new(),
             multis: Vec::new(),
             turns: BTreeMap::new(),
+            denials: VecDeque::new(),
+            clocks,
+            order: None,
             random: seed,
         }
+    }
+
+    /// What happens next is chosen by `order` instead of the seed: see [`interleave`](super::interleave::explore).
+    pub fn follow(&mut self, order: &Order) {
+        self.order = Some(order.clone());
     }
 
     /// A client sends a command on its session; several may be under way on one session.
     pub fn send(&mut self, worker: usize, session: u64, words: &[&str]) -> Ticket {
         let words = owned(words);
         let ticket = self.ticket(worker, session);
-        match self.handler_of(&words) {
-            Some(handler) => {
-                let kind = Kind::Hook;
-                self.start(worker, caller(kind, session), handler, words, Origin::Client(ticket));
+        match self.manifest.handler_of(&words) {
+            Some(Handler { number, kind }) => {
+                self.start(worker, caller(kind, session), number, words, Origin::Client(ticket));
             }
             None => self.send_to_shard(worker, Receiver::Ticket(ticket), Request::One(words)),
         }
@@ -136,9 +195,9 @@ impl World {
             if let Some(multi) = self.multis.get_mut(number) {
                 multi.parts.push(part);
             }
-            if let Some(handler) = self.handler_of(&words) {
+            if let Some(handler) = self.manifest.handler_of(&words) {
                 let caller = caller(Kind::InMulti, session);
-                self.start(worker, caller, handler, words, Origin::Multi(number, place));
+                self.start(worker, caller, handler.number, words, Origin::Multi(number, place));
             }
         }
         let lists = self.multis.get(number).map(|multi| &multi.parts);
@@ -214,15 +273,20 @@ impl World {
                 can.push((index, 2));
             }
         }
-        let count = can.len() as u64;
-        if count == 0 {
-            return false;
+        if !self.denials.is_empty() {
+            can.push((0, 3));
         }
-        let pick = usize::try_from(self.next_random() % count).unwrap_or(0);
+        let pick = match (can.len(), self.order.clone()) {
+            (0, _) => return false,
+            (1, Some(_)) => 0,
+            (count, Some(order)) => order.pick(count),
+            (count, None) => usize::try_from(self.next_random() % count as u64).unwrap_or(0),
+        };
         match can.get(pick) {
             Some((worker, 0)) => self.execute(*worker),
             Some((worker, 1)) => self.receive(*worker),
-            Some((worker, _)) => self.hear(*worker),
+            Some((worker, 2)) => self.hear(*worker),
+            Some(_) => self.deny(),
             None => {}
         }
         true
@@ -284,11 +348,6 @@ impl World {
         ticket
     }
 
-    fn handler_of(&self, words: &Words) -> Option<u16> {
-        let name = words.first()?.to_ascii_uppercase();
-        self.hooks.get(std::str::from_utf8(&name).ok()?).copied()
-    }
-
     fn set_now_ms(&mut self, now_ms: u64) {
         self.now_ms = now_ms;
         self.redis.now_ms = now_ms;
@@ -307,32 +366,6 @@ pub(super) fn caller(kind: Kind, session: u64) -> Caller {
 
 fn owned(words: &[&str]) -> Words {
     words.iter().map(|word| word.as_bytes().to_vec()).collect()
-}
-
-/// Handler numbers of hooks and own commands, by name, out of the manifest.
-fn handler_names(manifest: &str) -> BTreeMap<String, u16> {
-    use crate::json::Json;
-    let mut names = Vec::new();
-    if let Ok(Json::Object(entries)) = Json::parse(manifest.as_bytes()) {
-        for (key, value) in entries {
-            let Json::List(items) = value else { continue };
-            for item in items {
-                match (key.as_str(), item) {
-                    ("hooks", Json::Text(name)) => names.push(name),
-                    ("commands", Json::Object(fields)) => {
-                        names.extend(fields.into_iter().filter_map(|(key, value)| {
-                            match (key.as_str(), value) {
-                                ("name", Json::Text(name)) => Some(name),
-                                _ => None,
-                            }
-                        }));
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-    names.into_iter().zip(0..).collect()
 }
 
 #[allow(clippy::panic, reason = "only tests come here, and this must fail them")]
