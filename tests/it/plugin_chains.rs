@@ -26,8 +26,8 @@ const COUNTED_BY_EACH: usize = 300;
 const BINDINGS: [&str; 4] = [
     "{use: feeder, keys: [\"jobs:*\"], config: {board: \"board:jobs\"}}",
     "{use: feeder, keys: [\"talks:*\"], config: {board: \"board:talks\"}}",
-    "{use: board, keys: [\"board:jobs\"], config: {parts: \"4\"}}",
-    "{use: board, keys: [\"board:talks\"], config: {parts: \"1\"}}",
+    "{use: board, keys: [\"board:jobs\"], config: {parts: 4}}",
+    "{use: board, keys: [\"board:talks\"], config: {parts: 1}}",
 ];
 const KINDS: [(&str, usize); 2] = [("jobs", 4), ("talks", 1)];
 

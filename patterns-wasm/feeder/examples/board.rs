@@ -4,27 +4,29 @@
 //! the parts up. `SPREAD.TOP key n` reads the first n of every part and merges them. Config: `parts`. It is a small part of
 //! what a real board does: one member per `ZADD`, and no other sorted-set command.
 
-use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::config::Fields;
-use sluicegate_plugin::cx::Cx;
-use sluicegate_plugin::error::{Error, Result};
-use sluicegate_plugin::plugin;
-use sluicegate_plugin::reply::Reply;
+use serde::Deserialize;
+use sluicegate_plugin::config;
+use sluicegate_plugin::prelude::*;
 
 /// What an operator says of a binding.
-#[derive(Debug)]
-struct Config {
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
     parts: u32,
 }
 
-impl plugin::Config for Config {
-    fn read(fields: &mut Fields) -> std::result::Result<Self, String> {
-        let parts = fields.text("parts", "4")?.parse().unwrap_or(0);
-        if !(1..=64).contains(&parts) {
-            return Err(String::from("parts: write a text from \"1\" to \"64\""));
+impl Default for Settings {
+    fn default() -> Self {
+        Self { parts: 4 }
+    }
+}
+
+impl config::Config for Settings {
+    fn check(&mut self) -> std::result::Result<(), String> {
+        if !(1..=64).contains(&self.parts) {
+            return Err(String::from("parts: write a number from 1 to 64"));
         }
-        Ok(Self { parts })
+        Ok(())
     }
 }
 
@@ -40,43 +42,30 @@ fn hash(member: &[u8]) -> u32 {
 
 async fn add(cx: Cx, args: Args) -> Result<Reply> {
     // ZADD key [options] score member.
-    let member = args.get(args.len().saturating_sub(1));
-    let key = part(args.key(), hash(member) % cx.config::<Config>()?.parts);
-    let spread = args.from(2).fold(cmd("ZADD").arg(&key), |command, arg| command.arg(arg));
-    cx.call(spread).await
+    let member = args.bytes(args.len().saturating_sub(1));
+    let key = part(args.key(), hash(member) % cx.config::<Settings>()?.parts);
+    cx.call(cmd("ZADD").arg(&key).args(args.rest())).await
 }
 
-async fn card(cx: Cx, args: Args) -> Result<Reply> {
-    let parts = cx.config::<Config>()?.parts;
-    let cards = (0..parts).map(|number| cmd("ZCARD").arg(&part(args.key(), number)));
-    let mut sum = 0;
-    for card in cx.pipeline_all(cards).await? {
-        sum += card?.int().unwrap_or(0);
-    }
-    Ok(Reply::Int(sum))
+async fn card(cx: Cx, args: Args) -> Result<i64> {
+    let parts = cx.config::<Settings>()?.parts;
+    let cards = (0..parts).map(|number| zcard(&part(args.key(), number)));
+    Ok(cx.pipeline(cards.collect::<Vec<_>>()).await?.into_iter().sum())
 }
 
 async fn top(cx: Cx, args: Args) -> Result<Reply> {
-    let Some(wanted) = args.int(2).and_then(|wanted| usize::try_from(wanted).ok()) else {
-        return Err(Error::new("value is not an integer or out of range"));
-    };
-    let parts = cx.config::<Config>()?.parts;
-    let last = args.int(2).unwrap_or(0) - 1;
+    let wanted = args.get::<u32>(2)?;
+    let parts = cx.config::<Settings>()?.parts;
     let ranges = (0..parts).map(|number| {
-        cmd("ZREVRANGE").arg(&part(args.key(), number)).arg(0).arg(last).arg("WITHSCORES")
+        let range =
+            cmd("ZREVRANGE").arg(&part(args.key(), number)).arg(0).arg(i64::from(wanted) - 1);
+        range.arg("WITHSCORES").typed::<Vec<(Vec<u8>, i64)>>()
     });
-    let mut rows: Vec<(i64, Vec<u8>)> = Vec::new();
-    for range in cx.pipeline_all(ranges).await? {
-        let Reply::Array(flat) = range? else { continue };
-        for row in flat.chunks_exact(2) {
-            if let [member, score] = row {
-                let member = member.bytes().unwrap_or_default().to_vec();
-                rows.push((score.int().unwrap_or(0), member));
-            }
-        }
-    }
+    let ranges = cx.pipeline(ranges.collect::<Vec<_>>()).await?;
+    let mut rows: Vec<(i64, Vec<u8>)> =
+        ranges.into_iter().flatten().map(|(member, score)| (score, member)).collect();
     rows.sort_by(|a, b| b.cmp(a));
-    let shown = rows.into_iter().take(wanted);
+    let shown = rows.into_iter().take(usize::try_from(wanted).unwrap_or(usize::MAX));
     Ok(Reply::Array(
         shown.flat_map(|(score, member)| [Reply::bulk(member), Reply::Int(score)]).collect(),
     ))
@@ -85,11 +74,9 @@ async fn top(cx: Cx, args: Args) -> Result<Reply> {
 sluicegate_plugin::plugin! {
     name: "board",
     version: "1.0.0",
-    config: Config,
-    about: "parts: over how many keys it is spread",
+    config: Settings,
+    about: "parts 4: over how many keys it is spread",
     hooks: ["ZADD" => add, "ZCARD" => card],
     commands: ["SPREAD.TOP" => top { arity: 3, keys: (1, 1, 1), flags: ["readonly"] }],
-    tasks: [],
-    capabilities: { commands: ["ZADD", "ZCARD", "ZREVRANGE"], wait: false, background: false, shared_bytes: 0 },
-    metrics: [],
+    capabilities: { commands: ["ZADD", "ZCARD", "ZREVRANGE"] },
 }

@@ -81,6 +81,7 @@ impl Config for NoConfig {}
 
 /// Reads a JSON config into `T` and checks it; an empty text counts as `{}`. `plugin!` calls it; tests may too, see
 /// [`Config`].
+#[cold]
 pub fn read<T: Config>(text: &[u8]) -> Result<Rc<dyn Any>, String> {
     let json = if text.is_empty() { Json::Object(Vec::new()) } else { Json::parse(text)? };
     if !matches!(json, Json::Object(_)) {

@@ -37,6 +37,8 @@ pub trait FromReply: Sized {
 }
 
 /// What came instead, for an error.
+#[cold]
+#[inline(never)]
 fn unfit(wanted: &str, came: &Reply) -> Error {
     const SHOWN_MAX: usize = 40;
     let text = match came {

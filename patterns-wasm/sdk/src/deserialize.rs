@@ -22,17 +22,20 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
+    #[cold]
     fn new(text: String) -> Self {
         Self { path: String::new(), text }
     }
 
     /// This fault as one of a value under `name`: a key, or a place as in `[2]`.
+    #[cold]
     fn under(mut self, name: &str) -> Self {
         let dot = if self.path.is_empty() || self.path.starts_with('[') { "" } else { "." };
         self.path = [name, dot, &self.path].concat();
         self
     }
 
+    #[cold]
     fn found(what: &str, allowed: &dyn Expected) -> Self {
         Self::new(["found ", what, ", allowed: ", &allowed.to_string()].concat())
     }
@@ -51,6 +54,8 @@ impl Display for Fault {
 impl std::error::Error for Fault {}
 
 /// `Unexpected` is not formatted as serde would: that brings the printer of fractions with it.
+#[cold]
+#[inline(never)]
 fn shown(found: &Unexpected<'_>) -> String {
     match found {
         Unexpected::Str(text) => ["\"", text, "\""].concat(),
@@ -70,22 +75,27 @@ impl serde::de::Error for Fault {
         Self::new(text.to_string())
     }
 
+    #[cold]
     fn invalid_type(found: Unexpected<'_>, allowed: &dyn Expected) -> Self {
         Self::found(&shown(&found), allowed)
     }
 
+    #[cold]
     fn invalid_value(found: Unexpected<'_>, allowed: &dyn Expected) -> Self {
         Self::found(&shown(&found), allowed)
     }
 
+    #[cold]
     fn invalid_length(len: usize, allowed: &dyn Expected) -> Self {
         Self::found(&[&len.to_string(), " of them"].concat(), allowed)
     }
 
+    #[cold]
     fn unknown_variant(found: &str, known: &'static [&'static str]) -> Self {
         Self::new(["found \"", found, "\", allowed: ", &known.join(", ")].concat())
     }
 
+    #[cold]
     fn unknown_field(found: &str, known: &'static [&'static str]) -> Self {
         let known = match known {
             [] => String::from("this plugin has no config"),
@@ -94,10 +104,12 @@ impl serde::de::Error for Fault {
         Self::new(["unknown key '", found, "'; ", &known].concat())
     }
 
+    #[cold]
     fn missing_field(name: &'static str) -> Self {
         Self::new(["the key '", name, "' is missing"].concat())
     }
 
+    #[cold]
     fn duplicate_field(name: &'static str) -> Self {
         Self::new(["the key '", name, "' stands twice"].concat())
     }
@@ -107,6 +119,7 @@ impl serde::de::Error for Fault {
 pub(crate) struct Value(pub(crate) Json);
 
 impl Value {
+    #[cold]
     fn unfit(&self, allowed: &dyn Expected) -> Fault {
         match &self.0 {
             Json::Null => Fault::invalid_type(Unexpected::Unit, allowed),

@@ -62,11 +62,13 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// An error of the plugin, answered as `-ERR <text>`.
+    #[cold]
     pub fn new(text: impl AsRef<str>) -> Self {
         Self::code("ERR", text)
     }
 
     /// An error of the plugin with its own code, answered as `-<code> <text>`.
+    #[cold]
     pub fn code(code: &str, text: impl AsRef<str>) -> Self {
         Self::of(ErrorKind::Plugin, joined(&[code, " ", text.as_ref()]))
     }
@@ -81,6 +83,7 @@ impl Error {
     /// # use sluicegate_plugin::error::Error;
     /// assert_eq!(Error::arity("get").text, "ERR wrong number of arguments for 'get' command");
     /// ```
+    #[cold]
     pub fn arity(command: &str) -> Self {
         Self::new(joined(&["wrong number of arguments for '", command, "' command"]))
     }
@@ -110,6 +113,7 @@ impl std::fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The parts as one text: formatting machinery is a tenth of a small guest.
+#[inline(never)]
 pub(crate) fn joined(parts: &[&str]) -> String {
     parts.concat()
 }

@@ -39,7 +39,10 @@ struct Parser<'a> {
     at: usize,
 }
 
+// Read once per instance: kept small, not fast.
 impl Parser<'_> {
+    #[cold]
+    #[inline(never)]
     fn fault(&self, what: &str) -> String {
         format!("bad JSON at byte {}: {what}", self.at)
     }
@@ -54,6 +57,8 @@ impl Parser<'_> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn word(&mut self, word: &str, value: Json) -> Result<Json, String> {
         let rest = self.text.get(self.at..).unwrap_or_default();
         if rest.starts_with(word.as_bytes()) {
@@ -63,6 +68,8 @@ impl Parser<'_> {
         Err(self.fault("unknown word"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn value(&mut self, depth: usize) -> Result<Json, String> {
         if depth > DEPTH_MAX {
             return Err(self.fault("nested too deep"));
@@ -81,6 +88,8 @@ impl Parser<'_> {
     }
 
     /// After an item: whether another follows, or `close` ends the list.
+    #[cold]
+    #[inline(never)]
     fn another(&mut self, close: u8) -> Result<bool, String> {
         self.blank();
         let found = self.peek();
@@ -100,6 +109,8 @@ impl Parser<'_> {
         closes
     }
 
+    #[cold]
+    #[inline(never)]
     fn list(&mut self, depth: usize) -> Result<Json, String> {
         let mut items = Vec::new();
         if self.closes_at_once(b']') {
@@ -113,6 +124,8 @@ impl Parser<'_> {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn object(&mut self, depth: usize) -> Result<Json, String> {
         let mut entries: Vec<(String, Json)> = Vec::new();
         if self.closes_at_once(b'}') {
@@ -139,6 +152,8 @@ impl Parser<'_> {
 
     /// Digits with a sign, a fraction and an exponent; kept as a text, because the float parser of the standard library
     /// would cost every guest many KiB.
+    #[cold]
+    #[inline(never)]
     fn number(&mut self) -> Result<Json, String> {
         let begin = self.at;
         self.at += usize::from(self.peek() == Some(b'-'));
@@ -156,6 +171,8 @@ impl Parser<'_> {
         Ok(Json::Number(String::from_utf8_lossy(text).into_owned()))
     }
 
+    #[cold]
+    #[inline(never)]
     fn digits(&mut self) -> Result<(), String> {
         let begin = self.at;
         while matches!(self.peek(), Some(b'0'..=b'9')) {
@@ -164,6 +181,8 @@ impl Parser<'_> {
         if begin == self.at { Err(self.fault("a digit is missing")) } else { Ok(()) }
     }
 
+    #[cold]
+    #[inline(never)]
     fn text(&mut self) -> Result<String, String> {
         if self.peek() != Some(b'"') {
             return Err(self.fault("a text is missing"));
@@ -182,6 +201,8 @@ impl Parser<'_> {
         String::from_utf8(bytes).map_err(|_| self.fault("the text is not UTF-8"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
         let byte = self.peek().ok_or_else(|| self.fault("the text does not end"))?;
         self.at += 1;
@@ -204,6 +225,8 @@ impl Parser<'_> {
         Ok(())
     }
 
+    #[cold]
+    #[inline(never)]
     fn unicode(&mut self) -> Result<char, String> {
         let high = self.hex4()?;
         let code = if (0xd800..0xdc00).contains(&high) {
@@ -222,6 +245,8 @@ impl Parser<'_> {
         char::from_u32(code).ok_or_else(|| self.fault("half of a surrogate pair"))
     }
 
+    #[cold]
+    #[inline(never)]
     fn hex4(&mut self) -> Result<u32, String> {
         let digits = self.text.get(self.at..self.at + 4).unwrap_or_default();
         let mut code = 0;

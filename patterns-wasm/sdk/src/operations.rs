@@ -79,6 +79,8 @@ impl Outcome {
     }
 
     /// The error of a result that is none.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn error(self) -> Error {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
         match self.status {
