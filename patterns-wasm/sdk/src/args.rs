@@ -21,7 +21,10 @@ use crate::error::{Error, Result};
 ///     assert_eq!(note, None);
 ///     cx.call(incr_by(args.key(), by)).await
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SLOWADD" => slow_add] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["SLOWADD" => slow_add],
+/// #     capabilities: { commands: ["INCRBY"] },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # assert_eq!(world.ask(0, 1, &["SLOWADD", "k", "2"]), Some(Reply::Int(2)));

@@ -17,7 +17,10 @@ use crate::request::Typed;
 ///     let each = (0..cx.shards()).map(|shard| cmd("DBSIZE").to_shard(shard).typed::<i64>());
 ///     Ok(cx.pipeline(each.collect::<Vec<_>>()).await?.into_iter().sum())
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SIZE" => size] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["SIZE" => size],
+/// #     capabilities: { commands: ["DBSIZE"] },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # world.expect("DBSIZE").reply(5);
@@ -79,7 +82,10 @@ pub enum Arg<'a> {
 /// async fn seen(cx: Cx, args: Args) -> Result<i64> {
 ///     cx.call(incr_by(beside(args.key(), "seen"), 1)).await
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SEEN" => seen] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["SEEN" => seen],
+/// #     capabilities: { commands: ["INCRBY"] },
+/// # }
 /// # fn main() {
 /// let mut world = World::new(&PLUGIN, "", 1, 1);
 /// assert_eq!(world.ask(0, 1, &["SEEN", "k"]), Some(Reply::Int(1)));
@@ -135,7 +141,10 @@ impl From<i64> for Arg<'_> {
 ///     let swap: Command = cmd("SET").arg(args.key()).arg("new").arg("GET");
 ///     cx.call(swap).await
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["OLD" => old] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["OLD" => old],
+/// #     capabilities: { commands: ["SET"] },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # assert_eq!(world.ask(0, 1, &["OLD", "k"]), Some(Reply::Null));

@@ -8,7 +8,7 @@ use std::any::Any;
 use std::future::Future;
 use std::rc::Rc;
 
-use crate::command::{Command, Target};
+use crate::command::Command;
 use crate::convert::{FromReply, IntoReply};
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, put_bytes, put_u32};
@@ -18,7 +18,6 @@ use crate::reply::Reply;
 use crate::request::{Batch, Request};
 
 const OP_COMMAND: u8 = 1;
-const OP_TRANSACTION: u8 = 2;
 const OP_SLEEP: u8 = 3;
 const OP_WAIT_KEY: u8 = 4;
 const OP_NOTIFY: u8 = 5;
@@ -43,15 +42,6 @@ pub enum Kind {
     SessionClosed,
     /// A timer of the manifest is due; there are no arguments.
     Timer,
-}
-
-/// What a guarded transaction came to. See [`Cx::guarded`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum Guarded<T> {
-    /// The guard held, and these are the replies.
-    Done(T),
-    /// The guard did not hold: what its read answered, or null when the key changed afterwards.
-    Changed(Reply),
 }
 
 /// A handle to one call.
@@ -147,7 +137,10 @@ impl Cx {
     ///     let value = found.ok_or_else(|| Error::new("nothing to double"))?;
     ///     cx.call(incr_by(args.key(), i64::from_arg(&value)?)).await
     /// }
-    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["DOUBLE" => double] }
+    /// # sluicegate_plugin::plugin! {
+    /// #     name: "x", version: "1.0.0", commands: ["DOUBLE" => double],
+    /// #     capabilities: { commands: ["GET", "INCRBY"] },
+    /// # }
     /// # fn main() {
     /// let mut world = World::new(&PLUGIN, "", 1, 1);
     /// world.redis.run(&["SET", "k", "21"]);
@@ -182,110 +175,6 @@ impl Cx {
     pub fn send(&self, command: impl Into<Command>) {
         let command = command.into();
         self.silent(|out| write_command(&command, NO_REPLY, out));
-    }
-
-    /// Runs a batch as MULTI..EXEC on the shard that the first command goes to.
-    ///
-    /// ```
-    /// # use sluicegate_plugin::prelude::*;
-    /// # use sluicegate_plugin::harness::world::World;
-    /// async fn take(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
-    ///     let (value, _) = cx.transaction((get(args.key()), del(args.key()))).await?;
-    ///     Ok(value)
-    /// }
-    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["TAKE" => take] }
-    /// # fn main() {
-    /// # let mut world = World::new(&PLUGIN, "", 1, 1);
-    /// # world.redis.run(&["SET", "k", "v"]);
-    /// # assert_eq!(world.ask(0, 1, &["TAKE", "k"]), Some(Reply::bulk("v")));
-    /// # assert_eq!(world.redis.run(&["EXISTS", "k"]), Reply::Int(0));
-    /// # }
-    /// ```
-    pub fn transaction<B: Batch>(
-        &self,
-        batch: B,
-    ) -> impl Future<Output = Result<B::Replies>> + use<B> {
-        let operations = self.transact(None, batch);
-        async move { exec_rows::<B>(one(operations.await?).reply()?) }
-    }
-
-    /// Runs a batch as MULTI..EXEC only if `guard` answers `expected` and its key does not change before EXEC.
-    ///
-    /// ```
-    /// # use sluicegate_plugin::prelude::*;
-    /// /// `CAS key expected new`: whether it was stored.
-    /// async fn cas(cx: Cx, args: Args) -> Result<bool> {
-    ///     let (key, new) = (args.key(), args.bytes(3));
-    ///     let expected = Reply::bulk(args.bytes(2));
-    ///     match cx.guarded(get(key), &expected, [set(key, new)]).await? {
-    ///         Guarded::Done(_) => Ok(true),
-    ///         Guarded::Changed(_) => Ok(false),
-    ///     }
-    /// }
-    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["CAS" => cas] }
-    /// # fn main() {
-    /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
-    /// # world.redis.run(&["SET", "k", "a"]);
-    /// # assert_eq!(world.ask(0, 1, &["CAS", "k", "b", "c"]), Some(Reply::Int(0)));
-    /// # assert_eq!(world.ask(0, 1, &["CAS", "k", "a", "c"]), Some(Reply::Int(1)));
-    /// # }
-    /// ```
-    pub fn guarded<G: Into<Command>, B: Batch>(
-        &self,
-        guard: G,
-        expected: &Reply,
-        batch: B,
-    ) -> impl Future<Output = Result<Guarded<B::Replies>>> + use<G, B> {
-        let mut wanted = Vec::new();
-        expected.write(2, &mut wanted);
-        let operations = self.transact(Some((guard.into(), wanted)), batch);
-        async move {
-            let outcome = one(operations.await?);
-            if outcome.status == STATUS_EVENT {
-                return Ok(Guarded::Changed(Reply::parse(&outcome.bytes).unwrap_or(Reply::Null)));
-            }
-            exec_rows::<B>(outcome.reply()?).map(Guarded::Done)
-        }
-    }
-
-    fn transact<B: Batch>(&self, guard: Option<(Command, Vec<u8>)>, batch: B) -> Operations {
-        if guard.is_some() && self.kind() == Kind::InMulti {
-            let text = "a guarded transaction inside MULTI: its guard cannot be read there";
-            self.call.state.borrow_mut().misuse = Some(text);
-        }
-        let mut commands = Vec::with_capacity(4);
-        batch.each(&mut |command| commands.push(command));
-        self.put_transaction(guard.as_ref(), &commands)
-    }
-
-    fn put_transaction(
-        &self,
-        guard: Option<&(Command, Vec<u8>)>,
-        commands: &[Command],
-    ) -> Operations {
-        let write = |out: &mut Vec<u8>| {
-            out.push(OP_TRANSACTION);
-            // With a guard: where its key is, which is what must not change.
-            let first = guard.map(|(read, _)| read).or(commands.first());
-            match first.map(|command| &command.target) {
-                None | Some(Target::OwnKeys) => Target::OwnKeys.write(out),
-                Some(target) => target.write(out),
-            }
-            match guard {
-                None => out.push(0),
-                Some((read, expected)) => {
-                    out.push(1);
-                    read.write_args(out);
-                    put_bytes(out, expected);
-                }
-            }
-            let count = u16::try_from(commands.len()).unwrap_or(u16::MAX);
-            out.extend_from_slice(&count.to_le_bytes());
-            for command in commands {
-                command.write_args(out);
-            }
-        };
-        Operations::queue(&self.call, write)
     }
 
     /// Waits `ms` milliseconds.
@@ -394,7 +283,10 @@ impl Cx {
     ///     cx.sleep(1_000).await?;
     ///     cx.call(set(args.key(), "done")).await
     /// }
-    /// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["SLOW" => slow] }
+    /// # sluicegate_plugin::plugin! {
+    /// #     name: "x", version: "1.0.0", commands: ["SLOW" => slow],
+    /// #     capabilities: { commands: ["SET"], wait: true },
+    /// # }
     /// # fn main() {
     /// let mut world = World::new(&PLUGIN, "", 1, 1);
     /// assert_eq!(world.ask(0, 1, &["SLOW", "k"]), Some(Reply::bulk("started")));
@@ -474,17 +366,9 @@ fn write_command(command: &Command, flags: u8, out: &mut Vec<u8>) {
     command.write_args(out);
 }
 
-fn one(outcomes: Vec<Outcome>) -> Outcome {
+pub(crate) fn one(outcomes: Vec<Outcome>) -> Outcome {
     outcomes
         .into_iter()
         .next()
         .unwrap_or(Outcome { status: 1, bytes: b"ERR the gateway gave no result".to_vec() })
-}
-
-/// Reads EXEC's array; a row that is an error is that command's result.
-fn exec_rows<B: Batch>(reply: Reply) -> Result<B::Replies> {
-    match reply {
-        Reply::Array(rows) => B::read(&mut rows.into_iter().map(Ok)),
-        _ => Err(Error::new("the transaction did not run")),
-    }
 }

@@ -15,7 +15,10 @@
 ///         reply => reply,
 ///     }
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", hooks: ["GET" => read] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", hooks: ["GET" => read],
+/// #     capabilities: { commands: ["GET"] },
+/// # }
 /// # fn main() {
 /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
 /// # world.redis.run(&["SET", "k", &"v".repeat(2 << 20)]);

@@ -49,4 +49,5 @@ pub mod prelude;
 pub mod reply;
 pub mod request;
 mod run;
+pub mod transaction;
 pub mod wait;

@@ -21,7 +21,10 @@ use crate::reply::Reply;
 ///     let stored: Typed<bool> = cmd("SET").arg(args.key()).arg(args.bytes(2)).typed();
 ///     cx.call(stored.arg("NX").arg("KEEPTTL")).await
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["KEEP" => keep] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["KEEP" => keep],
+/// #     capabilities: { commands: ["SET"] },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # assert_eq!(world.ask(0, 1, &["KEEP", "k", "v"]), Some(Reply::Int(1)));
@@ -135,7 +138,10 @@ pub(crate) type Results<'a> = &'a mut dyn Iterator<Item = Result<Reply>>;
 /// async fn many(cx: Cx, args: Args) -> Result<Vec<Option<Vec<u8>>>> {
 ///     cx.pipeline(args.from(1).map(get).collect::<Vec<_>>()).await
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["BOTH" => both, "MANY" => many] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["BOTH" => both, "MANY" => many],
+/// #     capabilities: { commands: ["GET", "PTTL"] },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # world.redis.run(&["SET", "k", "v", "PX", "700"]);

@@ -32,7 +32,10 @@ use crate::error::{Error, ErrorKind, Result};
 /// async fn say(cx: Cx, args: Args) {
 ///     cx.notify(args.key(), args.bytes(2));
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["HEAR" => hear, "SAY" => say] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["HEAR" => hear, "SAY" => say],
+/// #     capabilities: { wait: true },
+/// # }
 /// # fn main() {
 /// let mut world = World::new(&PLUGIN, "", 1, 1);
 /// let hears = world.send(0, 1, &["HEAR", "k"]);
@@ -84,7 +87,10 @@ pub async fn first_pinned<A: Future, B: Future>(
 ///     slept?;
 ///     Ok(place as i64)
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["FASTEST" => fastest] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["FASTEST" => fastest],
+/// #     capabilities: { wait: true },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # world.send(0, 1, &["FASTEST"]);
@@ -117,7 +123,10 @@ pub async fn first_of<F: Future>(futures: impl IntoIterator<Item = F>) -> (usize
 ///     slept?;
 ///     value
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["REST" => rest_and_read] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["REST" => rest_and_read],
+/// #     capabilities: { commands: ["GET"], wait: true },
+/// # }
 /// # fn main() {
 /// # let mut world = World::new(&PLUGIN, "", 1, 1);
 /// # assert_eq!(world.ask(0, 1, &["REST", "k"]), None);
@@ -154,7 +163,10 @@ pub async fn join<A: Future, B: Future>(left: A, right: B) -> (A::Output, B::Out
 ///     c?;
 ///     Ok(a? + b?)
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["THREE" => three] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["THREE" => three],
+/// #     capabilities: { commands: ["INCRBY"], wait: true },
+/// # }
 /// # fn main() {
 /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
 /// # world.send(0, 1, &["THREE", "k"]);
@@ -181,7 +193,10 @@ pub async fn join3<A: Future, B: Future, C: Future>(
 ///     let slept = join_all([30, 10, 20].map(|ms| cx.sleep(ms))).await;
 ///     Ok(slept.into_iter().filter(|slept| slept.is_ok()).count() as i64)
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["ALL" => all] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["ALL" => all],
+/// #     capabilities: { wait: true },
+/// # }
 /// # fn main() {
 /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
 /// # world.send(0, 1, &["ALL"]);
@@ -192,8 +207,7 @@ pub async fn join3<A: Future, B: Future, C: Future>(
 /// # }
 /// ```
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut futures: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut futures: Vec<_> = futures.into_iter().map(|future| (Box::pin(future), None)).collect();
     std::future::poll_fn(|context| {
         let mut all = true;
         for (future, value) in &mut futures {
@@ -229,7 +243,10 @@ fn is_ready<F: Future>(
 /// async fn patient(cx: Cx, _args: Args) -> Result<()> {
 ///     timeout(&cx, 50, cx.sleep(1_000)).await?
 /// }
-/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["PATIENT" => patient] }
+/// # sluicegate_plugin::plugin! {
+/// #     name: "x", version: "1.0.0", commands: ["PATIENT" => patient],
+/// #     capabilities: { wait: true },
+/// # }
 /// # fn main() {
 /// # let mut world = sluicegate_plugin::harness::world::World::new(&PLUGIN, "", 1, 1);
 /// # world.send(0, 1, &["PATIENT"]);

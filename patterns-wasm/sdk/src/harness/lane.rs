@@ -26,13 +26,27 @@ pub(super) enum Receiver {
 pub(super) enum Request {
     One(Vec<Vec<u8>>),
     Transaction(Vec<Vec<Vec<u8>>>),
+    /// A transaction that runs if the read answers these bytes.
+    Guarded {
+        read: Vec<Vec<u8>>,
+        expected: Vec<u8>,
+        commands: Vec<Vec<Vec<u8>>>,
+    },
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Came {
+    Reply(Reply),
+    /// The guard did not hold: what its read answered.
+    Changed(Reply),
 }
 
 /// The lane of one worker.
 #[derive(Default)]
 pub(super) struct Lane {
     requests: VecDeque<(Receiver, Request)>,
-    replies: VecDeque<(Receiver, Reply)>,
+    replies: VecDeque<(Receiver, Came)>,
 }
 
 impl Lane {
@@ -53,17 +67,29 @@ impl Lane {
         let Some((receiver, request)) = self.requests.pop_front() else {
             return;
         };
-        let reply = match request {
-            Request::One(words) => redis.execute(&words),
-            Request::Transaction(commands) => {
-                Reply::Array(commands.iter().map(|words| redis.execute(words)).collect())
+        let came = match request {
+            Request::Transaction(commands) => Came::Reply(exec(redis, &commands)),
+            Request::One(words) => Came::Reply(redis.execute(&words)),
+            Request::Guarded { read, expected, commands } => {
+                let found = redis.execute(&read);
+                let mut bytes = Vec::new();
+                found.write(2, &mut bytes);
+                if bytes == expected {
+                    Came::Reply(exec(redis, &commands))
+                } else {
+                    Came::Changed(found)
+                }
             }
         };
-        self.replies.push_back((receiver, reply));
+        self.replies.push_back((receiver, came));
     }
 
     /// Takes the oldest answer.
-    pub(super) fn receive(&mut self) -> Option<(Receiver, Reply)> {
+    pub(super) fn receive(&mut self) -> Option<(Receiver, Came)> {
         self.replies.pop_front()
     }
+}
+
+fn exec(redis: &mut FakeRedis, commands: &[Vec<Vec<u8>>]) -> Reply {
+    Reply::Array(commands.iter().map(|words| redis.execute(words)).collect())
 }

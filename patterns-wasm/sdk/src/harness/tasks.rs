@@ -6,7 +6,7 @@
 
 use super::frames::{Body, Op, Out, Words};
 use super::instance::{Answer, Caller};
-use super::lane::{Receiver, Request};
+use super::lane::{Came, Receiver, Request};
 use super::manifest::Timer;
 use super::world::{Ticket, World, caller, refused};
 use crate::cx::Kind;
@@ -163,8 +163,12 @@ impl World {
                 self.send_to_shard(worker, receiver, Request::One(words));
                 (!silent).then_some(Open::Shard)
             }
-            Op::Transaction { commands, .. } => {
-                self.send_to_shard(worker, receiver, Request::Transaction(commands));
+            Op::Transaction { guard, commands } => {
+                let request = match guard {
+                    None => Request::Transaction(commands),
+                    Some((read, expected)) => Request::Guarded { read, expected, commands },
+                };
+                self.send_to_shard(worker, receiver, request);
                 Some(Open::Shard)
             }
             Op::Sleep { ms } => Some(Open::Timer(self.now_ms + u64::from(ms))),
@@ -255,12 +259,17 @@ impl World {
     pub(super) fn receive(&mut self, worker: usize) {
         let received = self.workers.get_mut(worker).and_then(|w| w.lane.receive());
         match received {
-            Some((Receiver::Task { task, op }, reply)) => {
+            Some((Receiver::Task { task, op }, Came::Reply(reply))) => {
                 self.finish(task, op, 0, bytes_of(&reply));
             }
-            Some((Receiver::Ticket(ticket), reply)) => self.settle(ticket, reply),
-            Some((Receiver::Multi(number), Reply::Array(rows))) => self.exec_came(number, rows),
-            Some((Receiver::Multi(_) | Receiver::Nobody, _)) | None => {}
+            Some((Receiver::Task { task, op }, Came::Changed(found))) => {
+                self.finish(task, op, 3, bytes_of(&found));
+            }
+            Some((Receiver::Ticket(ticket), Came::Reply(reply))) => self.settle(ticket, reply),
+            Some((Receiver::Multi(number), Came::Reply(Reply::Array(rows)))) => {
+                self.exec_came(number, rows);
+            }
+            Some((Receiver::Ticket(_) | Receiver::Multi(_) | Receiver::Nobody, _)) | None => {}
         }
     }
 
