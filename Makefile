@@ -72,9 +72,10 @@ fuzz:
 # is printed with its file: `target/fuzz/*/release/TARGET FILE` runs it again, and a copy belongs into the corpus. New
 # inputs join the corpus by `target/fuzz/*/release/TARGET -merge=1 proxy/fuzz/corpus/TARGET target/fuzz/found/TARGET`.
 MINUTES = 10
+FUZZED = frame reply request
 fuzz-parsers:
 	scripts/setup fuzz
-	for target in frame reply request; do \
+	for target in $(FUZZED); do \
 		mkdir -p target/fuzz/found/$$target; \
 		PATH="$$PATH:$$PWD/target/tools/bin" cargo +nightly fuzz run --fuzz-dir proxy/fuzz --target-dir target/fuzz \
 			--sanitizer none $$target target/fuzz/found/$$target proxy/fuzz/corpus/$$target -- \

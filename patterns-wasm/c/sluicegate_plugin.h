@@ -199,18 +199,19 @@ static inline void sg_done_failed(sg_out *out, const sg_result *result) {
 /* The hooked command goes on as it came. */
 static inline void sg_pass(sg_out *out) { sg_put_u8(out, 2); }
 
-/* Operations follow; the call goes on when all have ended. */
+/* Operations follow: at least one, by `sg_command`, `sg_sleep` or `sg_operation`; the call goes on when all have ended. */
 static inline void sg_pending(sg_out *out) {
     sg_put(out, "\0\0\0\0", 4);
     out->count = out->at + 2;
 }
-static inline void sg_op_(sg_out *out, uint8_t kind) {
+/* Any operation: its kind; its fields follow by `sg_put_...`, as the contract lays them out. */
+static inline void sg_operation(sg_out *out, uint8_t kind) {
     if (!++out->count[0]) out->count[1]++;
     sg_put_u8(out, kind);
 }
 /* A Redis command of `argc` arguments to the shard of its own keys; `sg_put_arg` or `sg_put_beside` for each follow. */
 static inline void sg_command(sg_out *out, uint32_t argc) {
-    sg_op_(out, 1);
+    sg_operation(out, 1);
     sg_put_u16(out, 0); /* a reply is wanted; target: its own keys */
     sg_put_u32(out, argc);
 }
@@ -226,7 +227,7 @@ static inline void sg_put_beside(sg_out *out, sg_bytes owner, sg_bytes name) {
 }
 /* A pause. */
 static inline void sg_sleep(sg_out *out, uint32_t ms) {
-    sg_op_(out, 3);
+    sg_operation(out, 3);
     sg_put_u32(out, ms);
 }
 

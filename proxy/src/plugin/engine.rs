@@ -372,3 +372,41 @@ impl Drop for Ticker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::{Engine, EngineSetup};
+    use crate::limits;
+    use crate::plugin::cells::Cells;
+    use crate::plugin::fault::FaultKind;
+    use crate::plugin::grants::Grants;
+    use crate::plugin::limits::PluginLimits;
+    use crate::plugin::test_support::{facts, guest, misbehave, setup};
+
+    #[test]
+    fn ticker_whose_thread_has_ended_is_started_again_and_ends_an_endless_loop() {
+        let mut engine = Engine::new(EngineSetup {
+            instances_max: 4,
+            stack_bytes: limits::PLUGIN_STACK_BYTES,
+            table_elements: limits::PLUGIN_TABLE_ELEMENTS,
+            facts,
+        })
+        .unwrap();
+        assert!(!engine.supervise().unwrap(), "it runs: nothing to do");
+        engine.ticker.stop.store(true, Ordering::Relaxed);
+        while engine.ticker.is_running() {
+            std::thread::yield_now();
+        }
+        let ticks = engine.ticker.ticks.load(Ordering::Relaxed);
+        assert!(engine.supervise().unwrap(), "it had ended");
+        assert!(!engine.supervise().unwrap(), "it runs again");
+        let (wasm, limits) = (guest("misbehaving/misbehaving.wasm"), PluginLimits::default());
+        let loaded = engine.load("t", &wasm, &limits, &Grants::default(), &setup("*", ""));
+        let mut cells = Cells::new(loaded.unwrap(), 0, 7);
+        let fault = misbehave(&mut cells, &["loop"]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::CpuLimit);
+        assert!(engine.ticker.ticks.load(Ordering::Relaxed) > ticks, "it goes on counting");
+    }
+}

@@ -140,6 +140,34 @@ mod tests {
     }
 
     #[test]
+    fn code_of_another_engine_and_links_are_not_taken_under_the_right_name() {
+        let scratch = Scratch::new("foreign");
+        let cache = CompiledCache::open(&scratch.0).unwrap();
+        let engine = wasmtime::Engine::default();
+        let wasm = guest("pass.wasm");
+        let from_cache = || cache.module(&engine, &wasm, &[3; 32]).unwrap().1;
+        assert!(!from_cache());
+        let file = std::fs::read_dir(&scratch.0).unwrap().next().unwrap().unwrap().path();
+        let good = std::fs::read(&file).unwrap();
+        let other =
+            wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        let foreign = other.precompile_module(&wasm).unwrap();
+        for bytes in [&foreign[..], &good[..good.len() / 2], &wasm, b""] {
+            std::fs::write(&file, bytes).unwrap();
+            assert!(!from_cache(), "{} bytes that are not what was stored", bytes.len());
+            assert!(from_cache(), "compiled over");
+        }
+        let elsewhere = Scratch::new("elsewhere");
+        std::fs::write(&elsewhere.0, &good).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink(&elsewhere.0, &file).unwrap();
+        assert!(!from_cache(), "a link leads out of the directory");
+        assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "replaced by a file");
+        assert_eq!(std::fs::read(&elsewhere.0).unwrap(), good, "what it led to is untouched");
+        std::fs::remove_file(&elsewhere.0).unwrap();
+    }
+
+    #[test]
     fn directory_that_others_can_enter_is_not_used() {
         let scratch = Scratch::new("open");
         let cache = CompiledCache::open(&scratch.0).unwrap();

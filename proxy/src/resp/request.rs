@@ -279,8 +279,8 @@ fn longer_line_at(
     from: usize,
     too_long: ProtocolError,
 ) -> Result<Option<Line>, ProtocolError> {
-    let Some(at) = rest.iter().take(limits::INLINE_BYTES_MAX).position(|byte| *byte == b'\r')
-    else {
+    let searched = rest.get(..limits::INLINE_BYTES_MAX).unwrap_or(rest);
+    let Some(at) = memchr::memchr(b'\r', searched) else {
         return if rest.len() >= limits::INLINE_BYTES_MAX { Err(too_long) } else { Ok(None) };
     };
     let Some(last) = rest.get(at + 1) else {
