@@ -19,6 +19,7 @@ help:
 	@echo 'make test          every test (SEED=n replays the seeded ones)'
 	@echo 'make lint          formatting, clippy, documentation, dependency rules'
 	@echo 'make bench         CPU per request beside direct Redis and twemproxy (QUICK=1: shorter; SAVE=1: keeps the result)'
+	@echo 'make bench PLUGINS=1   what plugins cost, and what bad ones do to others (GROUP=name: one group; QUICK=1: shorter)'
 	@echo 'make docs          writes docs/commands.md from the command table, its rules and differences'
 	@echo 'make fuzz          the seeded tests (same_as_redis, scanner, simulation) with new seeds (ROUNDS=n, default 10)'
 	@echo 'make fuzz-parsers  cargo-fuzz on the parsers of frames, replies and requests (MINUTES=n each, default 10)'
@@ -57,7 +58,9 @@ lint:
 bench:
 	scripts/setup bench
 	cargo build --release --locked --bin sluicegate
-	cargo run --locked -p sluicegate-bench -- $(if $(QUICK),--quick) $(if $(SAVE),--save)
+	$(if $(PLUGINS),scripts/build-plugins)
+	cargo run --locked -p sluicegate-bench -- $(if $(PLUGINS),plugins $(GROUP)) $(if $(QUICK),--quick) \
+		$(if $(SAVE),--save)
 
 ROUNDS = 10
 fuzz:

@@ -4,7 +4,9 @@
 //! runs every workload on every subject in turn, so that a change of the machine's speed meets all of them; the
 //! medians over the rounds are printed with the ratios that DESIGN section 9 bounds. `--quick` shortens, `--save`
 //! keeps the result as JSON in bench/results. Numbers of different runs are not comparable, ratios are.
+//! `plugins` measures what plugins cost instead: all of it, or one group (`plugins swaps`).
 
+mod plugins;
 mod report;
 mod subject;
 mod workload;
@@ -15,7 +17,16 @@ use subject::Subject;
 use workload::WORKLOADS;
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut args: Vec<String> = std::env::args().skip(1).collect();
+    if args.first().is_some_and(|arg| arg == "plugins") {
+        args.remove(0);
+        let quick = args.iter().position(|arg| arg == "--quick").map(|place| args.remove(place));
+        let effort = match quick {
+            Some(_) => plugins::Effort { rounds: 3, share: 4 },
+            None => plugins::Effort { rounds: 7, share: 1 },
+        };
+        return plugins::run(effort, args.first().map(String::as_str));
+    }
     let known = |arg: &String| ["--quick", "--save"].contains(&arg.as_str());
     if let Some(stranger) = args.iter().find(|arg| !known(arg)) {
         eprintln!("unknown argument {stranger}: --quick or --save");

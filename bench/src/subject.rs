@@ -104,11 +104,7 @@ impl Subject {
         let shards: Vec<SocketAddr> = shards.iter().map(RealServer::address).collect();
         let yaml =
             pool_yaml(&address.to_string(), &shards, &[]).replace("workers: 2", "workers: 1");
-        let bench = std::env::current_exe().expect("path of the bench");
-        let target = bench.ancestors().nth(2).expect("target folder");
-        let binary = target.join("release/sluicegate");
-        assert!(binary.is_file(), "no {}: `make bench` builds it", binary.display());
-        let running = Running::Gateway(Process::start_binary(&binary, &yaml, address));
+        let running = Running::Gateway(Process::start_binary(&release_binary(), &yaml, address));
         Subject { name: GATEWAY, address, running }
     }
 
@@ -120,8 +116,22 @@ impl Subject {
             Running::Haproxy(haproxy) => haproxy.child.id(),
             Running::Gateway(process) => process.pid(),
         };
-        Some(scheduled_seconds(pid).unwrap_or_else(|| ticked_seconds(pid)))
+        Some(cpu_seconds(pid))
     }
+}
+
+/// The gateway that `make bench` has built.
+pub fn release_binary() -> PathBuf {
+    let bench = std::env::current_exe().expect("path of the bench");
+    let target = bench.ancestors().nth(2).expect("target folder");
+    let binary = target.join("release/sluicegate");
+    assert!(binary.is_file(), "no {}: `make bench` builds it", binary.display());
+    binary
+}
+
+/// CPU time that a process has used so far, user and system, seconds.
+pub fn cpu_seconds(pid: u32) -> f64 {
+    scheduled_seconds(pid).unwrap_or_else(|| ticked_seconds(pid))
 }
 
 impl Drop for Haproxy {
