@@ -18,8 +18,8 @@ pub fn connect(gateways: &[InProcess], count: usize) -> Vec<Client> {
     gateways.take(count).map(InProcess::client).collect()
 }
 
-/// Each of these clients has two sockets in this process, which is more than the usual soft limit.
-fn allow_many_sockets() {
+/// Each of these clients has up to two sockets in this process, which is more than the usual soft limit.
+pub fn allow_many_sockets() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: maximum, maximum };
     setrlimit(Resource::Nofile, raised).expect("raise the soft limit of open files");

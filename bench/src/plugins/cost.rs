@@ -79,21 +79,21 @@ pub fn cached_get(shards: &[RealServer], effort: Effort) -> Vec<Line> {
     lines
 }
 
-/// A call with two GETs, and the same two GETs sent by the client, at many in flight.
+/// A call with two GETs, and the same two GETs sent by the client, at many in flight: one for each client, since the
+/// own commands of one client are carried out one after the other.
 pub fn calls(shards: &[RealServer], effort: Effort) -> Vec<Line> {
     let file = built("probe");
     let probe = Entry { name: "probe", file: &file, settings: &[LONG_CALLS] };
     let gate = Gate::start(shards, &[probe], &["{use: probe, keys: [\"work:*\"]}"]);
-    let mut clients = gate.clients(1_000);
     let mut lines = Vec::new();
     for (in_flight, bound) in [(1_000, 3.5), (10_000, 4.5)] {
-        let depth = in_flight / clients.len();
-        let call = [Unit::of(&["PROBE.WORK work:{} 2 0"]).times(depth)];
-        let own = [0, 1].map(|_| Unit::of(&["GET plain:{}"]).times(depth));
-        let count = 40 / effort.share / depth.min(4);
+        let mut clients = gate.clients(in_flight);
+        let call = [Unit::of(&["PROBE.WORK work:{} 2 0"])];
+        let own = [0, 1].map(|_| Unit::of(&["GET plain:{}"]));
+        let count = (40_000 / in_flight / effort.share).max(2);
         let (found, note) = ratio(effort.rounds, || {
-            let call = cpu_us(&gate, &mut clients, &call, count.max(2));
-            (call, cpu_us(&gate, &mut clients, &own, count.max(2)))
+            let call = cpu_us(&gate, &mut clients, &call, count);
+            (call, cpu_us(&gate, &mut clients, &own, count))
         });
         let what = format!("call with two GETs / the client's own, {in_flight} in flight, CPU");
         lines.push(Line::new(&what, found, "x", bound, note));
@@ -108,8 +108,8 @@ pub fn memory_of_calls(shards: &[RealServer], effort: Effort) -> Vec<Line> {
     let waiting = |line: &str| {
         let pass = Entry { name: "pass", file: &file, settings: &[LONG_CALLS] };
         let gate = Gate::start(shards, &[pass], &["{use: pass, keys: [\"pass:*\"]}"]);
-        let mut clients = gate.clients(1_000);
-        let unit = Unit::of(&[line]).times(WAITING / clients.len());
+        let mut clients = gate.clients(WAITING);
+        let unit = Unit::of(&[line]);
         let before = gate.resident_kib();
         shards.iter().for_each(RealServer::pause);
         drive::send(&mut clients, &unit, 0);

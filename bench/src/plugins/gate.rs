@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 
 use sluicegate_tests::client::Client;
 use sluicegate_tests::gateway::Process;
+use sluicegate_tests::herd;
 use sluicegate_tests::plugins::{BindingRow, Entry, binding_rows, yaml_with};
 use sluicegate_tests::real_server::{RealServer, free_port};
 use sluicegate_tests::wait::eventually;
@@ -41,8 +42,8 @@ impl Gate {
         let yaml = yaml_with(shards, plugins, bindings)
             .replace("127.0.0.1:0", &address.to_string())
             .replace("workers: 2", &format!("workers: {workers}"))
-            // One group freezes the shards for as long as it looks.
-            .replace("    shards:\n", "    timeout: 0\n    shards:\n");
+            // One group freezes the shards for as long as it looks, some have ten thousand clients.
+            .replace("    shards:\n", "    timeout: 0\n    max_clients: 12000\n    shards:\n");
         Gate { process: Process::start_binary(&release_binary(), &yaml, address) }
     }
 
@@ -50,7 +51,9 @@ impl Gate {
         self.process.address()
     }
 
+    /// Connections, as many as the machine's hard limit of open files allows.
     pub fn clients(&self, count: usize) -> Vec<Client> {
+        herd::allow_many_sockets();
         (0..count).map(|_| Client::connect(self.address())).collect()
     }
 
