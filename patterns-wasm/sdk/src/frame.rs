@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+/// Bytes of a start frame's header as of ABI 2.0.0.
+const HEAD_BYTES: usize = 28;
 /// First byte of a start frame.
 const VERSION: u8 = 2;
 /// The kinds of calls, as a start frame names them.
@@ -83,6 +85,7 @@ impl<'a> Reader<'a> {
         self.array().map(u8::from_le_bytes)
     }
 
+    #[cfg(not(target_arch = "wasm32"))]
     pub(crate) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
@@ -91,11 +94,6 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    pub(crate) fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// Where the bytes of a `u32 len, bytes` field lie.
     pub(crate) fn span(&mut self) -> Option<Range<usize>> {
         let len = self.u32()?;
         self.take(len as usize)
@@ -109,30 +107,35 @@ impl<'a> Reader<'a> {
 
 /// Reads a start frame: its header and where its arguments lie.
 pub(crate) fn read_start(frame: &[u8]) -> Option<(Head, Vec<Range<usize>>)> {
-    let mut reader = Reader::new(frame);
-    if reader.u8()? != VERSION {
+    // One look at the length for all of it: this is a good part of what a step costs.
+    let head: &[u8; HEAD_BYTES] = frame.first_chunk()?;
+    let [version, kind, resp, head_len, ..] = head;
+    if *version != VERSION || usize::from(*head_len) < HEAD_BYTES {
         return None;
     }
-    let kind = reader.u8()?;
-    let resp = reader.u8()?;
-    let head_len = usize::from(reader.u8()?);
-    let db = reader.u16()?;
-    let handler = reader.u16()?;
-    reader.u16()?;
-    let shards = reader.u16()?;
-    let session = reader.u64()?;
-    let budget_ms = reader.u32()?;
-    reader.u32()?;
+    let head = Head {
+        kind: *kind,
+        resp: *resp,
+        db: u16::from_le_bytes(field(head, 4)?),
+        handler: u16::from_le_bytes(field(head, 6)?),
+        shards: u16::from_le_bytes(field(head, 10)?),
+        session: u64::from_le_bytes(field(head, 12)?),
+        budget_ms: u32::from_le_bytes(field(head, 20)?),
+    };
     // What a later header has besides is skipped.
-    reader.take(head_len.checked_sub(reader.at)?)?;
+    let mut reader = Reader { bytes: frame, at: usize::from(*head_len) };
     let count = reader.u32()? as usize;
     // A lying count must not reserve memory: each argument takes at least four bytes of the frame.
     let mut spans = Vec::with_capacity(count.min(frame.len() / 4));
     for _ in 0..count {
         spans.push(reader.span()?);
     }
-    let head = Head { kind, resp, db, handler, shards, session, budget_ms };
     Some((head, spans))
+}
+
+/// The bytes of a header's field.
+fn field<const N: usize>(head: &[u8; HEAD_BYTES], from: usize) -> Option<[u8; N]> {
+    head.get(from..)?.first_chunk().copied()
 }
 
 /// Hands each result of a resume frame to `each`; answers whether the frame was whole.
