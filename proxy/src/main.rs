@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use sluicegate::cli::plugin::{self, PluginCommand};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
 use sluicegate::server::Gateway;
@@ -52,6 +53,9 @@ enum Command {
         /// The file
         file: PathBuf,
     },
+    /// Write, build, check, measure, run and reload plugins
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Tell where a command's keys live and which plugins would run
     Explain {
         /// The configuration
@@ -73,6 +77,8 @@ fn main() -> ExitCode {
         Command::Run { config, workers } => run(&config, workers),
         Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
+        Command::Plugin(PluginCommand::Run { path, config }) => run_project(&path, &config),
+        Command::Plugin(command) => plugin::run(command),
         Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
     };
     match outcome {
@@ -90,7 +96,9 @@ fn main() -> ExitCode {
 
 fn start_log(format: LogFormat, command: &Command) {
     // The demo's tour is to stay readable.
-    let level = if matches!(command, Command::Demo { .. }) { "warn" } else { "info" };
+    let quiet = matches!(command, Command::Demo { .. } | Command::Plugin(_))
+        && !matches!(command, Command::Plugin(PluginCommand::Run { .. }));
+    let level = if quiet { "warn" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
@@ -134,6 +142,11 @@ fn run(file: &Path, workers: Option<u16>) -> Result<Outcome, String> {
 fn run_demo(once: bool) -> Result<Outcome, String> {
     let exit_code = demo::run(once).map_err(|error| error.to_string())?;
     Ok(Outcome { text: String::new(), exit_code })
+}
+
+fn run_project(folder: &Path, config: &Path) -> Result<Outcome, String> {
+    demo::project::run(folder, config)?;
+    Ok(Outcome { text: String::new(), exit_code: 0 })
 }
 
 fn wait_for_signal() -> std::io::Result<()> {

@@ -34,6 +34,7 @@ mod plugin_faults;
 mod plugin_frames;
 mod plugin_keys;
 mod plugin_patience;
+mod plugin_project;
 mod plugin_swaps;
 mod plugin_timers;
 mod plugins;

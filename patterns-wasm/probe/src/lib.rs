@@ -7,6 +7,8 @@
 //! many bindings saw it; on a key that ends with `:plain` its own `GET` is not hooked. A hooked `MGET` reads each key and
 //! adds `+` to each reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other
 //! `KEYS` pass.
+//! What the budgets are measured with: `PROBE.NOOP key value` answers at once, `PROBE.TWO key value` is a GET and then a
+//! SET of the key and answers what was there.
 
 use sluicegate_plugin::prelude::*;
 
@@ -34,6 +36,16 @@ async fn keys(cx: Cx, args: Args) -> Result<Reply> {
         return Err(Error::new("KEYS * is refused here: use SCAN"));
     }
     cx.pass()
+}
+
+async fn noop(_cx: Cx, _args: Args) -> Result<Reply> {
+    Ok(Reply::ok())
+}
+
+async fn two(cx: Cx, args: Args) -> Result<Reply> {
+    let before = cx.call(cmd("GET").arg(args.key())).await?;
+    cx.call(cmd("SET").arg(args.key()).arg(args.get(2))).await?;
+    Ok(before)
 }
 
 async fn cas(cx: Cx, args: Args) -> Result<Reply> {
@@ -72,6 +84,8 @@ sluicegate_plugin::plugin! {
     version: "1.0.0",
     hooks: ["GET" => read, "MGET" => mget, "KEYS" => keys],
     commands: [
+        "PROBE.NOOP" => noop { arity: 3, keys: (1, 1, 1), flags: ["readonly"] },
+        "PROBE.TWO" => two { arity: 3, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },
         "PROBE.WORK" => work { arity: 4, keys: (1, 1, 1), flags: ["readonly"] },

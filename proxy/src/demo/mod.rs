@@ -14,6 +14,7 @@ mod client;
 mod crowd;
 mod find;
 mod plain;
+pub mod project;
 mod reply;
 mod screen;
 mod shards;

@@ -57,6 +57,24 @@ fn start(
     Err(DemoError::NoAnswer { program: program.to_path_buf(), log: last_lines(&log) })
 }
 
+/// Starts a server on a port that is known.
+pub(super) fn start_on(
+    program: &Path,
+    folder: &Path,
+    port: u16,
+    stop: &Stop,
+) -> Result<Shard, DemoError> {
+    let log = folder.join(format!("shard-{port}.log"));
+    let child = spawn(program, folder, &log, port)
+        .map_err(|error| DemoError::Spawn { program: program.to_path_buf(), error })?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let mut shard = Shard { name: "", address, child };
+    if shard.wait_until_ready(stop)? {
+        return Ok(shard);
+    }
+    Err(DemoError::NoAnswer { program: program.to_path_buf(), log: last_lines(&log) })
+}
+
 fn spawn(program: &Path, folder: &Path, log: &Path, port: u16) -> std::io::Result<Child> {
     Command::new(program)
         .args(["--port", &port.to_string(), "--bind", LOCAL, "--save", "", "--appendonly", "no"])

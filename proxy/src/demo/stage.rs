@@ -42,12 +42,24 @@ impl Drop for Stage {
 
 /// A temporary folder, until it is dropped.
 #[derive(Debug)]
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Drop for Folder {
     fn drop(&mut self) {
         // What is left in the temporary folder harms nobody.
         let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    /// A new one.
+    pub(super) fn new() -> Result<Self, DemoError> {
+        new_folder().map(Self)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
     }
 }
 
@@ -58,7 +70,7 @@ impl Stage {
         plugin_folder: &Path,
         stop: &Stop,
     ) -> Result<Self, DemoError> {
-        let folder = Folder(new_folder()?);
+        let folder = Folder::new()?;
         let plugins = copy_plugins(plugin_folder, &folder.0)?;
         let shards = shards::start_all(server, &folder.0, stop)?;
         let addresses: Vec<_> = shards.iter().map(|shard| shard.address).collect();

@@ -11,6 +11,7 @@
 //! awaited while the core is borrowed. Tasks wake each other through the lists in `core::Wake`, on their own
 //! thread, so a request crosses no lock and no channel.
 
+pub mod alone;
 pub mod backend;
 pub mod board;
 pub mod client;

@@ -326,7 +326,7 @@ pub(super) async fn tell(workers: &[mpsc::Sender<Message>], news: &PluginNews) -
 #[derive(Debug)]
 pub struct Heard(#[expect(dead_code, reason = "only that it is dropped counts")] mpsc::Sender<()>);
 
-fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
+pub(super) fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
     let all = config.pools.iter().flat_map(|pool| &pool.bindings);
     all.filter(|binding| binding.plugin == plugin)
         .map(|binding| BindingSetup {
@@ -336,7 +336,7 @@ fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
         .collect()
 }
 
-fn places_of(config: &Config, plugin: usize) -> Vec<String> {
+pub(super) fn places_of(config: &Config, plugin: usize) -> Vec<String> {
     let in_pool = |pool: &PoolConfig| {
         let numbered = pool.bindings.iter().enumerate();
         let ours = numbered.filter(|(_, binding)| binding.plugin == plugin);
@@ -383,15 +383,20 @@ fn read_file(config: &PluginConfig) -> Result<(Vec<u8>, [u8; 32]), String> {
 fn load_bytes(engine: &Engine, watched: &Watched, wasm: &[u8]) -> Result<Arc<Generation>, String> {
     let config = &watched.config;
     let limits = plugin_limits(config);
-    engine.load(&config.name, wasm, &limits, &grants(&config.grant), &watched.bindings).map_err(
-        |error| match &error {
-            LoadError::Config { binding, detail, .. } => {
-                let place = watched.places.get(*binding).map_or("", String::as_str);
-                format!("{place}.config: {detail}")
-            }
-            _ => format!("plugins.{}.file: {}: {error}", config.name, config.file.display()),
-        },
-    )
+    engine
+        .load(&config.name, wasm, &limits, &grants(&config.grant), &watched.bindings)
+        .map_err(|error| load_error(config, &watched.places, &error))
+}
+
+/// What an operator is told of a file that is not taken.
+pub(super) fn load_error(config: &PluginConfig, places: &[String], error: &LoadError) -> String {
+    match error {
+        LoadError::Config { binding, detail, .. } => {
+            let place = places.get(*binding).map_or("", String::as_str);
+            format!("{place}.config: {detail}")
+        }
+        _ => format!("plugins.{}.file: {}: {error}", config.name, config.file.display()),
+    }
 }
 
 /// Where compiled code is kept. That it cannot be is no reason not to start.
@@ -429,7 +434,7 @@ pub fn log_lines(lines: &[(String, LogLine)]) {
     }
 }
 
-fn plugin_limits(config: &PluginConfig) -> PluginLimits {
+pub(super) fn plugin_limits(config: &PluginConfig) -> PluginLimits {
     let limits = &config.limits;
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     PluginLimits {
@@ -455,7 +460,7 @@ fn plugin_limits(config: &PluginConfig) -> PluginLimits {
     }
 }
 
-fn grants(grant: &Grant) -> Grants {
+pub(super) fn grants(grant: &Grant) -> Grants {
     match grant {
         Grant::AsAsked => Grants::default(),
         Grant::Listed(list) => Grants {
@@ -471,7 +476,10 @@ fn grants(grant: &Grant) -> Grants {
 
 /// What the command table knows of a plugin's command, for its grants. A plugin's commands share their connections
 /// with all clients, so only those pass that neither change a connection nor wait on it.
-fn command_facts(args: &Args<'_>, places: &mut Vec<u32>) -> Result<CommandFacts, Denied> {
+pub(super) fn command_facts(
+    args: &Args<'_>,
+    places: &mut Vec<u32>,
+) -> Result<CommandFacts, Denied> {
     let spec = resolve(args).map_err(|_| Denied::UnknownKeys)?;
     // They name no key: a plugin says which shard it wants to ask.
     if matches!(spec.name.as_str(), "scan" | "dbsize" | "randomkey") {
