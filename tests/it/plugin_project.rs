@@ -4,13 +4,16 @@
 //! binary. Cargo's target folder is shared between runs, so that only the first one compiles everything. What the tools
 //! say when something is missing or wrong is held here too.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use rustix::process::Signal;
+use sluicegate_tests::client::Client;
 use sluicegate_tests::gateway::{InProcess, yaml_over};
 use sluicegate_tests::plugins::built;
-use sluicegate_tests::real_server::RealServer;
-use sluicegate_tests::tools::{gateway_binary, repository};
+use sluicegate_tests::real_server::{RealServer, free_port, signal};
+use sluicegate_tests::tools::{find, gateway_binary, repository};
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::eventually;
 
@@ -34,16 +37,24 @@ impl Drop for Folder {
 }
 
 /// `sluicegate plugin <words>` in a folder.
-fn plugin(folder: &Path, words: &[&str]) -> Output {
-    Command::new(gateway_binary())
+fn command(folder: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(gateway_binary());
+    command
         .arg("plugin")
         .args(words)
         .current_dir(folder)
         .env("CARGO_TARGET_DIR", repository().join("target/projects"))
         .env("CARGO_NET_OFFLINE", "true")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .expect("the binary starts")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    if let Some(server) = find("redis-server") {
+        command.env("REDIS_SERVER", server);
+    }
+    command
+}
+
+/// How it ends.
+fn plugin(folder: &Path, words: &[&str]) -> Output {
+    command(folder, words).output().expect("the binary starts")
 }
 
 /// What it printed; fails the test when it did not end well.
@@ -54,7 +65,7 @@ fn well(folder: &Path, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What it complained of; fails the test when it ended well or said more than `lines` lines.
+/// What it complained of; fails the test when it did not end with status 1.
 fn refused(folder: &Path, words: &[&str]) -> String {
     let output = plugin(folder, words);
     assert_eq!(output.status.code(), Some(1), "plugin {words:?}");
@@ -177,4 +188,41 @@ fn bench_gives_numbers_for_a_call_with_two_commands() {
     assert_eq!(said.matches("\"in_flight\"").count(), 3, "{said}");
     let told = refused(&top.0, &["bench", &probe, "--only", "NOPE"]);
     assert_eq!(told, "the plugin has no hook and no command NOPE\n");
+}
+
+#[test]
+fn run_starts_what_is_missing_swaps_on_save_and_ends_with_all_it_started() {
+    let top = Folder::new("run");
+    well(&top.0, &["new", "on-save"]);
+    let project = top.0.join("on-save");
+    let [listen, first, second] = [free_port(), free_port(), free_port()];
+    let yaml = project.join("gateway.yaml");
+    for (old, new) in [("6380", listen), ("7001", first), ("7002", second)] {
+        edit(&yaml, &format!("127.0.0.1:{old}"), &format!("127.0.0.1:{new}"));
+    }
+    // So that what is awaited below is a start, not a first build.
+    well(&project, &["build"]);
+    let mut running = command(&project, &["run"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary starts");
+    let address = SocketAddr::from(([127, 0, 0, 1], listen));
+    let mut client = eventually("the gateway", || {
+        assert_eq!(running.try_wait().expect("look at a child"), None, "it ended");
+        Client::try_connect(address).ok()
+    });
+    assert_eq!(client.line("SET hello:1 ada"), Value::ok());
+    assert_eq!(client.line("ON-SAVE.HELLO hello:1"), Value::bulk("Hello, ada"));
+    edit(&project.join("src/lib.rs"), "b\"Hello, \"", "b\"Good day, \"");
+    eventually("the new greeting", || {
+        let said = client.line("ON-SAVE.HELLO hello:1");
+        (said == Value::bulk("Good day, ada")).then_some(())
+    });
+    signal(running.id(), Signal::INT);
+    let ended = eventually("the end", || running.try_wait().expect("look at a child"));
+    assert!(ended.success(), "{ended}");
+    for port in [listen, first, second] {
+        assert!(Client::try_connect(SocketAddr::from(([127, 0, 0, 1], port))).is_err(), "{port}");
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use sluicegate::config;
 use sluicegate::core::answer::GatewayFacts;
+use sluicegate::core::catalog::KnownPlugin;
 use sluicegate::core::ids::SessionId;
 use sluicegate::core::{Clock, Core, Pool, PoolSetup};
 use sluicegate::topology::Topology;
@@ -87,4 +88,46 @@ fn worker_that_nobody_listens_to_stops_showing() {
     other.shown_to_nobody(0);
     other.client_input(its_session, &bytes_of(&["PING"]));
     assert!(other.wake.shown.is_empty());
+}
+
+#[test]
+fn reload_that_is_refused_or_never_answered_has_one_reply_in_its_place() {
+    let reload = || {
+        let [(mut core, session), _] = two_cores();
+        let known = KnownPlugin {
+            name: "p".into(),
+            file: "p.wasm".into(),
+            bindings: Vec::new(),
+            generation: None,
+            last_fault: None,
+        };
+        core.set_catalog(vec![known]);
+        core.client_input(session, &bytes_of(&["PING", "SLUICEGATE PLUGIN RELOAD", "ECHO x"]));
+        let order = core.wake.reloads.pop().expect("an order");
+        assert_eq!((order.from, order.plugin), (0, None));
+        assert_eq!(output(&mut core, session), "+PONG\r\n");
+        (core, session, order)
+    };
+    let (mut core, session, order) = reload();
+    core.reload_refused(order);
+    let told = output(&mut core, session);
+    assert!(told.contains("-ERR no more than 64 reloads may wait"), "{told}");
+    assert!(told.ends_with("\r\n$1\r\nx\r\n"), "{told}");
+
+    let (mut core, session, order) = reload();
+    core.set_clock(Clock { now_ms: 120_000, unix_ms: 0 });
+    core.on_time();
+    let told = output(&mut core, session);
+    assert!(told.contains("-ERR not loaded within 120000 ms; outcome unknown"), "{told}");
+    core.reload_refused(order);
+    assert_eq!(output(&mut core, session), told, "a late answer is nothing");
+
+    let (mut core, session, _) = reload();
+    core.drain();
+    let told = output(&mut core, session);
+    assert!(told.contains("-ERR the gateway stops; outcome unknown"), "{told}");
+
+    let (mut core, session, order) = reload();
+    core.close_session(session);
+    core.reload_refused(order);
 }

@@ -44,7 +44,7 @@ async fn noop(_cx: Cx, _args: Args) -> Result<Reply> {
 
 async fn two(cx: Cx, args: Args) -> Result<Reply> {
     let before = cx.call(cmd("GET").arg(args.key())).await?;
-    cx.call(cmd("SET").arg(args.key()).arg(args.get(2))).await?;
+    cx.call(cmd("SET").arg(args.key()).arg(args.bytes(2))).await?;
     Ok(before)
 }
 

@@ -3,37 +3,26 @@
 //! A hooked `GET` answers the value in upper case; a key without a value goes the ordinary way. `MY-PLUGIN.HELLO key`
 //! greets with the value of a key. The tests below run it without a gateway: `sluicegate plugin test`.
 
-use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::Cx;
-use sluicegate_plugin::error::Result;
-use sluicegate_plugin::plugin::NoConfig;
-use sluicegate_plugin::reply::Reply;
+use sluicegate_plugin::prelude::*;
 
-async fn get(cx: Cx, args: Args) -> Result<Reply> {
-    let found = cx.call(cmd("GET").arg(args.key())).await?;
-    match found.bytes() {
+async fn shout(cx: Cx, args: Args) -> Result<Reply> {
+    match cx.call(get(args.key())).await? {
         Some(value) => Ok(Reply::bulk(value.to_ascii_uppercase())),
         None => cx.pass(),
     }
 }
 
 async fn hello(cx: Cx, args: Args) -> Result<Reply> {
-    let found = cx.call(cmd("GET").arg(args.key())).await?;
-    let name = found.bytes().unwrap_or(b"nobody");
-    Ok(Reply::bulk([b"Hello, ", name].concat()))
+    let name = cx.call(get(args.key())).await?.unwrap_or_else(|| b"nobody".to_vec());
+    Ok(Reply::bulk([b"Hello, ", name.as_slice()].concat()))
 }
 
 sluicegate_plugin::plugin! {
     name: "my-plugin",
     version: "0.1.0",
-    config: NoConfig,
-    about: "no keys",
-    hooks: ["GET" => get],
+    hooks: ["GET" => shout],
     commands: ["MY-PLUGIN.HELLO" => hello { arity: 2, keys: (1, 1, 1), flags: ["readonly"] }],
-    tasks: [],
-    capabilities: { commands: ["GET"], wait: false, background: false, shared_bytes: 0 },
-    metrics: [],
+    capabilities: { commands: ["GET"] },
 }
 
 #[cfg(test)]

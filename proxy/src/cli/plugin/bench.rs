@@ -47,7 +47,7 @@ fn as_table(measured: &Measured, effort: &Effort) -> String {
         for crowd in &flow.crowds {
             let memory = match crowd.memory {
                 Some([plugin, native]) => format!("{plugin:.0} - {native:.0}"),
-                None => "not known here".to_owned(),
+                None => "-".to_owned(),
             };
             let _ = writeln!(
                 text,

@@ -80,7 +80,8 @@ pub struct CrowdCost {
     pub native: f64,
     /// `native / plugin`: how many times as much CPU the plugin takes. The median of the ratios of each repetition.
     pub ratio: f64,
-    /// Resident bytes per waiting call, of the plugin and of Rust; `None` where the system does not tell.
+    /// Resident bytes per waiting call, of the plugin and of Rust, where the most are in flight; `None` elsewhere, and where
+    /// the system does not tell. Of the second flow of one run Rust's is too low: it uses again what the first gave back.
     pub memory: Option<[f64; 2]>,
 }
 
@@ -144,12 +145,17 @@ fn cost_of(
     if steps > 1 {
         let (flow, script) = (Rc::new(flow), Rc::new(script));
         let native = Subject::Native(Rc::clone(&flow), script);
-        for &in_flight in &effort.in_flight {
+        // The most come first: memory that an earlier crowd has given back would hide what these take.
+        let mut counts = effort.in_flight.clone();
+        counts.sort_unstable_by(|a, b| b.cmp(a));
+        for in_flight in counts {
             let cells = Cells::new(Arc::clone(generation), 0, 7);
             let plugin = Subject::Plugin(Rc::new(RefCell::new(cells)), Rc::clone(&flow));
-            let crowd = crowd_of(&plugin, &native, in_flight, effort).map_err(failed)?;
+            let most = crowds.is_empty();
+            let crowd = crowd_of(&plugin, &native, (in_flight, most), effort).map_err(failed)?;
             crowds.push(crowd);
         }
+        crowds.reverse();
     }
     let step_syscalls = step_ns / syscall_ns;
     Ok(FlowCost { name, steps, step_ns, step_syscalls, crowds })
@@ -159,10 +165,10 @@ fn cost_of(
 fn crowd_of(
     plugin: &Subject,
     native: &Subject,
-    in_flight: usize,
+    (in_flight, with_memory): (usize, bool),
     effort: &Effort,
 ) -> Result<CrowdCost, String> {
-    let memory = memory_per_call([plugin, native], in_flight)?;
+    let memory = if with_memory { memory_per_call([plugin, native], in_flight)? } else { None };
     let mut found = [Vec::new(), Vec::new(), Vec::new()];
     for _ in 0..effort.repetitions {
         let of_plugin = calls_per_cpu_second(plugin, in_flight, effort.calls)?;
