@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use sluicegate::cli::plugin::{self, PluginCommand};
+use sluicegate::author::{self, arguments::PluginCommand};
 use sluicegate::cli::{self, Outcome, check, explain};
 use sluicegate::config::{self, Workers};
 use sluicegate::server::Gateway;
@@ -78,7 +78,7 @@ fn main() -> ExitCode {
         Command::Demo { once } => run_demo(once),
         Command::Check { file } => Ok(check::check(&file)),
         Command::Plugin(PluginCommand::Run { path, config }) => run_project(&path, &config),
-        Command::Plugin(command) => plugin::run(command),
+        Command::Plugin(command) => author::run(command),
         Command::Explain { config, pool, command } => explain_command(&config, pool, &command),
     };
     match outcome {

@@ -1,13 +1,12 @@
 //! The command line: what each subcommand prints.
 //!
 //! A subcommand here is a function from its inputs to an `Outcome`: the text to print and the exit code. The binary
-//! reads the arguments, prints and exits. Nothing here writes to a terminal, and only `plugin` starts programs, writes files or opens a socket.
+//! reads the arguments, prints and exits. Nothing here opens a socket or writes to a terminal.
 //!
 //! Texts are for people first, but stable: one finding per line, `FILE:LINE: PATH: problem`.
 
 pub mod check;
 pub mod explain;
-pub mod plugin;
 
 use std::path::Path;
 

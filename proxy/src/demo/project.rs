@@ -15,9 +15,9 @@ use super::find::Surroundings;
 use super::shards::{self, Shard};
 use super::stage;
 use super::stop::Stop;
+use crate::author::build::compile;
+use crate::author::project::Project;
 use crate::cli::check;
-use crate::cli::plugin::build::compile;
-use crate::cli::plugin::project::Project;
 use crate::config::{self, Config, Listen};
 use crate::server::Gateway;
 

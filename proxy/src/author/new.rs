@@ -10,11 +10,11 @@ use crate::cli::Outcome;
 
 /// The files of a project. The template has the name `my-plugin`.
 const TEMPLATE: &[(&str, &str)] = &[
-    ("Cargo.toml", include_str!("../../../../patterns-wasm/template/Cargo.toml")),
-    ("src/lib.rs", include_str!("../../../../patterns-wasm/template/src/lib.rs")),
-    ("gateway.yaml", include_str!("../../../../patterns-wasm/template/gateway.yaml")),
-    ("README.md", include_str!("../../../../patterns-wasm/template/README.md")),
-    (".gitignore", include_str!("../../../../patterns-wasm/template/gitignore")),
+    ("Cargo.toml", include_str!("../../../patterns-wasm/template/Cargo.toml")),
+    ("src/lib.rs", include_str!("../../../patterns-wasm/template/src/lib.rs")),
+    ("gateway.yaml", include_str!("../../../patterns-wasm/template/gateway.yaml")),
+    ("README.md", include_str!("../../../patterns-wasm/template/README.md")),
+    (".gitignore", include_str!("../../../patterns-wasm/template/gitignore")),
 ];
 
 /// What a project needs that is a part of this repository's workspace.

@@ -4,7 +4,7 @@
 //! it (`measure` with `flow`, `backend` and `crowd`), `reload` asks a running gateway. `demo` has `plugin run`.
 //! In: arguments. Out: an `Outcome`, or one line that says what to do.
 
-mod arguments;
+pub mod arguments;
 mod backend;
 pub mod bench;
 pub mod build;
@@ -17,9 +17,8 @@ pub mod project;
 pub mod reload;
 mod sdk_files;
 
-pub use arguments::PluginCommand;
-
-use super::Outcome;
+use crate::cli::Outcome;
+use arguments::PluginCommand;
 
 /// Carries out a subcommand; `plugin run` is the caller's.
 pub fn run(command: PluginCommand) -> Result<Outcome, String> {
@@ -38,7 +37,7 @@ pub fn run(command: PluginCommand) -> Result<Outcome, String> {
             bench::bench(&file, config.as_deref(), only.as_deref(), (json, quick))
         }
         PluginCommand::Reload { names, address, config, user, password } => {
-            let target = reload::Target { address, config, user, password };
+            let target = reload::Target { address, config, username: user, password };
             reload::reload(&target, &names)
         }
         PluginCommand::Run { .. } => Err("plugin run is not carried out here".to_owned()),

@@ -8,7 +8,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::Outcome;
+use crate::cli::{Outcome, check};
 use crate::config::{self, Listen};
 use crate::limits;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
@@ -27,7 +27,7 @@ pub struct Target {
     /// Its configuration.
     pub config: Option<PathBuf>,
     /// For AUTH.
-    pub user: Option<String>,
+    pub username: Option<String>,
     /// For AUTH.
     pub password: Option<String>,
 }
@@ -38,7 +38,7 @@ pub fn reload(target: &Target, names: &[String]) -> Result<Outcome, String> {
     let mut gateway = connect(&address)?;
     let password = target.password.clone().map(String::into_bytes).or(known_password);
     if let Some(password) = password {
-        let user = target.user.as_deref().map(str::as_bytes);
+        let user = target.username.as_deref().map(str::as_bytes);
         let words: Vec<&[u8]> =
             [Some(&b"AUTH"[..]), user, Some(&password)].into_iter().flatten().collect();
         let told = ask(&mut gateway, &words, &address)?;
@@ -68,7 +68,7 @@ fn resolve(target: &Target) -> Result<(String, Option<Vec<u8>>), String> {
         let address = target.address.clone();
         return Ok((address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()), None));
     };
-    let loaded = config::load(file).map_err(|_| super::super::check::check(file).text)?;
+    let loaded = config::load(file).map_err(|_| check::check(file).text)?;
     let listens = |listen: &Listen| match listen {
         Listen::Tcp { host, port } => Some(format!("{host}:{port}")),
         Listen::Unix { .. } => None,

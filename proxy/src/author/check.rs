@@ -81,7 +81,7 @@ pub(super) fn config_json(given: Option<&str>) -> Result<Vec<u8>, String> {
 }
 
 fn load_in(path: &Path, name: &str, wasm: &[u8]) -> Result<Alone, String> {
-    let loaded = config::load(path).map_err(|_| super::super::check::check(path).text)?;
+    let loaded = config::load(path).map_err(|_| crate::cli::check::check(path).text)?;
     let known = &loaded.config.plugins;
     let number = known.iter().position(|plugin| plugin.name == name).ok_or_else(|| {
         let names: Vec<&str> = known.iter().map(|plugin| plugin.name.as_str()).collect();

@@ -1,6 +1,7 @@
 //! What `sluicegate plugin` takes on the command line.
 //!
-//! In: words. Out: a `PluginCommand`, read by clap; the texts of `--help` stand here. No decision is taken.
+//! In: words. Out: a `PluginCommand`, read by clap; the texts of `--help` stand here, for authors and operators.
+//! No decision is taken, nothing is read or written.
 
 use std::path::PathBuf;
 
