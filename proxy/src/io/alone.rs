@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::io::plugins::{
-    bindings_of, command_facts, grants, load_error, places_of, plugin_limits,
-};
+use crate::io::command_facts::command_facts;
+use crate::io::plugins::{bindings_of, grants, load_error, places_of, plugin_limits};
 use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup};
 use crate::plugin::fault::LoadError;

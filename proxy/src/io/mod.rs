@@ -15,6 +15,7 @@ pub mod alone;
 pub mod backend;
 pub mod board;
 pub mod client;
+mod command_facts;
 pub mod listen;
 pub mod plugins;
 mod reload;

@@ -14,9 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 
-use crate::command::resolve::resolve;
-use crate::command::rule::{LocalCommand, Rule};
-use crate::command::{self, keys};
+use crate::command;
 use crate::config::{Config, Grant, PluginCache, PluginConfig, PoolConfig};
 use crate::core::catalog::{KnownBinding, KnownPlugin};
 use crate::core::hook_keys::may_be_hooked;
@@ -28,11 +26,10 @@ use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup, sha256};
 use crate::plugin::fault::LoadError;
 use crate::plugin::generation::{BindingSetup, Generation, hex};
-use crate::plugin::grants::{CommandFacts, Denied, Grants};
+use crate::plugin::grants::Grants;
 use crate::plugin::host::LogLine;
 use crate::plugin::limits::{HealthLimits, PluginLimits};
 use crate::plugin::precompiled::CompiledCache;
-use crate::resp::args::Args;
 
 /// A plugin as its watcher sees it.
 pub(super) struct Watched {
