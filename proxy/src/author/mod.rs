@@ -37,7 +37,7 @@ pub fn run(command: PluginCommand) -> Result<Outcome, String> {
             bench::bench(&file, config.as_deref(), only.as_deref(), (json, quick))
         }
         PluginCommand::Reload { names, address, config, user, password } => {
-            let target = reload::Target { address, config, username: user, password };
+            let target = reload::Target { address, config, auth_user: user, password };
             reload::reload(&target, &names)
         }
         PluginCommand::Run { .. } => Err("plugin run is not carried out here".to_owned()),

@@ -27,7 +27,7 @@ pub struct Target {
     /// Its configuration.
     pub config: Option<PathBuf>,
     /// For AUTH.
-    pub username: Option<String>,
+    pub auth_user: Option<String>,
     /// For AUTH.
     pub password: Option<String>,
 }
@@ -38,7 +38,7 @@ pub fn reload(target: &Target, names: &[String]) -> Result<Outcome, String> {
     let mut gateway = connect(&address)?;
     let password = target.password.clone().map(String::into_bytes).or(known_password);
     if let Some(password) = password {
-        let user = target.username.as_deref().map(str::as_bytes);
+        let user = target.auth_user.as_deref().map(str::as_bytes);
         let words: Vec<&[u8]> =
             [Some(&b"AUTH"[..]), user, Some(&password)].into_iter().flatten().collect();
         let told = ask(&mut gateway, &words, &address)?;
