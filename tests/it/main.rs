@@ -45,6 +45,7 @@ mod same_as_redis;
 mod scanner;
 mod scripted_shard;
 mod scripts;
+mod sdk_examples;
 mod session_mix;
 mod shard_transactions;
 mod simulation;

@@ -79,7 +79,7 @@ pub struct NoConfig {}
 
 impl Config for NoConfig {}
 
-/// Reads a JSON config into `T` and checks it; an empty text counts as `{}`. `plugin!` calls it; tests may too, see
+/// Reads a JSON config into `T` and checks it; an empty text counts as `{}`. `plugin!` calls it, and tests may: see
 /// [`Config`].
 #[cold]
 pub fn read<T: Config>(text: &[u8]) -> Result<Rc<dyn Any>, String> {

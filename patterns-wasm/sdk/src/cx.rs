@@ -28,6 +28,36 @@ const NO_REPLY: u8 = 1;
 const HOOKED: u8 = 2;
 
 /// Why a handler runs.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// use sluicegate_plugin::harness::world::World;
+///
+/// /// Runs every ten seconds on one worker, and by `spawn` too.
+/// async fn sweep(cx: Cx, _args: Args) -> Result<()> {
+///     let counter = if cx.kind() == Kind::Timer { "timed" } else { "asked" };
+///     cx.call(incr_by(counter, 1)).await?;
+///     Ok(())
+/// }
+/// async fn now(cx: Cx, _args: Args) -> Result<()> {
+///     cx.spawn("sweep", &[])
+/// }
+/// sluicegate_plugin::plugin! {
+///     name: "sweeper",
+///     version: "1.0.0",
+///     commands: ["SWEEP" => now],
+///     tasks: ["sweep" => sweep],
+///     timers: ["sweep" { every_ms: 10_000 }],
+///     capabilities: { commands: ["INCRBY"], background: true },
+/// }
+/// # fn main() {
+/// let mut world = World::new(&PLUGIN, "", 2, 1);
+/// world.ask(0, 1, &["SWEEP"]);
+/// world.advance(30_000);
+/// assert_eq!(world.redis.run(&["GET", "asked"]), Reply::bulk("1"));
+/// assert_eq!(world.redis.run(&["GET", "timed"]), Reply::bulk("3"));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A client's command that a binding took.
@@ -45,6 +75,37 @@ pub enum Kind {
 }
 
 /// A handle to one call.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// use sluicegate_plugin::harness::world::World;
+///
+/// /// `SEEN key`: how often this worker has seen the key within a second, without asking Redis.
+/// async fn seen(cx: Cx, args: Args) -> Result<i64> {
+///     let known = cx.shared_get(args.key()).unwrap_or_default();
+///     let count = i64::from_arg(&known).unwrap_or(0) + 1;
+///     if !cx.shared_set(args.key(), count.to_string().as_bytes(), 1_000) {
+///         cx.log(3, "over the bound of shared_bytes");
+///     }
+///     cx.metric_add(0, 1);
+///     Ok(count)
+/// }
+/// sluicegate_plugin::plugin! {
+///     name: "seen",
+///     version: "1.0.0",
+///     commands: ["SEEN" => seen],
+///     capabilities: { shared_bytes: 65_536 },
+///     metrics: ["asked": "counter"],
+/// }
+/// # fn main() {
+/// let mut world = World::new(&PLUGIN, "", 1, 1);
+/// assert_eq!(world.ask(0, 1, &["SEEN", "k"]), Some(Reply::Int(1)));
+/// assert_eq!(world.ask(0, 1, &["SEEN", "k"]), Some(Reply::Int(2)));
+/// world.advance(1_000);
+/// assert_eq!(world.ask(0, 1, &["SEEN", "k"]), Some(Reply::Int(1)));
+/// assert_eq!(world.metric(0), 3);
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Cx {
     pub(crate) call: Rc<Call>,
@@ -60,6 +121,42 @@ pub(crate) struct TaskNames {
 }
 
 /// How long `wait_key` waits.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// use sluicegate_plugin::harness::world::World;
+///
+/// /// The value, waited for up to a second: writers notify.
+/// async fn read(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
+///     // Made before the read is sent, so no write behind the read goes unnoticed.
+///     let woken = cx.wait_key(args.key(), Wait { timeout_ms: 1_000, behind_ms: Some(20), poll_ms: None });
+///     if let Some(value) = cx.call(get(args.key())).await? {
+///         return Ok(Some(value));
+///     }
+///     match woken.await? {
+///         Woken::Notice(value) => Ok(Some(value)),
+///         Woken::Timeout | Woken::Behind | Woken::Turn => Ok(None),
+///     }
+/// }
+/// async fn write(cx: Cx, args: Args) -> Result<()> {
+///     cx.call(set(args.key(), args.bytes(2))).await?;
+///     cx.notify(args.key(), args.bytes(2));
+///     Ok(())
+/// }
+/// sluicegate_plugin::plugin! {
+///     name: "waiting",
+///     version: "1.0.0",
+///     hooks: ["GET" => read, "SET" => write],
+///     capabilities: { commands: ["GET", "SET"], wait: true },
+/// }
+/// # fn main() {
+/// let mut world = World::new(&PLUGIN, "", 2, 1);
+/// let waits = world.send(0, 1, &["GET", "k"]);
+/// world.run();
+/// world.ask(1, 2, &["SET", "k", "v"]);                    // on another worker
+/// assert_eq!(world.reply(waits), Some(&Reply::bulk("v")));
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wait {
     /// At most this long.
@@ -70,7 +167,7 @@ pub struct Wait {
     pub poll_ms: Option<u32>,
 }
 
-/// How a `wait_key` has ended.
+/// How a `wait_key` has ended. See [`Wait`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Woken {
     /// Somebody has notified the key, with these bytes.

@@ -6,7 +6,7 @@
 
 use crate::frame::{BESIDE_BIT, Reader};
 
-/// A frame that an instance answered.
+/// A frame that an instance answered. See [`Instance`](super::instance::Instance).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Out {
     /// The reply.
@@ -24,7 +24,7 @@ pub enum Out {
     Pending(Body),
 }
 
-/// Operations of one step.
+/// Operations of one step. See [`Instance`](super::instance::Instance).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body {
     /// Resume at the first finished one.
@@ -38,7 +38,7 @@ pub struct Body {
 /// A command's arguments, with the names of keys beside others written out.
 pub type Words = Vec<Vec<u8>>;
 
-/// One operation.
+/// One operation. See [`Instance`](super::instance::Instance).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
     /// CMD
@@ -118,11 +118,21 @@ impl Op {
 }
 
 /// The name that the gateway would give a key beside `owner`, when the whole owner is hashed.
+///
+/// ```
+/// # use sluicegate_plugin::harness::frames::beside_name;
+/// assert_eq!(beside_name(b"k", b"lease"), b"{k}:sg:lease");
+/// ```
 pub fn beside_name(owner: &[u8], name: &[u8]) -> Vec<u8> {
     [b"{", owner, b"}:sg:", name].concat()
 }
 
 /// Reads an out-frame.
+///
+/// ```
+/// # use sluicegate_plugin::harness::frames::{Out, read};
+/// assert_eq!(read(b"\x01+OK\r\n"), Out::Done(b"+OK\r\n".to_vec()));
+/// ```
 pub fn read(frame: &[u8]) -> Out {
     let mut cursor = Cursor(Reader::new(frame));
     match cursor.u8() {

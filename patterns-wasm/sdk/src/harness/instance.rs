@@ -15,7 +15,7 @@ use crate::run::Runner;
 /// A gateway's default for `limits.call_timeout`.
 const BUDGET_MS: u32 = 2_000;
 
-/// Who calls.
+/// Who calls. See [`Instance`].
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
     /// Why the handler runs.
@@ -26,7 +26,7 @@ pub struct Caller {
     pub resp: u8,
 }
 
-/// An answer to an operation.
+/// An answer to an operation. See [`Instance`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Running number of the operation in its call.
@@ -38,6 +38,26 @@ pub struct Answer {
 }
 
 /// One instance and what its gateway offers it.
+///
+/// ```
+/// # use sluicegate_plugin::prelude::*;
+/// use sluicegate_plugin::harness::frames::{Op, Out};
+/// use sluicegate_plugin::harness::instance::{Answer, Caller, Instance};
+///
+/// async fn read(cx: Cx, args: Args) -> Result<Option<Vec<u8>>> {
+///     cx.call(get(args.key())).await
+/// }
+/// # sluicegate_plugin::plugin! { name: "x", version: "1.0.0", commands: ["READ" => read] }
+/// # fn main() {
+/// let mut instance = Instance::new(&PLUGIN, "", 1).unwrap();
+/// let caller = Caller { kind: Kind::OwnCommand, session: 1, resp: 2 };
+/// let words = [b"READ".to_vec(), b"k".to_vec()];
+/// let Out::Pending(body) = instance.start(0, 0, caller, &words) else { panic!() };
+/// assert!(matches!(&body.ops[0], Op::Command { words, .. } if words[0] == b"GET"));
+/// let failed = Answer { op: 0, status: 1, bytes: b"ERR shard down".to_vec() };
+/// assert_eq!(instance.resume(0, &[failed]), Out::Done(b"-ERR shard down\r\n".to_vec()));
+/// # }
+/// ```
 pub struct Instance {
     runner: Runner,
     offer: Offer,

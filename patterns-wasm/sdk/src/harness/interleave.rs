@@ -8,7 +8,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The choices of one run: shared by the walk and the world that follows it.
+/// The choices of one run: shared by the walk and the world that follows it. See [`explore`].
 #[derive(Debug, Clone, Default)]
 pub struct Order(Rc<RefCell<Choices>>);
 
@@ -56,7 +56,7 @@ impl Order {
     }
 }
 
-/// How far a walk came.
+/// How far a walk came. See [`explore`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Explored {
     /// Orders that were run.

@@ -21,7 +21,7 @@ use crate::reply::Reply;
 /// A command that was sent, to look up its reply.
 pub type Ticket = usize;
 
-/// What became of a command.
+/// What became of a command. See [`World`].
 #[derive(Debug, Clone)]
 pub struct Sent {
     /// The worker it went to.
