@@ -154,7 +154,16 @@ macro_rules! __plugin_config {
 /// # fn main() { assert!(PLUGIN.manifest.contains("\"timers\":[{\"task\":\"flush\",\"every_ms\":30000,\"jitter_ms\":5000}]")); }
 /// ```
 ///
-/// A timer's task runs on one worker of the gateway, for each binding.
+/// A timer's task runs on one worker of the gateway, for each binding. A timer that names no task does not compile:
+///
+/// ```compile_fail
+/// # use sluicegate_plugin::prelude::*;
+/// # async fn flush(_cx: Cx, _args: Args) {}
+/// sluicegate_plugin::plugin! {
+///     name: "example", version: "1.0.0", tasks: ["flush" => flush], timers: ["flsuh" { every_ms: 30_000 }]
+/// }
+/// # fn main() {}
+/// ```
 ///
 /// It is one declarative macro on purpose. A procedural one could read attributes on handlers, but it is a crate of its own
 /// that is compiled for every build, and what it makes cannot be read here.
@@ -211,6 +220,7 @@ macro_rules! plugin {
         );
 
         /// The plugin of this crate.
+        #[allow(unreachable_pub, reason = "a test outside of the crate may name it")]
         pub static PLUGIN: $crate::plugin::Plugin = $crate::plugin::Plugin {
             manifest: MANIFEST,
             init: $crate::config::read::<$crate::__plugin_config!($($config)?)>,
@@ -251,4 +261,48 @@ macro_rules! plugin {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_one_of;
+    use crate::prelude::*;
+
+    async fn nothing(_cx: Cx, _args: Args) {}
+
+    crate::plugin! {
+        name: "whole",
+        version: "1.0.0",
+        about: "no keys",
+        hooks: ["GET" => nothing, "SET" => nothing],
+        commands: ["A" => nothing, "B" => nothing { arity: -2 }, "C" => nothing { keys: (1, 1, 1), flags: ["write"] }],
+        tasks: ["t" => nothing],
+        timers: ["t" { every_ms: 10, jitter_ms: 5 }, "t" { every_ms: 20 }],
+        capabilities: { wait: true, shared_bytes: 7 },
+        metrics: ["hits": "counter", "left": "gauge"],
+    }
+
+    #[test]
+    fn manifest_has_what_was_given_and_the_defaults_of_the_rest() {
+        let wanted = concat!(
+            r#"{"name":"whole","version":"1.0.0","abi":"2.0.0","hooks":["GET","SET"],"commands":["#,
+            r#"{"name":"A","arity":-1,"keys":[0,0,0],"flags":[]},{"name":"B","arity":-2,"keys":[0,0,0],"flags":[]},"#,
+            r#"{"name":"C","arity":-1,"keys":[1,1,1],"flags":["write"]}],"tasks":["t"],"#,
+            r#""timers":[{"task":"t","every_ms":10,"jitter_ms":5},{"task":"t","every_ms":20,"jitter_ms":0}],"#,
+            r#""capabilities":{"commands":[],"wait":true,"background":false,"shared_bytes":7},"#,
+            r#""metrics":[{"name":"hits","kind":"counter"},{"name":"left","kind":"gauge"}],"config":"no keys"}"#,
+        );
+        assert_eq!(PLUGIN.manifest, wanted);
+        assert_eq!(PLUGIN.handlers.len(), 6);
+    }
+
+    #[test]
+    fn name_is_one_of_a_list_only_when_it_is_there_as_a_whole() {
+        let names = ["flush", "sweep"];
+        let cases =
+            [("flush", true), ("sweep", true), ("flus", false), ("sweeps", false), ("", false)];
+        for (name, wanted) in cases {
+            assert_eq!(is_one_of(name, &names), wanted, "{name}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Two readers of a cold key on two workers, under every order in which requests, replies and notices can arrive.
 //!
 //! What must hold in each: at most one of them is told to compute, the other one waits, and the fill reaches it.
+//! Nothing of the outside is in it: requests, replies and notices are the only choices, and `interleave` makes them all.
 
 use sluicegate_plugin::harness::interleave;
 use sluicegate_plugin::reply::Reply;
