@@ -84,7 +84,10 @@ pub fn swaps(shards: &[RealServer], effort: Effort) -> Vec<Line> {
     let gate = Gate::start(shards, &plugins, &bindings);
     let good = std::fs::read(built("pass")).expect("a plugin");
     let mut operator = Client::connect(gate.address());
-    let generation = |operator: &mut Client| binding_rows(operator)[0].number("generation");
+    // Generations of both plugins are counted together; only the one is swapped.
+    let generation = |operator: &mut Client| {
+        binding_rows(operator).iter().map(|row| row.number("generation")).max().unwrap_or(0)
+    };
     let first = generation(&mut operator);
     let window = Duration::from_secs(5) / u32::try_from(effort.share).unwrap_or(1);
     let pause = Duration::from_secs(30) / u32::try_from(SWAPS).unwrap_or(1);
