@@ -52,5 +52,6 @@ mod simulation;
 mod tidy;
 mod transaction_site;
 mod transactions;
+mod tutorial;
 mod watch;
 mod worker_questions;
