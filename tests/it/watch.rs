@@ -213,6 +213,8 @@ fn connection_of_a_client_that_watched_and_left_is_used_again_without_the_watch(
             _ => assert_eq!(client.line("UNWATCH"), Value::ok()),
         }
         eventually_true("the watch to be over", || private(&site.shards[0]) == 1);
+        // The shard has said so; the gateway has read that when it has answered something newer.
+        assert_eq!(other.line("PING").text(), "PONG");
         // Only the connection before has watched the key that has changed.
         assert_eq!(site.line(&mut other, "WATCH <0>b"), Value::ok());
         assert_eq!(
