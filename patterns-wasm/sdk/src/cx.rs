@@ -249,7 +249,7 @@ impl Cx {
         let command = request.into_command();
         let operations =
             Operations::queue(&self.call, |out: &mut Vec<u8>| write_command(&command, 0, out));
-        async move { R::Reply::from_result(one(operations.await?).reply()) }
+        async move { R::Reply::from_result(operations.await?.reply()) }
     }
 
     /// Sends several commands at once, those to one shard pipelined: a tuple, an array or a `Vec` (see [`Batch`]).
@@ -281,7 +281,7 @@ impl Cx {
             out.extend_from_slice(&ms.to_le_bytes());
         });
         async move {
-            let outcome = one(operations.await?);
+            let outcome = operations.await?;
             match outcome.status {
                 STATUS_TIMEOUT => Ok(()),
                 _ => Err(outcome.error()),
@@ -299,7 +299,7 @@ impl Cx {
             put_bytes(out, key);
         });
         async move {
-            let outcome = one(operations.await?);
+            let outcome = operations.await?;
             match outcome.status {
                 STATUS_EVENT => Ok(Woken::Notice(outcome.bytes)),
                 STATUS_TIMEOUT => Ok(match outcome.bytes.as_slice() {
@@ -457,15 +457,8 @@ impl Cx {
 }
 
 fn write_command(command: &Command, flags: u8, out: &mut Vec<u8>) {
-    out.push(OP_COMMAND);
-    out.push(flags | if command.hooked { HOOKED } else { 0 });
+    let flags = flags | if command.hooked { HOOKED } else { 0 };
+    out.extend_from_slice(&[OP_COMMAND, flags]);
     command.target.write(out);
     command.write_args(out);
-}
-
-pub(crate) fn one(outcomes: Vec<Outcome>) -> Outcome {
-    outcomes
-        .into_iter()
-        .next()
-        .unwrap_or(Outcome { status: 1, bytes: b"ERR the gateway gave no result".to_vec() })
 }

@@ -19,6 +19,9 @@ use crate::reply::Reply;
 /// Most operations in one batch, a limit of the host.
 const BATCH_MAX: usize = 128;
 
+/// Room for the first batch of a call, bytes.
+const BODY_BYTES: usize = 128;
+
 /// A batch of this many bytes is not copied once more.
 const LARGE: usize = 64 * 1024;
 
@@ -71,7 +74,7 @@ impl Outcome {
         if self.status != STATUS_REPLY {
             return Err(self.error());
         }
-        match Reply::parse(&self.bytes) {
+        match Reply::from_bytes(self.bytes) {
             Some(Reply::Error(text)) => Err(Error::of(ErrorKind::Reply, text)),
             Some(reply) => Ok(reply),
             None => Err(Error::new("the gateway gave no whole reply")),
@@ -105,6 +108,10 @@ impl State {
     pub(crate) fn queue_silent(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         if self.body_count >= BATCH_MAX {
             return false;
+        }
+        if self.body.capacity() == 0 {
+            // Most batches fit, and growing step by step costs more than all the rest.
+            self.body.reserve(BODY_BYTES);
         }
         let begin = self.body.len();
         write(&mut self.body);
@@ -174,9 +181,8 @@ impl State {
 
     /// Appends the body of an out-frame and begins the next batch.
     pub(crate) fn take_body(&mut self, flags: u8, out: &mut Vec<u8>) {
-        out.push(flags);
-        let count = u16::try_from(self.body_count).unwrap_or(u16::MAX);
-        out.extend_from_slice(&count.to_le_bytes());
+        let [low, high] = u16::try_from(self.body_count).unwrap_or(u16::MAX).to_le_bytes();
+        out.extend_from_slice(&[flags, low, high]);
         if self.body.len() >= LARGE {
             // One copy less in the guest's memory: the little that stands in `out` moves before the body.
             self.body.splice(0..0, out.drain(..));
@@ -225,6 +231,14 @@ impl State {
         taken
     }
 
+    /// The result of the only operation of `group`, if it has come.
+    fn take_one(&mut self, group: u32) -> Option<Outcome> {
+        let index = self.slots.iter().position(|slot| slot.group == group)?;
+        let outcome = self.slots.get_mut(index)?.result.take()?;
+        self.slots.remove(index);
+        Some(outcome)
+    }
+
     fn abandon(&mut self, group: u32) {
         self.slots.retain_mut(|slot| {
             let mine = slot.group == group;
@@ -246,8 +260,12 @@ pub(crate) struct Operations {
 
 impl Operations {
     /// Queues what `write` appends as one operation.
-    pub(crate) fn queue(call: &Rc<Call>, write: impl FnOnce(&mut Vec<u8>)) -> Self {
-        Self::queue_all(call, |queue| queue(write))
+    pub(crate) fn queue(call: &Rc<Call>, write: impl FnOnce(&mut Vec<u8>)) -> One {
+        let mut state = call.state.borrow_mut();
+        let group = state.next_op;
+        let refused = !state.queue(group, write);
+        drop(state);
+        One(Self { call: Rc::clone(call), group, refused, done: refused })
     }
 
     /// Queues what `all` hands over, each as one operation: all of them, or none when there is no room for all.
@@ -274,9 +292,7 @@ impl Future for Operations {
 
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
         if self.refused {
-            return Poll::Ready(Err(Error::new(
-                "more than 128 operations in one batch: none of them was sent; send fewer at once",
-            )));
+            return Poll::Ready(Err(too_many()));
         }
         let group = self.group;
         let outcomes = {
@@ -289,6 +305,32 @@ impl Future for Operations {
         self.done = true;
         Poll::Ready(Ok(outcomes))
     }
+}
+
+/// One operation; ready when it has finished.
+#[must_use = "an operation is sent when the handler next waits, and its result is lost unless awaited"]
+pub(crate) struct One(Operations);
+
+impl Future for One {
+    type Output = Result<Outcome>;
+
+    fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self(operation) = &mut *self;
+        if operation.refused {
+            return Poll::Ready(Err(too_many()));
+        }
+        let outcome = operation.call.state.borrow_mut().take_one(operation.group);
+        let Some(outcome) = outcome else {
+            return Poll::Pending;
+        };
+        operation.done = true;
+        Poll::Ready(Ok(outcome))
+    }
+}
+
+#[cold]
+fn too_many() -> Error {
+    Error::new("more than 128 operations in one batch: none of them was sent; send fewer at once")
 }
 
 impl Drop for Operations {

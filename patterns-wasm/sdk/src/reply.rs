@@ -91,6 +91,22 @@ impl Reply {
         T::from_result(Ok(self))
     }
 
+    /// Reads exactly one reply; a bulk string keeps its bytes where they are.
+    pub(crate) fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
+        if bytes.first() == Some(&b'$') && bytes.ends_with(b"\r\n") {
+            let head_len = bytes.iter().position(|byte| *byte == b'\n')? + 1;
+            let len = bytes.get(1..head_len - 2).and_then(parse_int);
+            // A null has no length and is read below.
+            let len = len.and_then(|len| usize::try_from(len).ok());
+            if len.is_some_and(|len| len.checked_add(head_len + 2) == Some(bytes.len())) {
+                bytes.truncate(bytes.len() - 2);
+                bytes.drain(..head_len);
+                return Some(Self::Bulk(bytes));
+            }
+        }
+        Self::parse(&bytes)
+    }
+
     /// Reads exactly one reply.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut at = 0;
@@ -261,6 +277,29 @@ mod tests {
             out.clear();
             reply.write(3, &mut out);
             assert_eq!(out, three.as_bytes());
+        }
+    }
+
+    #[test]
+    fn reply_that_owns_its_bytes_reads_as_any_other() {
+        let cases: &[&[u8]] = &[
+            b"$3\r\nfoo\r\n",
+            b"$0\r\n\r\n",
+            b"$2\r\n\r\n\r\n",
+            b"$-1\r\n",
+            b"$3\r\nfo\r\n",
+            b"$3\r\nfooo\r\n",
+            b"$\n",
+            b"$\r\n",
+            b"$1\n\r\n",
+            b"$x\r\na\r\n",
+            b"$18446744073709551615\r\na\r\n",
+            b":1\r\n",
+            b"",
+        ];
+        for bytes in cases {
+            let text = String::from_utf8_lossy(bytes);
+            assert_eq!(Reply::from_bytes(bytes.to_vec()), Reply::parse(bytes), "{text:?}");
         }
     }
 

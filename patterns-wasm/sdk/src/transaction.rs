@@ -6,10 +6,10 @@
 use std::future::Future;
 
 use crate::command::{Command, Target};
-use crate::cx::{Cx, Kind, one};
+use crate::cx::{Cx, Kind};
 use crate::error::{Error, Result};
 use crate::frame::put_bytes;
-use crate::operations::{Operations, STATUS_EVENT};
+use crate::operations::{One, Operations, STATUS_EVENT};
 use crate::reply::Reply;
 use crate::request::Batch;
 
@@ -50,7 +50,7 @@ impl Cx {
         batch: B,
     ) -> impl Future<Output = Result<B::Replies>> + use<B> {
         let operations = self.transact(None, batch);
-        async move { exec_rows::<B>(one(operations.await?).reply()?) }
+        async move { exec_rows::<B>(operations.await?.reply()?) }
     }
 
     /// Runs a batch as MULTI..EXEC only if `guard` answers `expected` and its key does not change before EXEC.
@@ -87,7 +87,7 @@ impl Cx {
         expected.write(2, &mut wanted);
         let operations = self.transact(Some((guard.into(), wanted)), batch);
         async move {
-            let outcome = one(operations.await?);
+            let outcome = operations.await?;
             if outcome.status == STATUS_EVENT {
                 return Ok(Guarded::Changed(Reply::parse(&outcome.bytes).unwrap_or(Reply::Null)));
             }
@@ -95,7 +95,7 @@ impl Cx {
         }
     }
 
-    fn transact<B: Batch>(&self, guard: Option<(Command, Vec<u8>)>, batch: B) -> Operations {
+    fn transact<B: Batch>(&self, guard: Option<(Command, Vec<u8>)>, batch: B) -> One {
         if guard.is_some() && self.kind() == Kind::InMulti {
             let text = "a guarded transaction inside MULTI: its guard cannot be read there";
             self.call.state.borrow_mut().misuse = Some(text);
@@ -105,11 +105,7 @@ impl Cx {
         self.put_transaction(guard.as_ref(), &commands)
     }
 
-    fn put_transaction(
-        &self,
-        guard: Option<&(Command, Vec<u8>)>,
-        commands: &[Command],
-    ) -> Operations {
+    fn put_transaction(&self, guard: Option<&(Command, Vec<u8>)>, commands: &[Command]) -> One {
         let write = |out: &mut Vec<u8>| {
             out.push(OP_TRANSACTION);
             // With a guard: where its key is, which is what must not change.
