@@ -136,6 +136,8 @@ async fn plugin_call(
 ) -> Result<Vec<u8>, String> {
     let begun = flow.start(&mut cells.borrow_mut());
     let Begun { id, mut step } = begun.map_err(|fault| fault.client_text())?;
+    // One list of each for the whole call, as the gateway keeps them.
+    let (mut waiting, mut answers) = (Vec::new(), Vec::new());
     loop {
         let batch = match step {
             Step::Done(reply) => return Ok(reply),
@@ -143,7 +145,6 @@ async fn plugin_call(
             Step::DoneBackground { reply, batch } if batch.last => return Ok(reply),
             Step::DoneBackground { batch, .. } | Step::Pending(batch) => batch,
         };
-        let mut waiting = Vec::with_capacity(batch.ops.len());
         for numbered in &batch.ops {
             if let Some(status) = status_of(numbered) {
                 let answer = send(&batch, numbered, &mut backend.borrow_mut());
@@ -151,8 +152,7 @@ async fn plugin_call(
             }
         }
         drop(batch);
-        let mut answers = Vec::with_capacity(waiting.len());
-        for (number, status, answer) in waiting {
+        for (number, status, answer) in waiting.drain(..) {
             answers.push((number, status, answer.await.map_err(|error| error.to_string())?));
         }
         let results = answers.iter().map(|(number, status, bytes)| OpResult {
@@ -161,6 +161,7 @@ async fn plugin_call(
             bytes: if *status == Status::Timeout { b"" } else { bytes },
         });
         let resumed = cells.borrow_mut().resume(CLOCK, id, results);
+        answers.clear();
         step = resumed.map_err(|fault| fault.client_text())?;
     }
 }
@@ -177,13 +178,13 @@ fn send(batch: &Batch, numbered: &Numbered, backend: &mut Backend) -> super::bac
     match &numbered.op {
         _ if numbered.denied.is_some() => backend.ask(0, false),
         Op::Command { args, .. } => {
-            backend.write(words(*args).collect::<Vec<_>>().into_iter());
+            backend.write(words(*args));
             backend.ask(1, false)
         }
         Op::Transaction { commands, .. } => {
             let mut count = 0;
             for args in batch.commands(*commands) {
-                backend.write(words(args).collect::<Vec<_>>().into_iter());
+                backend.write(words(args));
                 count += 1;
             }
             backend.ask(count, true)

@@ -291,14 +291,13 @@ impl Cells {
         let gone = || misplaced(BadFrame::OutOfPlace);
         let room = self.rooms.get_mut(id.room as usize);
         let room = room.and_then(Option::as_mut).ok_or_else(gone)?;
-        let generation = Arc::clone(&room.generation);
-        let granted = generation.granted(room.binding).ok_or_else(gone)?;
-        let (cell, call) = room.cell_and_call(id.slot).ok_or_else(gone)?;
+        let (cell, call, generation, binding) = room.cell_and_call(id.slot).ok_or_else(gone)?;
+        let granted = generation.granted(binding).ok_or_else(gone)?;
         if call.steps >= generation.limits.steps_per_call {
             return Ok(None);
         }
         call.steps += 1;
-        let rules = call.rules(&generation);
+        let rules = call.rules(generation);
         let slot = u32::from(id.slot);
         let frame = cell.enter(clock, entry, slot, &self.frame, |bytes| {
             read_out(bytes, &rules).map_err(|why| frame_error(why, why.fault(&rules)))
@@ -306,7 +305,7 @@ impl Cells {
         if cell.shared_changed() {
             call.mark_changed();
         }
-        call.accept(frame, &generation, granted, &mut self.scratch).map(Some)
+        call.accept(frame, generation, granted, &mut self.scratch).map(Some)
     }
 
     /// Drops the cell of `id` and names the calls that were in it.

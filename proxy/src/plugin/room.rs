@@ -287,10 +287,13 @@ impl Room {
         self.calls.get_mut(usize::from(slot))?.as_mut()
     }
 
-    /// The cell and one of its calls, to enter the one for the other.
-    pub(super) fn cell_and_call(&mut self, slot: u16) -> Option<(&mut Cell, &mut Call)> {
+    /// The cell, one of its calls and what it runs, to enter the one for the other.
+    pub(super) fn cell_and_call(
+        &mut self,
+        slot: u16,
+    ) -> Option<(&mut Cell, &mut Call, &Generation, usize)> {
         let call = self.calls.get_mut(usize::from(slot))?.as_mut()?;
-        Some((&mut self.cell, call))
+        Some((&mut self.cell, call, &self.generation, self.binding))
     }
 
     /// Takes no further calls and may be dropped when empty.
