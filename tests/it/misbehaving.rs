@@ -11,7 +11,7 @@ use std::path::Path;
 use sluicegate_tests::client::{Client, request};
 use sluicegate_tests::frames::{To, command, pending};
 use sluicegate_tests::gateway::{InProcess, Process};
-use sluicegate_tests::load::{Load, ask};
+use sluicegate_tests::load::{Load, ask, ask_elsewhere};
 use sluicegate_tests::plugins::{
     Entry, PluginFile, await_binding, binding_rows, built, client_of_each_worker, with_words,
     yaml_with,
@@ -84,20 +84,6 @@ fn yaml(shards: &[RealServer], file: &Path, limits: &str, binding: &str) -> Stri
     let faults = FAULTS.map(|(fault, _)| fault).join(", ");
     let bad = format!("{{use: bad, keys: [fine, bad-realloc, \"raw:*\", {faults}], {binding}}}");
     yaml_with(shards, &plugins, &[&bad, "{use: pass, keys: [\"pass:*\"]}"])
-}
-
-/// What innocent clients ask of another plugin and of none.
-fn ask_elsewhere(client: &mut Client, user: usize, round: usize) {
-    let value = format!("{user}-{round}");
-    let [passed, plain] = ["pass", "plain"].map(|kind| format!("{kind}:{user}"));
-    let asked: [(&[&str], Value); 5] = [
-        (&["SET", &passed, &value], Value::ok()),
-        (&["GET", &passed], Value::bulk(&value)),
-        (&["PASS.ECHO", &passed], Value::bulk(&value)),
-        (&["SET", &plain, &value], Value::ok()),
-        (&["GET", &plain], Value::bulk(&value)),
-    ];
-    ask(client, &asked);
 }
 
 /// What they ask of the same plugin; `later` shares its cell with calls that break.

@@ -6,7 +6,7 @@
 
 use sluicegate_tests::client::Client;
 use sluicegate_tests::gateway::InProcess;
-use sluicegate_tests::load::{Load, ask};
+use sluicegate_tests::load::{Load, ask, ask_elsewhere};
 use sluicegate_tests::plugins::{
     Entry, PluginFile, binding_rows, built, client_of_each_worker, variant, yaml_with,
 };
@@ -20,18 +20,14 @@ const VARIANTS: u64 = 4;
 /// What each client does meanwhile; `PROBE.WORK` is a call of several waits, which spans swaps.
 fn ask_all_ways(client: &mut Client, user: usize, round: usize) {
     let value = format!("{user}-{round}");
-    let [probed, passed, plain] = ["probe", "pass", "plain"].map(|kind| format!("{kind}:{user}"));
-    let asked: [(&[&str], Value); 8] = [
+    let probed = format!("probe:{user}");
+    let asked: [(&[&str], Value); 3] = [
         (&["SET", &probed, &value], Value::ok()),
         (&["GET", &probed], Value::bulk(format!("{value}+"))),
         (&["PROBE.WORK", &probed, "10", "0"], Value::Integer(10)),
-        (&["SET", &passed, &value], Value::ok()),
-        (&["GET", &passed], Value::bulk(&value)),
-        (&["PASS.ECHO", &passed], Value::bulk(&value)),
-        (&["SET", &plain, &value], Value::ok()),
-        (&["GET", &plain], Value::bulk(&value)),
     ];
     ask(client, &asked);
+    ask_elsewhere(client, user, round);
 }
 
 #[test]

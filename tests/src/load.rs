@@ -88,3 +88,17 @@ pub fn ask(client: &mut Client, asked: &[(&[&str], Value)]) {
         assert_eq!(client.reply(), *expected, "{args:?}");
     }
 }
+
+/// What innocent clients ask of the plugin `pass`, on `pass:*`, and of none.
+pub fn ask_elsewhere(client: &mut Client, user: usize, round: usize) {
+    let value = format!("{user}-{round}");
+    let [passed, plain] = ["pass", "plain"].map(|kind| format!("{kind}:{user}"));
+    let asked: [(&[&str], Value); 5] = [
+        (&["SET", &passed, &value], Value::ok()),
+        (&["GET", &passed], Value::bulk(&value)),
+        (&["PASS.ECHO", &passed], Value::bulk(&value)),
+        (&["SET", &plain, &value], Value::ok()),
+        (&["GET", &plain], Value::bulk(&value)),
+    ];
+    ask(client, &asked);
+}

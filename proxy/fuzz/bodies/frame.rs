@@ -9,9 +9,8 @@
 use crate::plugin::abi::Abi;
 use crate::plugin::batch::{Arg, ArgList, Batch, Op, Target};
 use crate::plugin::beside;
-use crate::plugin::frame::{
-    Kind, OpResult, OutFrame, OutRules, StartHead, Status, read_out, write_resume, write_start,
-};
+use crate::plugin::frame::{OutFrame, OutRules, read_out};
+use crate::plugin::given::{Kind, OpResult, StartHead, Status, write_resume, write_start};
 use crate::plugin::grants::{CommandFacts, Denied, Granted, Grants, Scratch, check as granted};
 use crate::plugin::limits::{SMALL_RESULT_BYTES, TRANSACTION_COMMANDS_MAX};
 use crate::plugin::manifest::{Capabilities, Manifest};

@@ -15,6 +15,8 @@ pub(crate) mod bodies;
 mod fault;
 #[path = "../../src/plugin/frame.rs"]
 mod frame;
+#[path = "../../src/plugin/given.rs"]
+mod given;
 #[path = "../../src/plugin/glob.rs"]
 mod glob;
 #[path = "../../src/plugin/grants.rs"]

@@ -18,7 +18,7 @@ use super::flow::{Begun, CLOCK, Flow, Script, status_of};
 use super::measure::cpu_ns;
 use crate::plugin::batch::{Arg, Batch, Numbered, Op};
 use crate::plugin::cells::Cells;
-use crate::plugin::frame::{OpResult, Status};
+use crate::plugin::given::{OpResult, Status};
 use crate::plugin::room::Step;
 
 /// What runs.

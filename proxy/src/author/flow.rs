@@ -9,8 +9,8 @@ use crate::plugin::batch::{Arg, Batch, Numbered, Op};
 use crate::plugin::beside;
 use crate::plugin::cells::{CallId, Cells};
 use crate::plugin::fault::Fault;
-use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
 use crate::plugin::generation::Generation;
+use crate::plugin::given::{Kind, OpResult, StartHead, Status};
 use crate::plugin::host::Clock;
 use crate::plugin::room::Step;
 

@@ -20,7 +20,7 @@ use crate::plugin::batch::{self, Arg, ArgList, Batch, CommandList, Op};
 use crate::plugin::beside;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
-use crate::plugin::frame::{Kind, Status};
+use crate::plugin::given::{Kind, Status};
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write::{self, Protocol};

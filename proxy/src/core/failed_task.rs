@@ -10,7 +10,7 @@ use crate::core::lane::Owner;
 use crate::core::plugins::cells_of;
 use crate::core::task::{Awaiting, Task};
 use crate::plugin::fault::{Fault, FaultKind, LostCall, OUTCOME_UNKNOWN, client_text};
-use crate::plugin::frame::Kind;
+use crate::plugin::given::Kind;
 
 impl Core {
     /// A call has not ended well.

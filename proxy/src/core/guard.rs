@@ -23,7 +23,7 @@ use crate::core::ids::{GuardId, LaneId, TaskId};
 use crate::core::lane::Owner;
 use crate::core::task::Awaiting;
 use crate::plugin::batch::{self, Batch, CommandList, Guard};
-use crate::plugin::frame::Status;
+use crate::plugin::given::Status;
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::resp::write;
@@ -238,7 +238,7 @@ mod tests {
     use crate::core::task::{Awaiting, Caller, NewTask};
     use crate::core::{Clock, Core, Pool, PoolSetup};
     use crate::plugin::bindings::Taken;
-    use crate::plugin::frame::{Kind, Status};
+    use crate::plugin::given::{Kind, Status};
     use crate::resp::sample::Request;
     use crate::resp::write::Protocol;
     use crate::topology::Topology;

@@ -14,8 +14,9 @@ use crate::core::lane::Owner;
 use crate::core::request::Request;
 use crate::core::task::{Awaiting, NewTask};
 use crate::core::{Core, waiters, wake_session};
+use crate::pending::Place;
 use crate::plugin::bindings::Taken;
-use crate::plugin::frame::{Kind, Status};
+use crate::plugin::given::{Kind, Status};
 use crate::resp::args::Args;
 
 impl Core {
@@ -36,19 +37,30 @@ impl Core {
             return false;
         };
         let place = session.pending.push();
+        self.start_hook((pool, taken), (id, place), spec, (request.args, key));
+        true
+    }
+
+    /// Starts the call of a binding that takes a client's command.
+    pub(crate) fn start_hook(
+        &mut self,
+        (pool, taken): (u16, Taken),
+        (session, place): (SessionId, Place),
+        spec: &'static CommandSpec,
+        (args, key): (Args<'_>, &[u8]),
+    ) {
         self.start_task(NewTask {
             pool,
             taken,
             kind: Kind::Hook,
-            owner: Owner::Session(id, place),
-            session: Some(id),
+            owner: Owner::Session(session, place),
+            session: Some(session),
             caller: None,
             spec: Some(spec),
-            args: request.args,
+            args,
             key,
             keys: (0, 0, 0),
         });
-        true
     }
 
     /// Whether some binding hooks a command that names more than one key, or none: one look-up.

@@ -22,7 +22,7 @@ use crate::core::task::{Caller, NewTask, Task};
 use crate::join::Join;
 use crate::pending::Place;
 use crate::plugin::bindings::Taken;
-use crate::plugin::frame::Kind;
+use crate::plugin::given::Kind;
 use crate::resp::args::Args;
 use crate::resp::request::{RequestLimits, RequestScan, Scanned};
 use crate::route::split::{Part, Split, width};
@@ -169,18 +169,7 @@ impl Core {
         let Some(session) = self.sessions.get_mut(id) else { return false };
         let place = session.pending.push();
         session.alone_place = Some(place);
-        self.start_task(NewTask {
-            pool,
-            taken,
-            kind: Kind::Hook,
-            owner: Owner::Session(id, place),
-            session: Some(id),
-            caller: None,
-            spec: Some(spec),
-            args,
-            key: &[],
-            keys: (0, 0, 0),
-        });
+        self.start_hook((pool, taken), (id, place), spec, (args, &[]));
         true
     }
 

@@ -27,7 +27,7 @@ use crate::plugin::batch::{Batch, Op};
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
 use crate::plugin::fault::Fault;
-use crate::plugin::frame::{Kind, OpResult, StartHead, Status};
+use crate::plugin::given::{Kind, OpResult, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::Args;
 use crate::resp::write::{self, Protocol};

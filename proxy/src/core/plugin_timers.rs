@@ -14,7 +14,7 @@ use crate::core::plugins::PoolPlugins;
 use crate::core::task::{NewTask, Task};
 use crate::core::timer::Timer;
 use crate::plugin::bindings::Taken;
-use crate::plugin::frame::Kind;
+use crate::plugin::given::Kind;
 use crate::resp::args::Args;
 
 /// The worker that runs the timers.

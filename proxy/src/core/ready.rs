@@ -16,7 +16,7 @@ use crate::core::ids::TaskId;
 use crate::core::plugins::{GONE, cells_of};
 use crate::core::timer::Timer;
 use crate::limits;
-use crate::plugin::frame::{Kind, OpResult};
+use crate::plugin::given::{Kind, OpResult};
 use crate::resp::args::Args;
 
 /// The tasks of a worker that may be stepped.

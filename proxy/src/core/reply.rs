@@ -14,7 +14,7 @@ use crate::core::session::Closing;
 use crate::core::timer::Timer;
 use crate::limits;
 use crate::pending::Place;
-use crate::plugin::frame::Status;
+use crate::plugin::given::Status;
 use crate::resp::write;
 
 impl Core {

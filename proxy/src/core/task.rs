@@ -27,7 +27,7 @@ use crate::pending::Place;
 use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
 use crate::plugin::fault::Fault;
-use crate::plugin::frame::{Kind, StartHead, Status};
+use crate::plugin::given::{Kind, StartHead, Status};
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
 use crate::resp::write::Protocol;
@@ -366,24 +366,12 @@ impl Core {
                 return self.keep_memory(task);
             }
         }
-        let args = Args::new(&task.request, &task.spans);
         let next = task.spec.and_then(|spec| {
             let plugins = self.pools.get(usize::from(task.pool))?.plugins.as_ref()?;
             plugins.bindings.take(spec.index, Some(&task.key), task.binding + 1)
         });
         if let (Some(taken), Some(spec)) = (next, task.spec) {
-            self.start_task_later(NewTask {
-                pool: task.pool,
-                taken,
-                kind: Kind::Hook,
-                owner: task.owner,
-                session: task.session,
-                caller: Some(task.caller()),
-                spec: Some(spec),
-                args,
-                key: &task.key,
-                keys: task.keys,
-            });
+            self.hand_on(&task, spec, taken);
             return self.keep_memory(task);
         }
         let Some(pool) = self.pools.get(usize::from(task.pool)) else {
@@ -406,6 +394,11 @@ impl Core {
         let Some(taken) = self.taker_of_whole(task.pool, spec, task.binding + 1) else {
             return self.pass_on_whole(task, spec);
         };
+        self.hand_on(task, spec, taken);
+    }
+
+    /// A later binding takes what a call has passed.
+    fn hand_on(&mut self, task: &Task, spec: &'static CommandSpec, taken: Taken) {
         self.start_task_later(NewTask {
             pool: task.pool,
             taken,
@@ -415,7 +408,7 @@ impl Core {
             caller: Some(task.caller()),
             spec: Some(spec),
             args: Args::new(&task.request, &task.spans),
-            key: &[],
+            key: &task.key,
             keys: task.keys,
         });
     }

@@ -19,7 +19,7 @@ use crate::core::ids::{SessionId, TaskId, WaitedId};
 use crate::core::session::Closing;
 use crate::core::task::Awaiting;
 use crate::core::timer::Timer;
-use crate::plugin::frame::Status;
+use crate::plugin::given::Status;
 
 /// What a wait is told that ended because commands stand behind it.
 pub(crate) const CUT: &[u8] = b"b";

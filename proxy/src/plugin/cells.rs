@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use super::cell::{Cell, Entry, EntryError, OpenError};
 use super::fault::{Fault, FaultKind, LostCall};
-use super::frame::{BadFrame, OpResult, StartHead, read_out, write_resume, write_start};
+use super::frame::{BadFrame, read_out};
 use super::generation::Generation;
+use super::given::{OpResult, StartHead, write_resume, write_start};
 use super::grants::Scratch;
 use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};

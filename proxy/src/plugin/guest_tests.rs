@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::batch::{Arg, Op, Target};
 use super::cells::Cells;
 use super::fault::FaultKind;
-use super::frame::{Kind, OpResult, Status};
+use super::given::{Kind, OpResult, Status};
 use super::grants::{Denied, Grants};
 use super::host::Clock;
 use super::limits::PluginLimits;

@@ -5,7 +5,7 @@
 
 use super::batch::Op;
 use super::cells::Cells;
-use super::frame::{Kind, OpResult, Status};
+use super::given::{Kind, OpResult, Status};
 use super::grants::Grants;
 use super::limits::PluginLimits;
 use super::room::Step;

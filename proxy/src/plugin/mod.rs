@@ -23,6 +23,7 @@ pub mod engine;
 pub mod fault;
 pub mod frame;
 pub mod generation;
+pub mod given;
 pub mod glob;
 pub mod grants;
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::sync::Arc;
 use super::batch::{Batch, Numbered, Op};
 use super::cell::{Cell, EntryError, bad};
 use super::fault::FaultKind;
-use super::frame::{BadFrame, Kind, OutFrame, OutRules, StartHead};
+use super::frame::{BadFrame, OutFrame, OutRules};
 use super::generation::Generation;
+use super::given::{Kind, StartHead};
 use super::grants::{Denied, Granted, Scratch, check};
 use super::limits::CELL_MEMORY_PER_FRAME_BYTE;
 
