@@ -52,6 +52,8 @@ thread_local! {
     static RAW: RefCell<HashMap<u32, Raw>> = RefCell::default();
     static OUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static RETURNED: RefCell<[u32; 3]> = const { RefCell::new([0; 3]) };
+    /// Place and length of the frame buffer: none.
+    static BUFFER: RefCell<[u32; 2]> = const { RefCell::new([0; 2]) };
     /// When set, the allocator lies.
     static BAD_REALLOC: RefCell<bool> = const { RefCell::new(false) };
 }
@@ -288,6 +290,12 @@ extern "C" fn cabi_realloc(_old: *mut u8, _old_len: usize, _align: usize, len: u
     ptr
 }
 
+/// None, but for a config that wants one outside of memory.
+#[unsafe(no_mangle)]
+extern "C" fn sluicegate_frame_buffer() -> u32 {
+    BUFFER.with(|cell| cell.as_ptr() as usize as u32)
+}
+
 #[unsafe(export_name = "sluicegate:plugin/handler@1.0.0#describe")]
 extern "C" fn describe() -> u32 {
     returned(MANIFEST.as_ptr() as usize as u32, MANIFEST.len() as u32)
@@ -315,6 +323,9 @@ extern "C" fn init(ptr: *mut u8, len: usize) -> u32 {
     }
     if config.contains("init-garbage") {
         return 0xffff_fff0;
+    }
+    if config.contains("frame-buffer-outside") {
+        BUFFER.set([0xffff_ff00, 512]);
     }
     if config.contains("init-refuse") {
         let words = "this config is refused";

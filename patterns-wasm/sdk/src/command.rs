@@ -37,6 +37,20 @@ pub enum Target {
     Shard(u16),
 }
 
+/// What stands before the operations of an out-frame of kind PENDING: kind, flags, number of operations.
+pub(crate) const FRAME_HEAD: usize = 4;
+/// What stands before the arguments of a command to its own keys: operation, flags, target, number of arguments.
+const COMMAND_HEAD: usize = 7;
+/// Room for both, so that a command alone in its batch is its out-frame as it stands.
+const HEADS: usize = FRAME_HEAD + COMMAND_HEAD;
+/// Room for most commands.
+const COMMAND_BYTES: usize = 128;
+
+const OP_COMMAND: u8 = 1;
+/// No result is wanted.
+pub(crate) const NO_REPLY: u8 = 1;
+const HOOKED: u8 = 2;
+
 impl Target {
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match self {
@@ -155,8 +169,9 @@ impl From<i64> for Arg<'_> {
 pub struct Command {
     pub(crate) target: Target,
     pub(crate) hooked: bool,
-    pub(crate) count: usize,
-    pub(crate) encoded: Vec<u8>,
+    count: usize,
+    /// `HEADS` bytes to fill in, and the arguments.
+    encoded: Vec<u8>,
 }
 
 /// A command that starts with its name.
@@ -166,12 +181,9 @@ pub struct Command {
 /// let command = cmd("HSET").arg("key").arg("field").arg(1);
 /// ```
 pub fn cmd(name: &str) -> Command {
-    let command = Command {
-        target: Target::OwnKeys,
-        hooked: false,
-        count: 0,
-        encoded: Vec::with_capacity(64),
-    };
+    let mut encoded = Vec::with_capacity(COMMAND_BYTES);
+    encoded.extend_from_slice(&[0; HEADS]);
+    let command = Command { target: Target::OwnKeys, hooked: false, count: 0, encoded };
     command.arg(name)
 }
 
@@ -239,6 +251,32 @@ impl Command {
     /// Appends `u32 argc, args`.
     pub(crate) fn write_args(&self, out: &mut Vec<u8>) {
         put_u32(out, self.count);
-        put_raw(out, &self.encoded);
+        put_raw(out, self.encoded.get(HEADS..).unwrap_or_default());
+    }
+
+    /// Whether it goes to the shard of its own keys.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.target == Target::OwnKeys
+    }
+
+    /// Appends the operation.
+    pub(crate) fn write(&self, flags: u8, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[OP_COMMAND, self.flags(flags)]);
+        self.target.write(out);
+        self.write_args(out);
+    }
+
+    /// The out-frame of a batch that begins with this command, which is plain; its first `FRAME_HEAD` bytes are open.
+    pub(crate) fn into_frame(mut self, flags: u8) -> Vec<u8> {
+        let flags = self.flags(flags);
+        let [a, b, c, d] = u32::try_from(self.count).unwrap_or(u32::MAX).to_le_bytes();
+        if let Some(head) = self.encoded.first_chunk_mut::<HEADS>() {
+            *head = [0, 0, 0, 0, OP_COMMAND, flags, 0, a, b, c, d];
+        }
+        self.encoded
+    }
+
+    fn flags(&self, flags: u8) -> u8 {
+        flags | if self.hooked { HOOKED } else { 0 }
     }
 }

@@ -4,28 +4,24 @@
 //! handler next waits: `let wake = cx.wait_key(..); let rows = cx.transaction(..).await?;` registers the wait before
 //! the transaction is sent. Nothing here blocks, and nothing here is sent without the operator's grant.
 
-use std::any::Any;
 use std::future::Future;
 use std::rc::Rc;
 
-use crate::command::Command;
-use crate::convert::{FromReply, IntoReply};
+use crate::command::{Command, NO_REPLY};
+use crate::convert::IntoReply;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{self, put_bytes, put_u32};
 use crate::host;
-use crate::operations::{Call, Operations, Outcome, STATUS_EVENT, STATUS_TIMEOUT};
+use crate::operations::{Call, Called, Operations, Outcome, STATUS_EVENT, STATUS_TIMEOUT, State};
 use crate::reply::Reply;
 use crate::request::{Batch, Request};
 
-const OP_COMMAND: u8 = 1;
 const OP_SLEEP: u8 = 3;
 const OP_WAIT_KEY: u8 = 4;
 const OP_NOTIFY: u8 = 5;
 const OP_WATCH_SESSION: u8 = 6;
 const OP_UNWATCH_SESSION: u8 = 7;
 const OP_SPAWN: u8 = 8;
-const NO_REPLY: u8 = 1;
-const HOOKED: u8 = 2;
 
 /// Why a handler runs.
 ///
@@ -109,15 +105,6 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Cx {
     pub(crate) call: Rc<Call>,
-    pub(crate) config: Rc<dyn Any>,
-    pub(crate) tasks: TaskNames,
-}
-
-/// The names of a plugin's tasks and the handler number of the first.
-#[derive(Clone, Copy)]
-pub(crate) struct TaskNames {
-    pub(crate) names: &'static [&'static str],
-    pub(crate) first: u16,
 }
 
 /// How long `wait_key` waits.
@@ -220,7 +207,9 @@ impl Cx {
 
     /// The binding's config, as the type named in `plugin!`.
     pub fn config<T: 'static>(&self) -> Result<Rc<T>> {
-        Rc::clone(&self.config).downcast().map_err(|_| Error::new("the config has another type"))
+        Rc::clone(&self.call.config)
+            .downcast()
+            .map_err(|_| Error::new("the config has another type"))
     }
 
     /// Sends one command and reads its reply as what the command says: any [`Reply`] of `cmd("GET").arg(key)`, an
@@ -246,10 +235,7 @@ impl Cx {
     /// # }
     /// ```
     pub fn call<R: Request>(&self, request: R) -> impl Future<Output = Result<R::Reply>> + use<R> {
-        let command = request.into_command();
-        let operations =
-            Operations::queue(&self.call, |out: &mut Vec<u8>| write_command(&command, 0, out));
-        async move { R::Reply::from_result(operations.await?.reply()) }
+        Called::<R::Reply>::new(Operations::command(&self.call, request.into_command()))
     }
 
     /// Sends several commands at once, those to one shard pipelined: a tuple, an array or a `Vec` (see [`Batch`]).
@@ -260,18 +246,14 @@ impl Cx {
         &self,
         batch: B,
     ) -> impl Future<Output = Result<B::Replies>> + use<B> {
-        let operations = Operations::queue_all(&self.call, |queue| {
-            batch.each(&mut |command| {
-                queue(move |out: &mut Vec<u8>| write_command(&command, 0, out));
-            });
-        });
+        let operations = Operations::commands(&self.call, |queue| batch.each(queue));
         async move { B::read(&mut operations.await?.into_iter().map(Outcome::reply)) }
     }
 
     /// Sends a command and wants no reply.
     pub fn send(&self, command: impl Into<Command>) {
         let command = command.into();
-        self.silent(|out| write_command(&command, NO_REPLY, out));
+        self.put_silent(|state| state.queue_command(command, NO_REPLY));
     }
 
     /// Waits `ms` milliseconds.
@@ -301,8 +283,8 @@ impl Cx {
         async move {
             let outcome = operations.await?;
             match outcome.status {
-                STATUS_EVENT => Ok(Woken::Notice(outcome.bytes)),
-                STATUS_TIMEOUT => Ok(match outcome.bytes.as_slice() {
+                STATUS_EVENT => Ok(Woken::Notice(outcome.bytes().to_vec())),
+                STATUS_TIMEOUT => Ok(match outcome.bytes() {
                     b"b" => Woken::Behind,
                     b"p" => Woken::Turn,
                     _ => Woken::Timeout,
@@ -356,15 +338,19 @@ impl Cx {
     }
 
     fn task_number(&self, task: &str) -> Result<u16> {
-        let place = self.tasks.names.iter().position(|name| *name == task);
+        let place = self.call.plugin.tasks.iter().position(|name| *name == task);
         place
             .and_then(|place| u16::try_from(place).ok())
-            .and_then(|place| place.checked_add(self.tasks.first))
+            .and_then(|place| place.checked_add(self.call.plugin.first_task()))
             .ok_or_else(|| Error::new("no task of that name in plugin!"))
     }
 
     fn silent(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.call.state.borrow_mut().queue_silent(write) {
+        self.put_silent(|state| state.queue_silent(write));
+    }
+
+    fn put_silent(&self, put: impl FnOnce(&mut State) -> bool) {
+        if !put(&mut self.call.state.borrow_mut()) {
             host::log(3, "operation dropped: more than 128 in one batch");
         }
     }
@@ -454,11 +440,4 @@ impl Cx {
     pub fn log(&self, level: u8, message: &str) {
         host::log(level, message);
     }
-}
-
-fn write_command(command: &Command, flags: u8, out: &mut Vec<u8>) {
-    let flags = flags | if command.hooked { HOOKED } else { 0 };
-    out.extend_from_slice(&[OP_COMMAND, flags]);
-    command.target.write(out);
-    command.write_args(out);
 }

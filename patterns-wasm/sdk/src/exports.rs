@@ -162,10 +162,25 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// The argument buffer that the host got from `cabi_realloc` and now gives to us.
+/// Where the host writes a frame that fits: an entry less than asking `cabi_realloc` for a place.
+struct FrameBuffer(UnsafeCell<[u8; FRAME_BUFFER_BYTES]>);
+
+/// Most frames of small values fit.
+const FRAME_BUFFER_BYTES: usize = 1024;
+
+// SAFETY: a guest has one thread, and the host writes only between two entries.
+unsafe impl Sync for FrameBuffer {}
+
+static FRAME_BUFFER: FrameBuffer = FrameBuffer(UnsafeCell::new([0; FRAME_BUFFER_BYTES]));
+
+/// The argument that the host has written to the frame buffer, or to one that it got from `cabi_realloc` and now gives to us.
 fn owned(ptr: *mut u8, len: usize) -> Vec<u8> {
     if len == 0 {
         return Vec::new();
+    }
+    if ptr == FRAME_BUFFER.0.get().cast() {
+        // SAFETY: the host has written `len` bytes, which fit, and writes the next ones after this entry.
+        return unsafe { std::slice::from_raw_parts(ptr, len) }.to_vec();
     }
     // SAFETY: allocated by `cabi_realloc` below with align 1 and this length, and handed over by the call.
     unsafe { Vec::from_raw_parts(ptr, len, len) }
@@ -204,6 +219,12 @@ extern "C" fn cabi_realloc(_old: *mut u8, _old_len: usize, align: usize, len: us
     ptr
 }
 
+#[unsafe(no_mangle)]
+extern "C" fn sluicegate_frame_buffer() -> *const Returned {
+    RETURNED.set(Returned { ptr: FRAME_BUFFER.0.get().cast(), len: FRAME_BUFFER_BYTES });
+    RETURNED.with(|cell| cell.as_ptr().cast_const())
+}
+
 #[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#describe")]
 extern "C" fn describe() -> *const Returned {
     let manifest = plugin().manifest;
@@ -237,7 +258,7 @@ extern "C" fn start(call: u32, ptr: *mut u8, len: usize) -> *const Returned {
 #[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#resume")]
 extern "C" fn resume(call: u32, ptr: *mut u8, len: usize) -> *const Returned {
     let frame = owned(ptr, len);
-    entry(|runner, out| runner.resume(call, &frame, out))
+    entry(|runner, out| runner.resume(call, frame, out))
 }
 
 #[unsafe(export_name = "sluicegate:plugin/handler@2.0.0#cancel")]

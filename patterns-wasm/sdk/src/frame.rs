@@ -151,6 +151,16 @@ pub(crate) fn read_resume<'a>(frame: &'a [u8], mut each: impl FnMut(OpResult<'a>
     Some(())
 }
 
+/// The result of a resume frame that has exactly one; it is the frame's end.
+pub(crate) fn read_only_result(frame: &[u8]) -> Option<OpResult<'_>> {
+    let (head, bytes) = frame.split_first_chunk::<13>()?;
+    let [1, 0, 0, 0, a, b, c, d, status, len @ ..] = *head else {
+        return None;
+    };
+    let op = u32::from_le_bytes([a, b, c, d]);
+    (u32::from_le_bytes(len) as usize == bytes.len()).then_some(OpResult { op, status, bytes })
+}
+
 /// Room beside a large value, so that the little behind it does not double the buffer.
 const SLACK: usize = 4096;
 

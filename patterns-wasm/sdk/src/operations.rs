@@ -6,14 +6,19 @@
 //!
 //! Invariant: a slot exists for each operation whose result may still come or has not been taken, in their order.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use crate::command::{Command, FRAME_HEAD};
+use crate::convert::FromReply;
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{FLAG_FIRST, Head};
+use crate::frame::{FLAG_FIRST, Head, PENDING};
+use crate::plugin::Plugin;
 use crate::reply::Reply;
 
 /// Most operations in one batch, a limit of the host.
@@ -32,6 +37,8 @@ pub(crate) const STATUS_EVENT: u8 = 3;
 /// What a call is and what it has under way.
 pub(crate) struct Call {
     pub(crate) head: Head,
+    pub(crate) plugin: &'static Plugin,
+    pub(crate) config: Rc<dyn Any>,
     pub(crate) state: RefCell<State>,
 }
 
@@ -39,6 +46,7 @@ pub(crate) struct Call {
 #[derive(Default)]
 pub(crate) struct State {
     next_op: u32,
+    /// The out-frame of a batch, from its first byte on: empty, or `FRAME_HEAD` bytes to fill in and then operations.
     body: Vec<u8>,
     body_count: usize,
     slots: Vec<Slot>,
@@ -65,16 +73,23 @@ struct Slot {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) status: u8,
-    pub(crate) bytes: Vec<u8>,
+    /// What came, behind `from` bytes that are something else: a frame with one result is kept as it is.
+    kept: Vec<u8>,
+    from: usize,
 }
 
 impl Outcome {
+    /// What came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.kept.get(self.from..).unwrap_or_default()
+    }
+
     /// The reply of a CMD or TX; its error, when it is one.
     pub(crate) fn reply(self) -> Result<Reply> {
         if self.status != STATUS_REPLY {
             return Err(self.error());
         }
-        match Reply::from_bytes(self.bytes) {
+        match Reply::from_bytes(self.kept, self.from) {
             Some(Reply::Error(text)) => Err(Error::of(ErrorKind::Reply, text)),
             Some(reply) => Ok(reply),
             None => Err(Error::new("the gateway gave no whole reply")),
@@ -85,7 +100,7 @@ impl Outcome {
     #[cold]
     #[inline(never)]
     pub(crate) fn error(self) -> Error {
-        let text = String::from_utf8_lossy(&self.bytes).into_owned();
+        let text = String::from_utf8_lossy(self.bytes()).into_owned();
         match self.status {
             1 => Error::of(ErrorKind::Backend, text),
             STATUS_TIMEOUT => Error::of(ErrorKind::Timeout, String::from("ERR timed out")),
@@ -109,12 +124,19 @@ impl State {
         if self.body_count >= BATCH_MAX {
             return false;
         }
-        if self.body.capacity() == 0 {
+        if self.body.is_empty() {
             // Most batches fit, and growing step by step costs more than all the rest.
             self.body.reserve(BODY_BYTES);
+            self.body.extend_from_slice(&[0; FRAME_HEAD]);
         }
         let begin = self.body.len();
         write(&mut self.body);
+        self.queued(begin);
+        true
+    }
+
+    /// Counts the operation that begins at `begin`.
+    fn queued(&mut self, begin: usize) {
         self.body_count += 1;
         match self.body.get(begin) {
             Some(2) => self.transactions += 1,
@@ -122,13 +144,26 @@ impl State {
             _ => {}
         }
         self.next_op = self.next_op.wrapping_add(1);
+    }
+
+    /// Queues a command; the first of a batch is not copied.
+    pub(crate) fn queue_command(&mut self, command: Command, flags: u8) -> bool {
+        if self.body_count > 0 || !command.is_plain() {
+            return self.queue_silent(|out| command.write(flags, out));
+        }
+        self.body = command.into_frame(flags);
+        self.queued(FRAME_HEAD);
         true
     }
 
-    fn queue(&mut self, group: u32, write: impl FnOnce(&mut Vec<u8>)) -> bool {
+    fn queue(&mut self, group: u32, put: impl FnOnce(&mut Self) -> bool) -> bool {
         let op = self.next_op;
-        let queued = self.queue_silent(write);
+        let queued = put(self);
         if queued {
+            if self.slots.capacity() == 0 {
+                // Most calls have one operation under way.
+                self.slots.reserve_exact(1);
+            }
             self.slots.push(Slot { op, group, abandoned: false, result: None });
         }
         queued
@@ -179,17 +214,23 @@ impl State {
         self.slots.iter().any(|slot| slot.result.is_none())
     }
 
-    /// Appends the body of an out-frame and begins the next batch.
+    /// Makes the batch the out-frame, with what stands in `out` before it, and begins the next one.
     pub(crate) fn take_body(&mut self, flags: u8, out: &mut Vec<u8>) {
         let [low, high] = u16::try_from(self.body_count).unwrap_or(u16::MAX).to_le_bytes();
-        out.extend_from_slice(&[flags, low, high]);
-        if self.body.len() >= LARGE {
-            // One copy less in the guest's memory: the little that stands in `out` moves before the body.
-            self.body.splice(0..0, out.drain(..));
-            std::mem::swap(out, &mut self.body);
-            self.body = Vec::new();
+        if self.body.is_empty() {
+            self.body.extend_from_slice(&[0; FRAME_HEAD]);
+        }
+        if let Some(head) = self.body.first_chunk_mut::<FRAME_HEAD>() {
+            *head = [PENDING, flags, low, high];
+        }
+        if out.is_empty() || self.body.len() >= LARGE {
+            // The little that stands in `out` takes the place of PENDING: one copy less of a large batch.
+            if !out.is_empty() {
+                self.body.splice(0..1, out.drain(..));
+            }
+            *out = std::mem::take(&mut self.body);
         } else {
-            out.append(&mut self.body);
+            out.extend_from_slice(self.body.get(1..).unwrap_or_default());
         }
         self.drop_body();
     }
@@ -204,15 +245,15 @@ impl State {
         if one_group { 0 } else { FLAG_FIRST }
     }
 
-    /// Takes in the result of operation `op`; one that nobody wants is dropped.
-    pub(crate) fn put_result(&mut self, op: u32, status: u8, bytes: &[u8]) {
+    /// Takes in the result of operation `op`, which stands in `kept` behind `from` bytes; one that nobody wants is dropped.
+    pub(crate) fn put_result(&mut self, op: u32, status: u8, kept: Vec<u8>, from: usize) {
         let Some(index) = self.slots.iter().position(|slot| slot.op == op) else {
             return;
         };
         if self.slots.get(index).is_some_and(|slot| slot.abandoned) {
             self.slots.remove(index);
         } else if let Some(slot) = self.slots.get_mut(index) {
-            slot.result = Some(Outcome { status, bytes: bytes.to_vec() });
+            slot.result = Some(Outcome { status, kept, from });
         }
     }
 
@@ -261,23 +302,31 @@ pub(crate) struct Operations {
 impl Operations {
     /// Queues what `write` appends as one operation.
     pub(crate) fn queue(call: &Rc<Call>, write: impl FnOnce(&mut Vec<u8>)) -> One {
+        Self::queue_one(call, |state| state.queue_silent(write))
+    }
+
+    /// Queues a command.
+    pub(crate) fn command(call: &Rc<Call>, command: Command) -> One {
+        Self::queue_one(call, |state| state.queue_command(command, 0))
+    }
+
+    fn queue_one(call: &Rc<Call>, put: impl FnOnce(&mut State) -> bool) -> One {
         let mut state = call.state.borrow_mut();
         let group = state.next_op;
-        let refused = !state.queue(group, write);
+        let refused = !state.queue(group, put);
         drop(state);
         One(Self { call: Rc::clone(call), group, refused, done: refused })
     }
 
-    /// Queues what `all` hands over, each as one operation: all of them, or none when there is no room for all.
-    pub(crate) fn queue_all<W: FnOnce(&mut Vec<u8>)>(
-        call: &Rc<Call>,
-        all: impl FnOnce(&mut dyn FnMut(W)),
-    ) -> Self {
+    /// Queues the commands that `all` hands over: all of them, or none when there is no room for all.
+    pub(crate) fn commands(call: &Rc<Call>, all: impl FnOnce(&mut dyn FnMut(Command))) -> Self {
         let mut state = call.state.borrow_mut();
         let group = state.next_op;
         let begin = state.mark();
         let mut refused = false;
-        all(&mut |write| refused = refused || !state.queue(group, write));
+        all(&mut |command| {
+            refused = refused || !state.queue(group, |state| state.queue_command(command, 0));
+        });
         if refused {
             state.rewind(begin);
         }
@@ -325,6 +374,28 @@ impl Future for One {
         };
         operation.done = true;
         Poll::Ready(Ok(outcome))
+    }
+}
+
+/// A command under way: its reply, read as an `R`.
+#[must_use = "a command is sent when the handler next waits, and its reply is lost unless awaited"]
+pub(crate) struct Called<R> {
+    one: One,
+    reply: PhantomData<fn() -> R>,
+}
+
+impl<R> Called<R> {
+    pub(crate) fn new(one: One) -> Self {
+        Self { one, reply: PhantomData }
+    }
+}
+
+impl<R: FromReply> Future for Called<R> {
+    type Output = Result<R>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let outcome = Pin::new(&mut self.one).poll(context);
+        outcome.map(|outcome| R::from_result(outcome?.reply()))
     }
 }
 

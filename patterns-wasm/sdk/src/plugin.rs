@@ -6,6 +6,7 @@
 use std::any::Any;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use crate::args::Args;
 use crate::convert::IntoReply;
@@ -14,7 +15,20 @@ use crate::error::Result as HandlerResult;
 use crate::reply::Reply;
 
 /// A handler under way.
-pub type HandlerFuture = Pin<Box<dyn Future<Output = HandlerResult<Reply>>>>;
+pub type HandlerFuture = Pin<Box<dyn PollReply>>;
+
+/// A future whose result becomes a reply. Not a future around another one: that would hold it twice.
+#[doc(hidden)]
+pub trait PollReply {
+    /// As `Future::poll`.
+    fn poll_reply(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<HandlerResult<Reply>>;
+}
+
+impl<F: Future<Output: IntoReply>> PollReply for F {
+    fn poll_reply(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<HandlerResult<Reply>> {
+        self.poll(context).map(IntoReply::into_reply)
+    }
+}
 
 /// Reads a JSON config, or says why it is refused.
 pub type ReadConfig = fn(&[u8]) -> Result<Rc<dyn Any>, String>;
@@ -44,13 +58,20 @@ pub struct Plugin {
     pub tasks: &'static [&'static str],
 }
 
-/// A handler's future with its result made a reply. Used by [`plugin!`](crate::plugin!).
+impl Plugin {
+    /// The number of the first task's handler.
+    pub(crate) fn first_task(&self) -> u16 {
+        u16::try_from(self.handlers.len() - self.tasks.len()).unwrap_or(u16::MAX)
+    }
+}
+
+/// A handler's future. Used by [`plugin!`](crate::plugin!).
 #[doc(hidden)]
 pub fn boxed<F>(future: F) -> HandlerFuture
 where
     F: Future<Output: IntoReply> + 'static,
 {
-    Box::pin(async move { future.await.into_reply() })
+    Box::pin(future)
 }
 
 /// Whether `names` holds `name`, for a check at compile time. Used by [`plugin!`](crate::plugin!).

@@ -92,19 +92,20 @@ impl Reply {
     }
 
     /// Reads exactly one reply; a bulk string keeps its bytes where they are.
-    pub(crate) fn from_bytes(mut bytes: Vec<u8>) -> Option<Self> {
-        if bytes.first() == Some(&b'$') && bytes.ends_with(b"\r\n") {
-            let head_len = bytes.iter().position(|byte| *byte == b'\n')? + 1;
-            let len = bytes.get(1..head_len - 2).and_then(parse_int);
-            // A null has no length and is read below.
-            let len = len.and_then(|len| usize::try_from(len).ok());
-            if len.is_some_and(|len| len.checked_add(head_len + 2) == Some(bytes.len())) {
-                bytes.truncate(bytes.len() - 2);
-                bytes.drain(..head_len);
-                return Some(Self::Bulk(bytes));
-            }
+    pub(crate) fn from_bytes(mut bytes: Vec<u8>, from: usize) -> Option<Self> {
+        let reply = bytes.get(from..)?;
+        if reply == b"+OK\r\n" {
+            return Some(Self::ok());
         }
-        Self::parse(&bytes)
+        // A string that is all of it has a length of so many digits, or of one less.
+        let digits = 1 + reply.len().checked_ilog10().unwrap_or(0) as usize;
+        let heads = [digits + 3, digits + 2];
+        if let Some(head_len) = heads.into_iter().find(|len| is_string(reply, *len)) {
+            bytes.truncate(bytes.len() - 2);
+            bytes.drain(..from + head_len);
+            return Some(Self::Bulk(bytes));
+        }
+        Self::parse(reply)
     }
 
     /// Reads exactly one reply.
@@ -183,6 +184,16 @@ pub(crate) fn put_decimal(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
 }
 
+/// Whether `reply` is one string whose `$length` line takes `head_len` bytes.
+fn is_string(reply: &[u8], head_len: usize) -> bool {
+    let parts = || {
+        let (head, body) = reply.split_at_checked(head_len)?;
+        let digits = head.strip_prefix(b"$")?.strip_suffix(b"\r\n")?;
+        Some((parse_int(digits)?, body.strip_suffix(b"\r\n")?))
+    };
+    parts().is_some_and(|(len, body)| usize::try_from(len) == Ok(body.len()))
+}
+
 fn line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
     let rest = bytes.get(*at..)?;
     let end = rest.windows(2).position(|pair| pair == b"\r\n")?;
@@ -191,7 +202,10 @@ fn line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
 }
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    match std::str::from_utf8(bytes) {
+        Ok(text) => String::from(text),
+        Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+    }
 }
 
 fn parse_at(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Reply> {
@@ -299,7 +313,7 @@ mod tests {
         ];
         for bytes in cases {
             let text = String::from_utf8_lossy(bytes);
-            assert_eq!(Reply::from_bytes(bytes.to_vec()), Reply::parse(bytes), "{text:?}");
+            assert_eq!(Reply::from_bytes(bytes.to_vec(), 0), Reply::parse(bytes), "{text:?}");
         }
     }
 

@@ -10,11 +10,11 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use crate::args::Args;
-use crate::cx::{Cx, TaskNames};
+use crate::cx::Cx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
-    BACKGROUND, DONE, FLAG_LAST, IN_MULTI, PASS, PENDING, put_bytes, put_u32, read_resume,
-    read_start,
+    BACKGROUND, DONE, FLAG_LAST, IN_MULTI, OpResult, PASS, put_bytes, put_u32, read_only_result,
+    read_resume, read_start,
 };
 use crate::host;
 use crate::operations::{Call, State};
@@ -47,31 +47,31 @@ impl Runner {
         let Some(handler) = self.plugin.handlers.get(usize::from(head.handler)) else {
             return put_failure(out, "ERR no such handler in this plugin");
         };
-        let call = Rc::new(Call { head, state: RefCell::new(State::default()) });
-        let first_task = self.plugin.handlers.len() - self.plugin.tasks.len();
-        let cx = Cx {
-            call: Rc::clone(&call),
-            config: Rc::clone(&self.config),
-            tasks: TaskNames {
-                names: self.plugin.tasks,
-                first: u16::try_from(first_task).unwrap_or(u16::MAX),
-            },
-        };
+        let (plugin, config) = (self.plugin, Rc::clone(&self.config));
+        let call = Rc::new(Call { head, plugin, config, state: RefCell::default() });
+        let cx = Cx { call: Rc::clone(&call) };
         let future = handler(cx, Args::from_frame(frame, spans));
         self.step(number, Running { call, future }, out);
     }
 
     /// Takes in results for call `number`; appends the out-frame.
-    pub(crate) fn resume(&mut self, number: u32, frame: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn resume(&mut self, number: u32, frame: Vec<u8>, out: &mut Vec<u8>) {
         let slot = self.calls.get_mut(number as usize);
         let Some(running) = slot.and_then(Option::take) else {
             return put_failure(out, "ERR no such call in this plugin");
         };
         let whole = {
             let mut state = running.call.state.borrow_mut();
-            read_resume(frame, |result| {
-                state.put_result(result.op, result.status, result.bytes);
-            })
+            match read_only_result(&frame) {
+                Some(OpResult { op, status, bytes }) => {
+                    let from = frame.len() - bytes.len();
+                    state.put_result(op, status, frame, from);
+                    Some(())
+                }
+                None => read_resume(&frame, |OpResult { op, status, bytes }| {
+                    state.put_result(op, status, bytes.to_vec(), 0);
+                }),
+            }
         };
         if whole.is_none() {
             return put_failure(out, "ERR the resume frame is broken");
@@ -88,7 +88,7 @@ impl Runner {
 
     fn step(&mut self, number: u32, mut running: Running, out: &mut Vec<u8>) {
         let mut context = Context::from_waker(Waker::noop());
-        let polled = running.future.as_mut().poll(&mut context);
+        let polled = running.future.as_mut().poll_reply(&mut context);
         if let Some(misuse) = misuse(&running.call, &polled) {
             running.call.state.borrow_mut().drop_body();
             return put_end(&running.call, Err(Error::new(misuse)), out);
@@ -151,13 +151,10 @@ fn put_failure(out: &mut Vec<u8>, text: &str) {
 }
 
 fn put_pending(state: &mut State, out: &mut Vec<u8>) {
-    match state.background.take() {
-        Some(reply) => {
-            state.replied = true;
-            out.push(BACKGROUND);
-            put_bytes(out, &reply);
-        }
-        None => out.push(PENDING),
+    if let Some(reply) = state.background.take() {
+        state.replied = true;
+        out.push(BACKGROUND);
+        put_bytes(out, &reply);
     }
     let flags = state.resume_flag();
     state.take_body(flags, out);

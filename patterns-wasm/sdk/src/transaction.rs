@@ -89,7 +89,7 @@ impl Cx {
         async move {
             let outcome = operations.await?;
             if outcome.status == STATUS_EVENT {
-                return Ok(Guarded::Changed(Reply::parse(&outcome.bytes).unwrap_or(Reply::Null)));
+                return Ok(Guarded::Changed(Reply::parse(outcome.bytes()).unwrap_or(Reply::Null)));
             }
             exec_rows::<B>(outcome.reply()?).map(Guarded::Done)
         }

@@ -151,7 +151,7 @@ async fn plugin_call(
                 waiting.push((numbered.number, status, answer));
             }
         }
-        drop(batch);
+        cells.borrow_mut().give_back(batch);
         for (number, status, answer) in waiting.drain(..) {
             answers.push((number, status, answer.await.map_err(|error| error.to_string())?));
         }

@@ -63,7 +63,7 @@ pub struct FlowCost {
     pub steps: usize,
     /// Nanoseconds of CPU time for one of them.
     pub step_ns: f64,
-    /// The same in `getppid`s.
+    /// The same in `getppid`s, each measured beside its own.
     pub step_syscalls: f64,
     /// With many calls in flight; empty when it waits for nothing.
     pub crowds: Vec<CrowdCost>,
@@ -119,28 +119,26 @@ pub fn measure(
     }
     let mut costs = Vec::new();
     for flow in flows {
-        let cost = cost_of(generation, flow, effort, syscall_ns);
+        let cost = cost_of(generation, flow, effort);
         costs.push(cost?);
     }
     Ok(Measured { syscall_ns, flows: costs })
 }
 
-fn cost_of(
-    generation: &Arc<Generation>,
-    flow: Flow,
-    effort: &Effort,
-    syscall_ns: f64,
-) -> Result<FlowCost, String> {
+fn cost_of(generation: &Arc<Generation>, flow: Flow, effort: &Effort) -> Result<FlowCost, String> {
     let name = flow.name.clone();
     let failed = |text: String| format!("{name}: {text}");
     let mut cells = Cells::new(Arc::clone(generation), 0, 7);
     let script = flow.script(&mut cells).map_err(|fault| failed(fault.client_text()))?;
     let steps = script.steps.len() + 1;
-    let mut samples = Vec::new();
+    let (mut samples, mut ratios) = (Vec::new(), Vec::new());
     for _ in 0..effort.repetitions {
-        samples.push(step_ns(&flow, &script, &mut cells, effort.calls).map_err(failed)?);
+        let one = step_ns(&flow, &script, &mut cells, effort.calls).map_err(failed)?;
+        samples.push(one);
+        // Beside each other: a machine is not always equally fast.
+        ratios.push(one / syscall_ns());
     }
-    let step_ns = median(samples);
+    let (step_ns, step_syscalls) = (median(samples), median(ratios));
     let mut crowds = Vec::new();
     if steps > 1 {
         let (flow, script) = (Rc::new(flow), Rc::new(script));
@@ -157,7 +155,6 @@ fn cost_of(
         }
         crowds.reverse();
     }
-    let step_syscalls = step_ns / syscall_ns;
     Ok(FlowCost { name, steps, step_ns, step_syscalls, crowds })
 }
 

@@ -12,6 +12,7 @@ use crate::core::forward::Target;
 use crate::core::hook::only_key;
 use crate::core::ids::{SessionId, TaskId};
 use crate::core::lane::Owner;
+use crate::core::plugins::cells_of;
 use crate::core::session::Watched;
 use crate::core::task::{Awaiting, Caller, HeldResult, NewTask, Task};
 use crate::core::timer::Timer;
@@ -48,8 +49,17 @@ pub(crate) struct Asking {
 }
 
 impl Core {
-    /// Carries out a batch.
-    pub(crate) fn carry_out_batch(&mut self, id: TaskId, batch: &Batch) {
+    /// Carries out a batch; its room goes back to the cells of its binding.
+    pub(crate) fn carry_out_batch(&mut self, id: TaskId, batch: Batch) {
+        let binding = self.tasks.get(id).map(|task| (task.pool, task.binding));
+        self.carry_out_ops(id, &batch);
+        let cells = binding.and_then(|(pool, at)| cells_of(&mut self.pools, pool, at));
+        if let Some(cells) = cells {
+            cells.give_back(batch);
+        }
+    }
+
+    fn carry_out_ops(&mut self, id: TaskId, batch: &Batch) {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };

@@ -257,12 +257,12 @@ impl Core {
             Ok(Step::DoneBackground { reply, batch }) => {
                 self.answer_task(id, &reply);
                 let over = batch.last;
-                self.carry_out_batch(id, &batch);
+                self.carry_out_batch(id, batch);
                 if over {
                     self.drop_task(id);
                 }
             }
-            Ok(Step::Pending(batch)) => self.carry_out_batch(id, &batch),
+            Ok(Step::Pending(batch)) => self.carry_out_batch(id, batch),
             Err(fault) => self.task_failed(id, &fault),
         }
     }

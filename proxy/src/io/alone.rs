@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::io::command_facts::command_facts;
+use crate::io::command_facts::{command_facts, simple_command};
 use crate::io::plugins::{bindings_of, grants, load_error, places_of, plugin_limits};
 use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup};
@@ -45,6 +45,7 @@ fn engine(
         stack_bytes,
         table_elements,
         facts: command_facts,
+        simple: simple_command,
     };
     Engine::new(setup).map_err(|error| error.to_string())
 }

@@ -3,10 +3,11 @@
 //! In: its arguments. Out: whether it only reads, and the places of its keys; or why no plugin may send it. `plugin` knows
 //! no command table, so the engine is given this function.
 
+use crate::command::find;
 use crate::command::keys;
 use crate::command::resolve::resolve;
 use crate::command::rule::{LocalCommand, Rule};
-use crate::plugin::grants::{CommandFacts, Denied};
+use crate::plugin::grants::{CommandFacts, Denied, SimpleCommand};
 use crate::resp::args::Args;
 
 /// What the command table knows of a plugin's command, for its grants. A plugin's commands share their connections
@@ -41,9 +42,22 @@ pub(super) fn command_facts(
     Ok(CommandFacts { readonly: spec.is_readonly(), whole_shard: false })
 }
 
+/// Which commands have one key, always at the same place: what `command_facts` says of them depends on their name alone.
+pub(super) fn simple_command(name: &[u8]) -> Option<SimpleCommand> {
+    let spec = find(name)?;
+    match spec.rule {
+        Rule::Key if spec.subcommands.is_empty() => Some(SimpleCommand {
+            readonly: spec.is_readonly(),
+            key: spec.single_key?,
+            arity: spec.arity,
+        }),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::command_facts;
+    use super::{command_facts, simple_command};
     use crate::plugin::grants::{CommandFacts, Denied};
     use crate::resp::sample::Request;
 
@@ -69,6 +83,23 @@ mod tests {
             assert_eq!(found.map(|facts| facts.readonly), Ok(*readonly), "{line}");
             assert_eq!(keys, *places, "{line}");
         }
+    }
+
+    #[test]
+    fn simple_command_is_what_its_facts_say() {
+        let mut simple = 0;
+        for spec in crate::command::all() {
+            let Some(found) = simple_command(spec.name.as_bytes()) else { continue };
+            simple += 1;
+            let count = usize::from(spec.arity.unsigned_abs());
+            let line = [vec![spec.name.as_str()], vec!["a"; count - 1]].concat().join(" ");
+            let (facts, places) = facts(&line);
+            assert_eq!(facts.map(|facts| facts.readonly), Ok(found.readonly), "{line}");
+            assert_eq!(places, [u32::from(found.key)], "{line}");
+        }
+        assert!(simple > 100, "{simple}");
+        assert_eq!(simple_command(b"MGET"), None);
+        assert_eq!(simple_command(b"no such command"), None);
     }
 
     #[test]

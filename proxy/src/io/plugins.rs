@@ -20,7 +20,7 @@ use crate::core::catalog::{KnownBinding, KnownPlugin};
 use crate::core::hook_keys::may_be_hooked;
 use crate::core::plugins::PluginBinding;
 use crate::core::plugins_command::Reload;
-use crate::io::command_facts::command_facts;
+use crate::io::command_facts::{command_facts, simple_command};
 use crate::io::worker::Message;
 use crate::limits;
 use crate::plugin::engine::{Engine, EngineSetup, sha256};
@@ -73,6 +73,7 @@ impl Plugins {
             stack_bytes: config.plugin_engine.stack_bytes,
             table_elements: config.plugin_engine.table_elements,
             facts: command_facts,
+            simple: simple_command,
         };
         let mut engine = Engine::new(setup).map_err(|error| vec![error.to_string()])?;
         if let Some(cache) = compiled_cache(&config.plugin_cache) {

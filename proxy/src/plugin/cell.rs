@@ -14,6 +14,9 @@ use super::generation::Generation;
 use super::host::{Clock, HostState, Kept, LogLine};
 use super::limits::STEP_TICKS;
 
+/// The export that offers a buffer for frames; a guest need not have it.
+const FRAME_BUFFER: &str = "sluicegate_frame_buffer";
+
 /// Which of the two entries of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
@@ -49,6 +52,15 @@ pub(super) struct Cell {
     cancel: TypedFunc<u32, ()>,
     post_start: Option<TypedFunc<u32, ()>>,
     post_resume: Option<TypedFunc<u32, ()>>,
+    frame_buffer: FrameBuffer,
+}
+
+/// Where frames that fit are written without asking the guest for a place: `sluicegate_frame_buffer`. Of length 0 when the
+/// guest offers none.
+#[derive(Debug, Clone, Copy, Default)]
+struct FrameBuffer {
+    ptr: u32,
+    len: u32,
 }
 
 impl Cell {
@@ -99,10 +111,38 @@ impl Cell {
         let (post_start, post_resume) = (post("start"), post("resume"));
         let init: TypedFunc<(u32, u32), u32> =
             instance.get_typed_func(&mut store, &handler("init")).map_err(|_| missing("init"))?;
-        let mut cell =
-            Self { store, memory, realloc, start, resume, cancel, post_start, post_resume };
+        let frame_buffer = instance.get_typed_func(&mut store, FRAME_BUFFER).ok();
+        let mut cell = Self {
+            store,
+            memory,
+            realloc,
+            start,
+            resume,
+            cancel,
+            post_start,
+            post_resume,
+            frame_buffer: FrameBuffer::default(),
+        };
         cell.init(&init, clock, generation.config(binding))?;
+        if let Some(offer) = frame_buffer {
+            cell.find_frame_buffer(&offer, clock).map_err(OpenError::Trapped)?;
+        }
         Ok(cell)
+    }
+
+    fn find_frame_buffer(
+        &mut self,
+        offer: &TypedFunc<(), u32>,
+        clock: Clock,
+    ) -> Result<(), EntryError> {
+        arm(&mut self.store, clock, 0);
+        let answer = offer.call(&mut self.store, ());
+        let answer = answer.map_err(|error| entry_error(&self.store, &error))?;
+        let outside = || bad("sluicegate_frame_buffer answered a place outside of memory");
+        let (ptr, len) = self.pair(answer).ok_or_else(outside)?;
+        self.bytes(ptr, len).ok_or_else(outside)?;
+        self.frame_buffer = FrameBuffer { ptr, len };
+        Ok(())
     }
 
     fn init(
@@ -188,10 +228,13 @@ impl Cell {
     fn copy_in(&mut self, clock: Clock, bytes: &[u8]) -> Result<(u32, u32), EntryError> {
         arm(&mut self.store, clock, bytes.len());
         let len = u32::try_from(bytes.len()).map_err(|_| bad("a frame beyond 4 GiB"))?;
-        let ptr = self
-            .realloc
-            .call(&mut self.store, (0, 0, 1, len))
-            .map_err(|error| entry_error(&self.store, &error))?;
+        let ptr = if len <= self.frame_buffer.len {
+            self.frame_buffer.ptr
+        } else {
+            self.realloc
+                .call(&mut self.store, (0, 0, 1, len))
+                .map_err(|error| entry_error(&self.store, &error))?
+        };
         let start = ptr as usize;
         self.memory
             .data_mut(&mut self.store)

@@ -13,6 +13,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::batch::Batch;
 use super::cell::{Cell, Entry, EntryError, OpenError};
 use super::fault::{Fault, FaultKind, LostCall};
 use super::frame::{BadFrame, read_out};
@@ -23,7 +24,7 @@ use super::health::{Admission, Health};
 use super::host::{Clock, Kept, LogLine, MetricValue, next_random};
 use super::limits::{
     ARGUMENT_BYTES, CELLS_DROPPED_MAX, CELLS_DROPPED_PER_OPENED, LARGE_FRAME_BYTES, LOG_LINES_KEPT,
-    WARM_CELLS,
+    SPARE_BYTES_MAX, WARM_CELLS,
 };
 use super::manifest::Metric;
 use super::room::{Call, Room, Step, frame_error, misplaced};
@@ -73,6 +74,8 @@ pub struct Cells {
     trial: Option<u32>,
     /// The frame being written; kept for its room.
     frame: Vec<u8>,
+    /// A batch that was carried out; kept for its room.
+    spare: Batch,
     scratch: Scratch,
     logs: Vec<LogLine>,
     stats: CellsStats,
@@ -92,6 +95,7 @@ impl Cells {
             health: Health::default(),
             trial: None,
             frame: Vec::new(),
+            spare: Batch::default(),
             scratch: Scratch::default(),
             logs: Vec::new(),
             stats: CellsStats::default(),
@@ -168,6 +172,13 @@ impl Cells {
         let bytes_max = self.generation.limits.reply_bytes;
         write_resume(&mut self.frame, results, bytes_max);
         self.step(clock, id, Entry::Resume)
+    }
+
+    /// Takes back a batch that is carried out, for its room.
+    pub fn give_back(&mut self, batch: Batch) {
+        if batch.bytes.capacity() <= SPARE_BYTES_MAX {
+            self.spare = batch;
+        }
     }
 
     /// Whether a call has sent commands that change something.
@@ -301,7 +312,8 @@ impl Cells {
         let rules = call.rules(generation);
         let slot = u32::from(id.slot);
         let frame = cell.enter(clock, entry, slot, &self.frame, |bytes| {
-            read_out(bytes, &rules).map_err(|why| frame_error(why, why.fault(&rules)))
+            read_out(bytes, &rules, &mut self.spare)
+                .map_err(|why| frame_error(why, why.fault(&rules)))
         })?;
         if cell.shared_changed() {
             call.mark_changed();

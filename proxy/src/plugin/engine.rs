@@ -19,7 +19,7 @@ use super::abi::{Abi, HOST_OF_ANY, SPOKEN, spoken};
 use super::cell::{Cell, OpenError};
 use super::fault::LoadError;
 use super::generation::{BindingSetup, Generation};
-use super::grants::{FindFacts, Granted, Grants};
+use super::grants::{FindFacts, FindSimple, Granted, Grants};
 use super::host::{Clock, HostState, Kept, add_imports};
 use super::limits::{MEMORY_SLOT_BYTES, MODULE_BYTES_MAX, PluginLimits};
 use super::manifest::Manifest;
@@ -44,6 +44,8 @@ pub struct EngineSetup {
     pub table_elements: usize,
     /// Tells the keys of a command.
     pub facts: FindFacts,
+    /// Which of them are simple.
+    pub simple: FindSimple,
 }
 
 /// The engine of the process.
@@ -51,6 +53,7 @@ pub struct Engine {
     engine: wasmtime::Engine,
     linker: Linker<HostState>,
     facts: FindFacts,
+    simple: FindSimple,
     compiled: Option<CompiledCache>,
     next_number: AtomicU64,
     ticker: Ticker,
@@ -73,6 +76,7 @@ impl Engine {
             engine,
             linker,
             facts: setup.facts,
+            simple: setup.simple,
             compiled: None,
             next_number: AtomicU64::new(1),
             ticker,
@@ -126,8 +130,9 @@ impl Engine {
             plugin: plugin(),
             detail: error.root_cause().to_string(),
         })?;
-        let agreed =
-            bindings.iter().map(|binding| Granted::agree(&manifest, grants, &binding.keys));
+        let agreed = bindings
+            .iter()
+            .map(|binding| Granted::agree(&manifest, grants, &binding.keys, self.simple));
         let (granted, refused): (Vec<Granted>, Vec<Vec<String>>) = agreed.unzip();
         let generation = Generation {
             name: plugin(),
@@ -383,7 +388,7 @@ mod tests {
     use crate::plugin::fault::FaultKind;
     use crate::plugin::grants::Grants;
     use crate::plugin::limits::PluginLimits;
-    use crate::plugin::test_support::{facts, guest, misbehave, setup};
+    use crate::plugin::test_support::{facts, guest, misbehave, setup, simple};
 
     #[test]
     fn ticker_whose_thread_has_ended_is_started_again_and_ends_an_endless_loop() {
@@ -392,6 +397,7 @@ mod tests {
             stack_bytes: limits::PLUGIN_STACK_BYTES,
             table_elements: limits::PLUGIN_TABLE_ELEMENTS,
             facts,
+            simple,
         })
         .unwrap();
         assert!(!engine.supervise().unwrap(), "it runs: nothing to do");

@@ -81,12 +81,16 @@ pub(super) struct OutRules {
     pub(super) next_op: u32,
 }
 
-/// Checks an out-frame.
-pub(super) fn read_out(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFrame> {
+/// Checks an out-frame. A batch takes the room of `spare`, whose contents are of no account.
+pub(super) fn read_out(
+    frame: &[u8],
+    rules: &OutRules,
+    spare: &mut Batch,
+) -> Result<OutFrame, BadFrame> {
     let (kind, rest) = frame.split_first().ok_or(BadFrame::Short)?;
     match kind {
         0 => {
-            let batch = read_body(rest, rules)?;
+            let batch = read_body(rest, rules, spare)?;
             if batch.last {
                 return Err(BadFrame::OutOfPlace);
             }
@@ -102,7 +106,8 @@ pub(super) fn read_out(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFr
             let (len, rest) = super::batch::split_u32(rest).ok_or(BadFrame::Short)?;
             let (reply, body) = rest.split_at_checked(len as usize).ok_or(BadFrame::Short)?;
             check_reply(reply, rules)?;
-            Ok(OutFrame::Background { reply: reply.to_vec(), batch: read_body(body, rules)? })
+            let batch = read_body(body, rules, spare)?;
+            Ok(OutFrame::Background { reply: reply.to_vec(), batch })
         }
         other => Err(BadFrame::Unknown(*other)),
     }
@@ -116,7 +121,7 @@ fn check_reply(reply: &[u8], rules: &OutRules) -> Result<(), BadFrame> {
     if good { Ok(()) } else { Err(BadFrame::Reply) }
 }
 
-fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
+fn read_body(body: &[u8], rules: &OutRules, spare: &mut Batch) -> Result<Batch, BadFrame> {
     if body.len() > rules.request_max.saturating_add(BATCH_EXTRA_BYTES) {
         return Err(BadFrame::Bytes);
     }
@@ -129,7 +134,9 @@ fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
     if count > rules.ops_max {
         return Err(BadFrame::Operations);
     }
-    let mut ops = Vec::with_capacity(usize::from(count));
+    let Batch { mut ops, mut bytes, .. } = std::mem::take(spare);
+    ops.clear();
+    ops.reserve_exact(usize::from(count));
     for index in 0..u32::from(count) {
         ops.push(Numbered {
             number: rules.next_op.wrapping_add(index),
@@ -140,7 +147,9 @@ fn read_body(body: &[u8], rules: &OutRules) -> Result<Batch, BadFrame> {
     if reader.at != body.len() {
         return Err(BadFrame::Long);
     }
-    Ok(Batch { first: flags & 1 != 0, last: flags & 2 != 0, ops, bytes: body.to_vec() })
+    bytes.clear();
+    bytes.extend_from_slice(body);
+    Ok(Batch { first: flags & 1 != 0, last: flags & 2 != 0, ops, bytes })
 }
 
 fn read_op(reader: &mut Reader<'_>, rules: &OutRules) -> Result<Op, BadFrame> {
@@ -281,9 +290,13 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BATCH_EXTRA_BYTES, BadFrame, FaultKind, OutFrame, OutRules, read_out};
+    use super::{BATCH_EXTRA_BYTES, BadFrame, Batch, FaultKind, OutFrame, OutRules, read_out};
     use crate::plugin::batch::{Arg, Op, Target};
     use crate::plugin::host::next_random;
+
+    fn read(frame: &[u8], rules: &OutRules) -> Result<OutFrame, BadFrame> {
+        read_out(frame, rules, &mut Batch::default())
+    }
 
     fn rules() -> OutRules {
         OutRules {
@@ -339,7 +352,7 @@ mod tests {
 
     #[test]
     fn every_operation_is_read_and_can_be_walked() {
-        let Ok(OutFrame::Pending(batch)) = read_out(&every_op(), &rules()) else {
+        let Ok(OutFrame::Pending(batch)) = read(&every_op(), &rules()) else {
             panic!("not pending");
         };
         assert!(batch.first && !batch.last);
@@ -377,10 +390,10 @@ mod tests {
     fn frame_cut_or_extended_anywhere_is_bad() {
         let whole = every_op();
         for end in 0..whole.len() {
-            assert!(read_out(&whole[..end], &rules()).is_err(), "cut at {end}");
+            assert!(read(&whole[..end], &rules()).is_err(), "cut at {end}");
         }
-        assert_eq!(read_out(&[whole, vec![0]].concat(), &rules()), Err(BadFrame::Long));
-        assert_eq!(read_out(&[2, 0], &rules()), Err(BadFrame::Long));
+        assert_eq!(read(&[whole, vec![0]].concat(), &rules()), Err(BadFrame::Long));
+        assert_eq!(read(&[2, 0], &rules()), Err(BadFrame::Long));
     }
 
     #[test]
@@ -393,7 +406,7 @@ mod tests {
                 let place = usize::try_from(next_random(&mut seed)).unwrap() % frame.len();
                 frame[place] = next_random(&mut seed).to_le_bytes()[0];
             }
-            let Ok(OutFrame::Pending(batch)) = read_out(&frame, &rules()) else {
+            let Ok(OutFrame::Pending(batch)) = read(&frame, &rules()) else {
                 continue;
             };
             for numbered in &batch.ops {
@@ -419,20 +432,20 @@ mod tests {
     #[test]
     fn frame_over_a_limit_or_out_of_rule_is_bad() {
         let few = OutRules { ops_max: 7, ..rules() };
-        assert_eq!(read_out(&every_op(), &few), Err(BadFrame::Operations));
+        assert_eq!(read(&every_op(), &few), Err(BadFrame::Operations));
         let mut long = every_op();
         long.resize(1_000 + BATCH_EXTRA_BYTES + 2, 0);
-        assert_eq!(read_out(&long, &rules()), Err(BadFrame::Bytes));
+        assert_eq!(read(&long, &rules()), Err(BadFrame::Bytes));
         assert_eq!(BadFrame::Bytes.fault(&rules()), FaultKind::BatchTooLarge(1_000));
         assert_eq!(BadFrame::LongReply.fault(&rules()), FaultKind::ReplyTooLarge(100));
         let other_tasks = OutRules { tasks: 4..5, ..rules() };
-        assert_eq!(read_out(&every_op(), &other_tasks), Err(BadFrame::Handler));
+        assert_eq!(read(&every_op(), &other_tasks), Err(BadFrame::Handler));
         let long = [&[1][..], b"+", &[b'x'; 98], b"\r\n"].concat();
-        assert_eq!(read_out(&long, &rules()), Err(BadFrame::LongReply));
+        assert_eq!(read(&long, &rules()), Err(BadFrame::LongReply));
         let silent = OutRules { silent: true, ..rules() };
-        assert_eq!(read_out(b"\x01+OK\r\n", &silent), Err(BadFrame::Reply));
-        assert_eq!(read_out(b"\x01", &silent), Ok(OutFrame::Done(vec![])));
-        assert_eq!(read_out(b"\x01", &rules()), Err(BadFrame::Reply));
-        assert_eq!(read_out(&[0, 2, 0, 0], &rules()), Err(BadFrame::OutOfPlace));
+        assert_eq!(read(b"\x01+OK\r\n", &silent), Err(BadFrame::Reply));
+        assert_eq!(read(b"\x01", &silent), Ok(OutFrame::Done(vec![])));
+        assert_eq!(read(b"\x01", &rules()), Err(BadFrame::Reply));
+        assert_eq!(read(&[0, 2, 0, 0], &rules()), Err(BadFrame::OutOfPlace));
     }
 }

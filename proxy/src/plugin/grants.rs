@@ -79,14 +79,34 @@ pub struct CommandFacts {
     pub whole_shard: bool,
 }
 
+/// A command of which its name tells all: one key, always at the same place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SimpleCommand {
+    /// Whether it changes nothing.
+    pub readonly: bool,
+    /// Which argument is its key.
+    pub key: u8,
+    /// As in Redis's COMMAND: so many arguments, or at least so many when negative.
+    pub arity: i16,
+}
+
+impl SimpleCommand {
+    fn accepts(&self, count: u32) -> bool {
+        let wanted = u32::from(self.arity.unsigned_abs());
+        if self.arity < 0 { count >= wanted } else { count == wanted }
+    }
+}
+
+/// Tells whether a command is a simple one. Asked once for each granted command: most are, and are checked without more.
+pub type FindSimple = fn(&[u8]) -> Option<SimpleCommand>;
+
 /// Tells what is known of a command and appends the places of its keys, or why no plugin may send it.
 pub type FindFacts = fn(&Args<'_>, &mut Vec<u32>) -> Result<CommandFacts, Denied>;
 
 /// What a plugin may do in one binding.
 #[derive(Debug, Clone)]
 pub struct Granted {
-    /// Sorted, upper case.
-    commands: Vec<Vec<u8>>,
+    commands: Vec<GrantedCommand>,
     keys: Vec<Pattern>,
     /// Commands are those that the operator has named.
     named: bool,
@@ -97,9 +117,20 @@ pub struct Granted {
     pub shared_bytes: usize,
 }
 
+#[derive(Debug, Clone)]
+struct GrantedCommand {
+    name: Vec<u8>,
+    simple: Option<SimpleCommand>,
+}
+
 impl Granted {
     /// What `asked` and `grants` agree on, for a binding on `keys`. Also: what was asked and is not granted.
-    pub fn agree(manifest: &Manifest, grants: &Grants, keys: &[Vec<u8>]) -> (Self, Vec<String>) {
+    pub fn agree(
+        manifest: &Manifest,
+        grants: &Grants,
+        keys: &[Vec<u8>],
+        find_simple: FindSimple,
+    ) -> (Self, Vec<String>) {
         let asked = &manifest.capabilities;
         let mut refused = Vec::new();
         let mut commands = Vec::new();
@@ -109,12 +140,12 @@ impl Granted {
                 .as_ref()
                 .is_none_or(|list| list.iter().any(|known| known.eq_ignore_ascii_case(name)));
             if granted {
-                commands.push(name.as_bytes().to_vec());
+                let simple = find_simple(name.as_bytes());
+                commands.push(GrantedCommand { name: name.as_bytes().to_vec(), simple });
             } else {
                 refused.push(format!("command {name}"));
             }
         }
-        commands.sort_unstable();
         let mut agree = |asked: bool, granted: Option<bool>, word: &str| {
             let both = asked && granted.unwrap_or(true);
             if asked && !both {
@@ -156,14 +187,8 @@ impl Granted {
         self.keys.iter().any(|pattern| pattern.matches(key))
     }
 
-    fn command_allowed(&self, name: &[u8]) -> bool {
-        let mut upper = [0_u8; 32];
-        let Some(upper) = upper.get_mut(..name.len()) else {
-            return false;
-        };
-        upper.copy_from_slice(name);
-        upper.make_ascii_uppercase();
-        self.commands.binary_search_by(|known| known.as_slice().cmp(upper)).is_ok()
+    fn command(&self, name: &[u8]) -> Option<&GrantedCommand> {
+        self.commands.iter().find(|command| command.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -238,22 +263,26 @@ fn check_command(
     target_key: Option<&[u8]>,
 ) -> Verdict {
     let denied = |why: Denied| Verdict { denied: Some(why), readonly: true };
-    // A key beside another counts as its owner: whoever may touch the owner may touch it.
-    scratch.spans.clear();
-    for arg in batch.args(list) {
-        let bytes = match arg {
-            Arg::Plain(bytes) => bytes,
-            Arg::Beside { owner, .. } => owner,
-        };
-        scratch.spans.push(span_of(&batch.bytes, bytes));
-    }
-    let args = Args::new(&batch.bytes, &scratch.spans);
-    if !granted.command_allowed(args.name()) {
+    let mut words = batch.args(list).map(checked_as);
+    let Some(command) = granted.command(words.next().unwrap_or_default()) else {
         return denied(Denied::Command);
-    }
+    };
     if target_key.is_some_and(|key| !granted.key_allowed(key)) {
         return denied(Denied::Key);
     }
+    if let Some(simple) = command.simple {
+        if !simple.accepts(list.count) {
+            return denied(Denied::UnknownKeys);
+        }
+        let key = words.nth(usize::from(simple.key) - 1).unwrap_or_default();
+        return match granted.key_allowed(key) {
+            true => Verdict { denied: None, readonly: simple.readonly },
+            false => denied(Denied::Key),
+        };
+    }
+    scratch.spans.clear();
+    scratch.spans.extend(batch.args(list).map(|arg| span_of(&batch.bytes, checked_as(arg))));
+    let args = Args::new(&batch.bytes, &scratch.spans);
     scratch.keys.clear();
     let facts = match facts(&args, &mut scratch.keys) {
         Ok(facts) => facts,
@@ -272,6 +301,14 @@ fn check_command(
     Verdict { denied: None, readonly: facts.readonly }
 }
 
+/// A key beside another counts as its owner: whoever may touch the owner may touch it.
+fn checked_as(arg: Arg<'_>) -> &[u8] {
+    match arg {
+        Arg::Plain(bytes) => bytes,
+        Arg::Beside { owner, .. } => owner,
+    }
+}
+
 /// Where `part`, which lies in `whole`, lies there.
 fn span_of(whole: &[u8], part: &[u8]) -> Span {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
@@ -284,9 +321,10 @@ fn span_of(whole: &[u8], part: &[u8]) -> Span {
 #[cfg(test)]
 mod tests {
     use super::{Denied, Granted, Grants, Scratch, check};
+    use crate::plugin::batch::Batch;
     use crate::plugin::frame::{OutFrame, OutRules, read_out};
     use crate::plugin::manifest::{Capabilities, Manifest, TaskTimer};
-    use crate::plugin::test_support::facts;
+    use crate::plugin::test_support::{facts, simple};
 
     fn asked() -> Manifest {
         let capabilities = Capabilities {
@@ -340,7 +378,7 @@ mod tests {
             tasks: 0..9,
             next_op: 0,
         };
-        let Ok(OutFrame::Pending(batch)) = read_out(frame, &rules) else {
+        let Ok(OutFrame::Pending(batch)) = read_out(frame, &rules, &mut Batch::default()) else {
             panic!("no batch: {frame:?}");
         };
         let mut scratch = Scratch::default();
@@ -350,8 +388,9 @@ mod tests {
 
     #[test]
     fn command_is_granted_by_name_and_keys() {
-        let (granted, refused) = Granted::agree(&asked(), &Grants::default(), &keys());
-        assert!(refused.is_empty());
+        let agreed = [|_: &[u8]| None, simple].map(|simple: super::FindSimple| {
+            Granted::agree(&asked(), &Grants::default(), &keys(), simple)
+        });
         type Case<'a> = (Option<&'a str>, &'a [&'a str], bool, Option<Denied>, bool);
         let cases: &[Case<'_>] = &[
             (None, &["GET", "cache:1"], false, None, true),
@@ -367,9 +406,15 @@ mod tests {
             (None, &["ODD", "cache:1"], false, Some(Denied::UnknownKeys), true),
             (None, &["AVERYLONGCOMMANDNAMETHATISNONEATALL"], false, Some(Denied::Command), true),
         ];
-        for (target, words, beside, denied, readonly) in cases {
-            let found = verdict(&granted, &command(*target, words, *beside));
-            assert_eq!(found, (*denied, *readonly), "{words:?} to {target:?}");
+        for (granted, refused) in agreed {
+            assert!(refused.is_empty());
+            for (target, words, beside, denied, readonly) in cases {
+                let found = verdict(&granted, &command(*target, words, *beside));
+                assert_eq!(found, (*denied, *readonly), "{words:?} to {target:?}");
+            }
+            // Too few arguments: the key is not there. Only the table of simple commands tells here.
+            let short = verdict(&granted, &command(None, &["GET"], false));
+            assert!(short.0.is_some(), "{short:?}");
         }
     }
 
@@ -383,7 +428,7 @@ mod tests {
             timers: Some(false),
             shared_bytes: Some(10),
         };
-        let (granted, refused) = Granted::agree(&asked(), &grants, &keys());
+        let (granted, refused) = Granted::agree(&asked(), &grants, &keys(), simple);
         let wanted = ["command SET", "command DEL", "command ODD", "wait", "background", "timers"];
         assert_eq!(refused[..6], wanted);
         assert_eq!(refused[6..], ["shared memory: 10 of 100 bytes"]);

@@ -130,6 +130,8 @@ pub const CELL_MEMORY_PER_FRAME_BYTE: usize = 8;
 pub const ARGUMENT_BYTES: usize = 16;
 /// A frame above this is placed with care, bytes: any place will do for a smaller one.
 pub const LARGE_FRAME_BYTES: usize = 16 * 1024;
+/// A batch of more bytes than this is not kept for its room.
+pub const SPARE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of a batch beyond those of the command that it may hold whole.
 pub const BATCH_EXTRA_BYTES: usize = 128 * 1024;
 /// A result of at most this many bytes is always given, and counts for nothing.

@@ -59,6 +59,7 @@ fn load_tries_the_real_config_and_gives_the_plugins_own_words() {
         ("init-panic", "init said no"),
         ("init-loop", "it does not start"),
         ("init-garbage", "it does not start"),
+        ("frame-buffer-outside", "sluicegate_frame_buffer answered a place outside of memory"),
     ];
     for (fault, wanted) in cases {
         let config = format!("{{\"fault\":\"{fault}\"}}");
@@ -130,13 +131,13 @@ fn assert_leaders(cells: &mut Cells, count: u32) {
 
 #[test]
 fn shared_memory_outlives_a_trap_and_a_swap() {
-    // Results of this size do not fit into the guest's memory.
-    let limits = PluginLimits { reply_bytes: 16 << 20, ..PluginLimits::default() };
+    // A result of 40 MB does not fit into the guest's memory.
+    let limits = PluginLimits { reply_bytes: 64 << 20, ..PluginLimits::default() };
     let mut cells = cells("cache.wasm", &limits);
     lead(&mut cells);
     let (id, _) = start_at(&mut cells, CLOCK, &head(Kind::Hook, 0), &["GET", "k"]).unwrap();
-    let mut large = b"$15000000\r\n".to_vec();
-    large.resize(large.len() + 15_000_000, b'x');
+    let mut large = b"$40000000\r\n".to_vec();
+    large.resize(large.len() + 40_000_000, b'x');
     large.extend_from_slice(b"\r\n");
     let large = OpResult { number: 0, status: Status::Reply, bytes: &large };
     let fault = cells.resume(CLOCK, id, [large].into_iter()).expect_err("no room for it");

@@ -12,7 +12,7 @@ use super::engine::{Engine, EngineSetup};
 use super::fault::{Fault, LoadError};
 use super::generation::{BindingSetup, Generation};
 use super::given::{Kind, OpResult, StartHead, Status};
-use super::grants::{CommandFacts, Denied, Grants};
+use super::grants::{CommandFacts, Denied, Grants, SimpleCommand};
 use super::host::Clock;
 use super::limits::PluginLimits;
 use super::room::Step;
@@ -44,6 +44,7 @@ pub(super) fn engine() -> &'static Engine {
             stack_bytes: limits::PLUGIN_STACK_BYTES,
             table_elements: limits::PLUGIN_TABLE_ELEMENTS,
             facts,
+            simple,
         };
         Engine::new(setup).expect("the engine starts")
     })
@@ -58,6 +59,17 @@ pub(super) fn facts(args: &Args<'_>, keys: &mut Vec<u32>) -> Result<CommandFacts
     }
     keys.push(1);
     Ok(CommandFacts { readonly, whole_shard: false })
+}
+
+/// Of those the ones that this says are simple.
+pub(super) fn simple(name: &[u8]) -> Option<SimpleCommand> {
+    let arity = match name {
+        b"GET" | b"PTTL" | b"INCR" => 2,
+        b"SET" => -3,
+        _ => return None,
+    };
+    let readonly = matches!(name, b"GET" | b"PTTL");
+    Some(SimpleCommand { readonly, key: 1, arity })
 }
 
 pub(super) fn setup(keys: &str, config: &str) -> Vec<BindingSetup> {

@@ -125,7 +125,7 @@ impl Instance {
             frame.push(answer.status);
             put_bytes(&mut frame, &answer.bytes);
         }
-        self.enter(|runner, out| runner.resume(call, &frame, out))
+        self.enter(|runner, out| runner.resume(call, frame, out))
     }
 
     /// Ends call `call`.
