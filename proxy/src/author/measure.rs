@@ -34,7 +34,7 @@ pub struct Effort {
 
 impl Default for Effort {
     fn default() -> Self {
-        Self { repetitions: 5, calls: 20_000, in_flight: vec![1, 1_000, 10_000] }
+        Self { repetitions: 9, calls: 20_000, in_flight: vec![1, 1_000, 10_000] }
     }
 }
 
