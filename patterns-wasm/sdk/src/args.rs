@@ -1,13 +1,14 @@
 //! The arguments of a call, as they came in its start frame.
 //!
-//! Owns one buffer (the frame) and where each argument lies in it. For hooks and own commands argument 0 is the
+//! They lie in the call's start frame, which lives as long as the call or its arguments. For hooks and own commands argument 0 is the
 //! command's name as the client wrote it; for spawned calls and closed sessions the arguments are the plugin's own.
 //! Reading past the end gives an empty argument or an error, never a panic: a trap would cost other calls.
 
-use std::ops::Range;
+use std::rc::Rc;
 
 use crate::convert::FromArg;
 use crate::error::{Error, Result};
+use crate::operations::Call;
 
 /// The arguments of one call.
 ///
@@ -34,32 +35,36 @@ use crate::error::{Error, Result};
 /// # assert_eq!(text, "ERR wrong number of arguments for 'slowadd' command");
 /// # }
 /// ```
-#[derive(Debug, Clone, Default)]
+#[derive(Clone)]
 pub struct Args {
-    bytes: Vec<u8>,
-    spans: Vec<Range<usize>>,
+    call: Rc<Call>,
+}
+
+impl std::fmt::Debug for Args {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.from(0)).finish()
+    }
 }
 
 impl Args {
-    /// Arguments that lie in `bytes` at `spans`.
-    pub(crate) fn from_frame(bytes: Vec<u8>, spans: Vec<Range<usize>>) -> Self {
-        Self { bytes, spans }
+    /// The arguments of `call`.
+    pub(crate) fn of(call: Rc<Call>) -> Self {
+        Self { call }
     }
 
     /// Number of arguments, the command's name included.
     pub fn len(&self) -> usize {
-        self.spans.len()
+        self.call.start.len()
     }
 
     /// Whether there is no argument.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.len() == 0
     }
 
     /// Argument `index` as it came, empty past the end.
     pub fn bytes(&self, index: usize) -> &[u8] {
-        let span = self.spans.get(index).cloned().unwrap_or(0..0);
-        self.bytes.get(span).unwrap_or_default()
+        self.call.start.argument(index)
     }
 
     /// Argument `index` as a `T`; the error has Redis's own words, also when there is none.

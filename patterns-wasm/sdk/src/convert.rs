@@ -43,7 +43,8 @@ fn unfit(wanted: &str, came: &Reply) -> Error {
     const SHOWN_MAX: usize = 40;
     let text = match came {
         Reply::Null => String::from("null"),
-        Reply::Simple(text) | Reply::Error(text) | Reply::Double(text) => joined(&["'", text, "'"]),
+        Reply::Simple(text) => joined(&["'", text, "'"]),
+        Reply::Error(text) | Reply::Double(text) => joined(&["'", text, "'"]),
         Reply::Bulk(bytes) => {
             let shown = bytes.get(..SHOWN_MAX);
             let text = String::from_utf8_lossy(shown.unwrap_or(bytes));
@@ -133,7 +134,8 @@ impl FromReply for Vec<u8> {
     fn from_reply(reply: Reply) -> Result<Self> {
         match reply {
             Reply::Bulk(bytes) => Ok(bytes),
-            Reply::Simple(text) | Reply::Double(text) => Ok(text.into_bytes()),
+            Reply::Simple(text) => Ok(text.into_owned().into_bytes()),
+            Reply::Double(text) => Ok(text.into_bytes()),
             Reply::Int(value) => Ok(decimal(value).into_bytes()),
             other => Err(unfit("a string", &other)),
         }

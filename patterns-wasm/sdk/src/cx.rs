@@ -170,7 +170,7 @@ pub enum Woken {
 impl Cx {
     /// Why this handler runs.
     pub fn kind(&self) -> Kind {
-        match self.call.head.kind {
+        match self.call.start.kind() {
             frame::HOOK => Kind::Hook,
             frame::OWN_COMMAND => Kind::OwnCommand,
             frame::IN_MULTI => Kind::InMulti,
@@ -182,32 +182,32 @@ impl Cx {
 
     /// The client's connection; 0 when there is none.
     pub fn session_id(&self) -> u64 {
-        self.call.head.session
+        self.call.start.session()
     }
 
     /// The number of the selected database.
     pub fn db(&self) -> u16 {
-        self.call.head.db
+        self.call.start.db()
     }
 
     /// The protocol of the session, 2 or 3.
     pub fn resp(&self) -> u8 {
-        self.call.head.resp
+        self.call.start.resp()
     }
 
     /// How many shards the pool has: what `to_shard` may name, from 0.
     pub fn shards(&self) -> u16 {
-        self.call.head.shards
+        self.call.start.shards()
     }
 
     /// How long this call may take in all, milliseconds.
     pub fn budget_ms(&self) -> u32 {
-        self.call.head.budget_ms
+        self.call.start.budget_ms()
     }
 
     /// The binding's config, as the type named in `plugin!`.
     pub fn config<T: 'static>(&self) -> Result<Rc<T>> {
-        Rc::clone(&self.call.config)
+        Rc::clone(&self.call.configured.config)
             .downcast()
             .map_err(|_| Error::new("the config has another type"))
     }
@@ -338,10 +338,10 @@ impl Cx {
     }
 
     fn task_number(&self, task: &str) -> Result<u16> {
-        let place = self.call.plugin.tasks.iter().position(|name| *name == task);
+        let place = self.call.configured.plugin.tasks.iter().position(|name| *name == task);
         place
             .and_then(|place| u16::try_from(place).ok())
-            .and_then(|place| place.checked_add(self.call.plugin.first_task()))
+            .and_then(|place| place.checked_add(self.call.configured.plugin.first_task()))
             .ok_or_else(|| Error::new("no task of that name in plugin!"))
     }
 

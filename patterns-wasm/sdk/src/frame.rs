@@ -28,25 +28,6 @@ pub(crate) const FLAG_LAST: u8 = 2;
 /// Marks an argument as a key beside its owner.
 pub(crate) const BESIDE_BIT: u32 = 1 << 31;
 
-/// The header of a start frame.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Head {
-    pub(crate) kind: u8,
-    pub(crate) resp: u8,
-    pub(crate) db: u16,
-    pub(crate) handler: u16,
-    pub(crate) shards: u16,
-    pub(crate) session: u64,
-    pub(crate) budget_ms: u32,
-}
-
-impl Head {
-    /// Whether nobody waits for this call's reply.
-    pub(crate) fn is_task(&self) -> bool {
-        matches!(self.kind, SPAWNED | SESSION_CLOSED | TIMER)
-    }
-}
-
 /// One result of a resume frame.
 #[derive(Debug)]
 pub(crate) struct OpResult<'a> {
@@ -105,37 +86,138 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads a start frame: its header and where its arguments lie.
-pub(crate) fn read_start(frame: &[u8]) -> Option<(Head, Vec<Range<usize>>)> {
-    // One look at the length for all of it: this is a good part of what a step costs.
-    let head: &[u8; HEAD_BYTES] = frame.first_chunk()?;
-    let [version, kind, resp, head_len, ..] = head;
-    if *version != VERSION || usize::from(*head_len) < HEAD_BYTES {
-        return None;
-    }
-    let head = Head {
-        kind: *kind,
-        resp: *resp,
-        db: u16::from_le_bytes(field(head, 4)?),
-        handler: u16::from_le_bytes(field(head, 6)?),
-        shards: u16::from_le_bytes(field(head, 10)?),
-        session: u64::from_le_bytes(field(head, 12)?),
-        budget_ms: u32::from_le_bytes(field(head, 20)?),
-    };
-    // What a later header has besides is skipped.
-    let mut reader = Reader { bytes: frame, at: usize::from(*head_len) };
-    let count = reader.u32()? as usize;
-    // A lying count must not reserve memory: each argument takes at least four bytes of the frame.
-    let mut spans = Vec::with_capacity(count.min(frame.len() / 4));
-    for _ in 0..count {
-        spans.push(reader.span()?);
-    }
-    Some((head, spans))
+/// How many arguments need no list of where they end.
+const NEAR: usize = 4;
+
+/// A start frame: its header, and where its arguments lie.
+pub(crate) struct Start {
+    frame: Vec<u8>,
+    count: usize,
+    /// Where each of the first arguments ends; the length of the next one follows.
+    near: [usize; NEAR],
+    /// Where each of the others ends.
+    far: Vec<usize>,
 }
 
-/// The bytes of a header's field.
-fn field<const N: usize>(head: &[u8; HEAD_BYTES], from: usize) -> Option<[u8; N]> {
-    head.get(from..)?.first_chunk().copied()
+impl Start {
+    /// Reads a frame; `None` if it is broken or of another version.
+    pub(crate) fn read(frame: Vec<u8>) -> Option<Self> {
+        let [version, _, _, head_len, ..] = *frame.first_chunk::<HEAD_BYTES>()?;
+        if version != VERSION || usize::from(head_len) < HEAD_BYTES {
+            return None;
+        }
+        // What a later header has besides is skipped.
+        let begin = usize::from(head_len) + 4;
+        let count = u32::from_le_bytes(*frame.get(begin - 4..)?.first_chunk()?) as usize;
+        // Written out: a loop over places in memory would be a good part of a short step.
+        let [mut a, mut b, mut c, mut d] = [begin; NEAR];
+        if count > 0 {
+            a = behind(&frame, begin)?;
+        }
+        if count > 1 {
+            b = behind(&frame, a)?;
+        }
+        if count > 2 {
+            c = behind(&frame, b)?;
+        }
+        if count > 3 {
+            d = behind(&frame, c)?;
+        }
+        let far = if count > NEAR { read_far(&frame, d, count - NEAR)? } else { Vec::new() };
+        Some(Self { frame, count, near: [a, b, c, d], far })
+    }
+
+    /// The bytes of the header from `at` on.
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.frame.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+    }
+
+    /// Why the call runs.
+    pub(crate) fn kind(&self) -> u8 {
+        let [kind] = self.field(1);
+        kind
+    }
+
+    /// Whether nobody waits for the call's reply.
+    pub(crate) fn is_task(&self) -> bool {
+        matches!(self.kind(), SPAWNED | SESSION_CLOSED | TIMER)
+    }
+
+    /// The protocol of the session.
+    pub(crate) fn resp(&self) -> u8 {
+        let [resp] = self.field(2);
+        resp
+    }
+
+    /// The selected database.
+    pub(crate) fn db(&self) -> u16 {
+        u16::from_le_bytes(self.field(4))
+    }
+
+    /// Which of the plugin's handlers is to run.
+    pub(crate) fn handler(&self) -> u16 {
+        u16::from_le_bytes(self.field(6))
+    }
+
+    /// How many shards there are.
+    pub(crate) fn shards(&self) -> u16 {
+        u16::from_le_bytes(self.field(10))
+    }
+
+    /// The client's connection, or 0.
+    pub(crate) fn session(&self) -> u64 {
+        u64::from_le_bytes(self.field(12))
+    }
+
+    /// How long the call may take, milliseconds.
+    pub(crate) fn budget_ms(&self) -> u32 {
+        u32::from_le_bytes(self.field(20))
+    }
+
+    /// How many arguments there are.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Argument `index`, empty past the end.
+    #[inline]
+    pub(crate) fn argument(&self, index: usize) -> &[u8] {
+        let begin = match index.checked_sub(1) {
+            Some(before) => self.end(before) + 4,
+            None => usize::from(u8::from_le_bytes(self.field(3))) + 8,
+        };
+        self.frame.get(begin..self.end(index)).unwrap_or_default()
+    }
+
+    /// Where argument `index` ends; 0 past the end.
+    #[inline]
+    fn end(&self, index: usize) -> usize {
+        let end = match index.checked_sub(NEAR) {
+            Some(index) => self.far.get(index),
+            None => self.near.get(index),
+        };
+        end.copied().unwrap_or(0)
+    }
+}
+
+/// Where the `count` arguments end that stand `at` bytes into a frame.
+#[cold]
+#[inline(never)]
+fn read_far(frame: &[u8], mut at: usize, count: usize) -> Option<Vec<usize>> {
+    // A lying count must not reserve memory: each argument takes at least four bytes of the frame.
+    let mut ends = Vec::with_capacity(count.min(frame.len() / 4));
+    for _ in 0..count {
+        at = behind(frame, at)?;
+        ends.push(at);
+    }
+    Some(ends)
+}
+
+/// Where the argument ends whose length stands `at` bytes into a frame.
+fn behind(frame: &[u8], at: usize) -> Option<usize> {
+    let (len, rest) = frame.get(at..)?.split_first_chunk()?;
+    let len = u32::from_le_bytes(*len) as usize;
+    (len <= rest.len()).then_some(at + 4 + len)
 }
 
 /// Hands each result of a resume frame to `each`; answers whether the frame was whole.
@@ -163,6 +245,8 @@ pub(crate) fn read_only_result(frame: &[u8]) -> Option<OpResult<'_>> {
 
 /// Room beside a large value, so that the little behind it does not double the buffer.
 const SLACK: usize = 4096;
+/// From how many bytes on a value is large.
+const LARGE: usize = 16 * SLACK;
 
 /// Appends `u32 len, bytes`.
 pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -172,7 +256,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends bytes as they are.
 pub(crate) fn put_raw(out: &mut Vec<u8>, bytes: &[u8]) {
-    if bytes.len() >= 16 * SLACK {
+    if bytes.len() >= LARGE {
         out.reserve_exact(bytes.len() + SLACK);
     }
     out.extend_from_slice(bytes);
@@ -185,34 +269,69 @@ pub(crate) fn put_u32(out: &mut Vec<u8>, value: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{TIMER, read_start};
+    use super::{Start, TIMER, put_bytes, put_u32};
+
+    /// A frame of these arguments, its header of so many bytes.
+    fn start_frame(head_len: u8, words: &[String]) -> Vec<u8> {
+        let mut frame = vec![2, TIMER, 3, head_len, 1, 0, 2, 0, 0, 0, 3, 0];
+        frame.extend_from_slice(&9u64.to_le_bytes());
+        frame.extend_from_slice(&1_500u32.to_le_bytes());
+        frame.resize(usize::from(head_len), 0);
+        put_u32(&mut frame, words.len());
+        words.iter().for_each(|word| put_bytes(&mut frame, word.as_bytes()));
+        frame
+    }
 
     #[test]
     fn start_frame_may_have_a_longer_header_but_no_other_version_or_shorter_one() {
-        let mut frame = vec![2, TIMER, 3, 28, 1, 0, 2, 0, 0, 0, 3, 0];
-        frame.extend_from_slice(&9u64.to_le_bytes());
-        frame.extend_from_slice(&1_500u32.to_le_bytes());
-        frame.extend_from_slice(&0u32.to_le_bytes());
-        let head_end = frame.len();
-        frame.extend_from_slice(b"\x01\0\0\0\x02\0\0\0hi");
-        let (head, spans) = read_start(&frame).unwrap();
-        assert_eq!((head.kind, head.resp, head.db, head.handler), (TIMER, 3, 1, 2));
-        assert_eq!((head.shards, head.session, head.budget_ms), (3, 9, 1_500));
-        assert_eq!(&frame[spans[0].clone()], b"hi");
-
-        let mut longer = frame.clone();
-        longer[3] = 31;
-        longer.splice(head_end..head_end, [7, 7, 7]);
-        let (_, spans) = read_start(&longer).unwrap();
-        assert_eq!(&longer[spans[0].clone()], b"hi");
-
+        let frame = start_frame(28, &["hi".into()]);
+        for frame in [frame.clone(), start_frame(31, &["hi".into()])] {
+            let start = Start::read(frame).unwrap();
+            assert_eq!((start.kind(), start.resp(), start.db(), start.handler()), (TIMER, 3, 1, 2));
+            assert_eq!((start.shards(), start.session(), start.budget_ms()), (3, 9, 1_500));
+            assert_eq!(
+                (start.len(), start.argument(0), start.argument(1)),
+                (1, &b"hi"[..], &b""[..])
+            );
+        }
         for (place, value) in [(0, 1), (3, 27), (3, 255)] {
             let mut broken = frame.clone();
             broken[place] = value;
-            assert!(read_start(&broken).is_none(), "byte {place} = {value}");
+            assert!(Start::read(broken).is_none(), "byte {place} = {value}");
         }
         for end in 0..frame.len() {
-            assert!(read_start(&frame[..end]).is_none(), "cut at {end}");
+            assert!(Start::read(frame[..end].to_vec()).is_none(), "cut at {end}");
         }
+    }
+
+    #[test]
+    fn start_frame_gives_each_of_its_arguments() {
+        for count in [0, 1, 3, 4, 5, 300] {
+            let words: Vec<String> = (0..count).map(|index| "x".repeat(index % 7)).collect();
+            let frame = start_frame(28, &words);
+            let cut = frame[..frame.len() - 1].to_vec();
+            assert!(Start::read(cut).is_none(), "{count} arguments, cut");
+            let start = Start::read(frame).unwrap();
+            assert_eq!(start.len(), count);
+            for (index, word) in words.iter().enumerate() {
+                assert_eq!(start.argument(index), word.as_bytes(), "{index} of {count}");
+            }
+            for past in [count, count + 1, usize::MAX] {
+                assert_eq!(start.argument(past), b"", "{past} of {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn start_frame_that_lies_about_its_arguments_is_none() {
+        for count in [1, 4, 5, u32::MAX] {
+            let mut frame = start_frame(28, &[]);
+            frame.truncate(28);
+            frame.extend_from_slice(&count.to_le_bytes());
+            assert!(Start::read(frame).is_none(), "{count}");
+        }
+        let mut frame = start_frame(28, &["hi".into()]);
+        frame[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(Start::read(frame).is_none());
     }
 }

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use crate::command::{Command, FRAME_HEAD};
 use crate::convert::FromReply;
 use crate::error::{Error, ErrorKind, Result};
-use crate::frame::{FLAG_FIRST, Head, PENDING};
+use crate::frame::{FLAG_FIRST, PENDING, Start};
 use crate::plugin::Plugin;
 use crate::reply::Reply;
 
@@ -34,11 +34,16 @@ pub(crate) const STATUS_REPLY: u8 = 0;
 pub(crate) const STATUS_TIMEOUT: u8 = 2;
 pub(crate) const STATUS_EVENT: u8 = 3;
 
-/// What a call is and what it has under way.
-pub(crate) struct Call {
-    pub(crate) head: Head,
+/// A plugin with the config of its binding.
+pub(crate) struct Configured {
     pub(crate) plugin: &'static Plugin,
     pub(crate) config: Rc<dyn Any>,
+}
+
+/// What a call is and what it has under way.
+pub(crate) struct Call {
+    pub(crate) start: Start,
+    pub(crate) configured: Rc<Configured>,
     pub(crate) state: RefCell<State>,
 }
 
@@ -204,6 +209,12 @@ impl State {
         (self.body_count, self.transactions, self.lasting) = (0, 0, 0);
     }
 
+    /// Whether the handler's result is all that there is to tell.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let has_answered = self.replied || self.background.is_some();
+        self.body_count == 0 && self.misuse.is_none() && !has_answered
+    }
+
     /// Whether there is anything to send.
     pub(crate) fn has_body(&self) -> bool {
         self.body_count > 0
@@ -276,7 +287,11 @@ impl State {
     fn take_one(&mut self, group: u32) -> Option<Outcome> {
         let index = self.slots.iter().position(|slot| slot.group == group)?;
         let outcome = self.slots.get_mut(index)?.result.take()?;
-        self.slots.remove(index);
+        if index + 1 == self.slots.len() {
+            self.slots.pop();
+        } else {
+            self.slots.remove(index);
+        }
         Some(outcome)
     }
 

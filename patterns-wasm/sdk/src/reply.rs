@@ -4,6 +4,8 @@
 //! carry meaning for a plugin and fold into their RESP2 form otherwise (a set is an array, a big number a bulk).
 //! Reading never panics and answers `None` for bytes that are no reply.
 
+use std::borrow::Cow;
+
 use crate::args::parse_int;
 use crate::convert::FromReply;
 use crate::error::Result;
@@ -28,7 +30,7 @@ pub enum Reply {
     /// `$-1`, `*-1` or `_`.
     Null,
     /// `+OK`
-    Simple(String),
+    Simple(Cow<'static, str>),
     /// `:1`
     Int(i64),
     /// `$3 foo`
@@ -48,7 +50,7 @@ pub enum Reply {
 impl Reply {
     /// `+OK`
     pub fn ok() -> Self {
-        Self::Simple(String::from("OK"))
+        Self::Simple(Cow::Borrowed("OK"))
     }
 
     /// A bulk string.
@@ -76,7 +78,8 @@ impl Reply {
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bulk(bytes) => Some(bytes),
-            Self::Simple(text) | Self::Double(text) => Some(text.as_bytes()),
+            Self::Simple(text) => Some(text.as_bytes()),
+            Self::Double(text) => Some(text.as_bytes()),
             Self::Null
             | Self::Int(_)
             | Self::Error(_)
@@ -97,10 +100,7 @@ impl Reply {
         if reply == b"+OK\r\n" {
             return Some(Self::ok());
         }
-        // A string that is all of it has a length of so many digits, or of one less.
-        let digits = 1 + reply.len().checked_ilog10().unwrap_or(0) as usize;
-        let heads = [digits + 3, digits + 2];
-        if let Some(head_len) = heads.into_iter().find(|len| is_string(reply, *len)) {
+        if let Some(head_len) = head_of_only_string(reply) {
             bytes.truncate(bytes.len() - 2);
             bytes.drain(..from + head_len);
             return Some(Self::Bulk(bytes));
@@ -119,6 +119,7 @@ impl Reply {
     pub fn write(&self, resp: u8, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(if resp == 3 { b"_\r\n" } else { b"$-1\r\n" }),
+            Self::Simple(text) if text == "OK" => out.extend_from_slice(b"+OK\r\n"),
             Self::Simple(text) => put_line(out, b'+', text.as_bytes()),
             Self::Error(text) => put_line(out, b'-', text.as_bytes()),
             Self::Int(value) => put_head(out, b':', *value),
@@ -184,14 +185,19 @@ pub(crate) fn put_decimal(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(digits.get(20 - used..).unwrap_or_default());
 }
 
-/// Whether `reply` is one string whose `$length` line takes `head_len` bytes.
-fn is_string(reply: &[u8], head_len: usize) -> bool {
-    let parts = || {
-        let (head, body) = reply.split_at_checked(head_len)?;
-        let digits = head.strip_prefix(b"$")?.strip_suffix(b"\r\n")?;
-        Some((parse_int(digits)?, body.strip_suffix(b"\r\n")?))
-    };
-    parts().is_some_and(|(len, body)| usize::try_from(len) == Ok(body.len()))
+/// The length of the `$length` line of a reply that is one string and nothing else.
+fn head_of_only_string(reply: &[u8]) -> Option<usize> {
+    let digits = reply.strip_prefix(b"$")?;
+    let mut len = 0usize;
+    let mut count = 0;
+    // More digits than these are no length that a guest could hold.
+    for digit in digits.iter().take(9).take_while(|digit| digit.is_ascii_digit()) {
+        len = len * 10 + usize::from(digit - b'0');
+        count += 1;
+    }
+    let is_canonical = count == 1 || !digits.starts_with(b"0");
+    let body = digits.get(count..)?.strip_prefix(b"\r\n")?.strip_suffix(b"\r\n")?;
+    (count > 0 && is_canonical && body.len() == len).then_some(1 + count + 2)
 }
 
 fn line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
@@ -216,7 +222,8 @@ fn parse_at(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Reply> {
     *at += 1;
     let head = line(bytes, at)?;
     match kind {
-        b'+' => Some(Reply::Simple(text(head))),
+        b'+' if head == b"OK" => Some(Reply::ok()),
+        b'+' => Some(Reply::Simple(text(head).into())),
         b'-' => Some(Reply::Error(text(head))),
         b':' => parse_int(head.strip_prefix(b"+").unwrap_or(head)).map(Reply::Int),
         b'(' => Some(Reply::Bulk(head.to_vec())),

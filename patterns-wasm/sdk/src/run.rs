@@ -4,7 +4,6 @@
 //! polled exactly when the host says that results are there, so the waker does nothing. An unknown call number or a
 //! broken frame ends in an error reply, never in a panic, because a panic costs every call of this instance.
 
-use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -13,11 +12,11 @@ use crate::args::Args;
 use crate::cx::Cx;
 use crate::error::{Error, ErrorKind, Result};
 use crate::frame::{
-    BACKGROUND, DONE, FLAG_LAST, IN_MULTI, OpResult, PASS, put_bytes, put_u32, read_only_result,
-    read_resume, read_start,
+    BACKGROUND, DONE, FLAG_LAST, HOOK, IN_MULTI, OWN_COMMAND, OpResult, PASS, Start, put_bytes,
+    put_u32, read_only_result, read_resume,
 };
 use crate::host;
-use crate::operations::{Call, State};
+use crate::operations::{Call, Configured, State};
 use crate::plugin::{HandlerFuture, Plugin};
 use crate::reply::Reply;
 
@@ -26,31 +25,31 @@ struct Running {
     future: HandlerFuture,
 }
 
-/// One instance of a plugin: its config and the calls under way.
+/// One instance of a plugin and the calls under way in it.
 pub(crate) struct Runner {
-    plugin: &'static Plugin,
-    config: Rc<dyn Any>,
+    configured: Rc<Configured>,
     calls: Vec<Option<Running>>,
 }
 
 impl Runner {
     /// An instance with this JSON config, or why the config is refused.
     pub(crate) fn new(plugin: &'static Plugin, config: &[u8]) -> std::result::Result<Self, String> {
-        Ok(Self { plugin, config: (plugin.init)(config)?, calls: Vec::new() })
+        let config = (plugin.init)(config)?;
+        Ok(Self { configured: Rc::new(Configured { plugin, config }), calls: Vec::new() })
     }
 
     /// Begins call `number`; appends the out-frame.
     pub(crate) fn start(&mut self, number: u32, frame: Vec<u8>, out: &mut Vec<u8>) {
-        let Some((head, spans)) = read_start(&frame) else {
+        let Some(start) = Start::read(frame) else {
             return put_failure(out, "ERR the start frame is of another version");
         };
-        let Some(handler) = self.plugin.handlers.get(usize::from(head.handler)) else {
+        let Some(handler) = self.configured.plugin.handlers.get(usize::from(start.handler()))
+        else {
             return put_failure(out, "ERR no such handler in this plugin");
         };
-        let (plugin, config) = (self.plugin, Rc::clone(&self.config));
-        let call = Rc::new(Call { head, plugin, config, state: RefCell::default() });
-        let cx = Cx { call: Rc::clone(&call) };
-        let future = handler(cx, Args::from_frame(frame, spans));
+        let configured = Rc::clone(&self.configured);
+        let call = Rc::new(Call { start, configured, state: RefCell::default() });
+        let future = handler(Cx { call: Rc::clone(&call) }, Args::of(Rc::clone(&call)));
         self.step(number, Running { call, future }, out);
     }
 
@@ -89,6 +88,12 @@ impl Runner {
     fn step(&mut self, number: u32, mut running: Running, out: &mut Vec<u8>) {
         let mut context = Context::from_waker(Waker::noop());
         let polled = running.future.as_mut().poll_reply(&mut context);
+        let polled = match polled {
+            Poll::Ready(result) if ends_simply(&running.call) => {
+                return put_reply(result, running.call.start.resp(), out);
+            }
+            polled => polled,
+        };
         if let Some(misuse) = misuse(&running.call, &polled) {
             running.call.state.borrow_mut().drop_body();
             return put_end(&running.call, Err(Error::new(misuse)), out);
@@ -112,13 +117,29 @@ impl Runner {
     }
 }
 
+/// Whether a client waits for the call's result and nothing else is to be told: as most calls end.
+fn ends_simply(call: &Call) -> bool {
+    matches!(call.start.kind(), HOOK | OWN_COMMAND) && call.state.borrow().is_quiet()
+}
+
+/// The last frame of a call that only answers.
+fn put_reply(result: Result<Reply>, resp: u8, out: &mut Vec<u8>) {
+    match result {
+        Err(error) if error.kind == ErrorKind::Pass => out.push(PASS),
+        result => {
+            out.push(DONE);
+            result.unwrap_or_else(|error| Reply::Error(error.text)).write(resp, out);
+        }
+    }
+}
+
 /// What the handler has done that would be a bad frame, which would cost it its instance and all calls in there.
 fn misuse(call: &Call, polled: &Poll<Result<Reply>>) -> Option<&'static str> {
     let state = call.state.borrow();
     if state.misuse.is_some() {
         return state.misuse;
     }
-    let in_multi = call.head.kind == IN_MULTI;
+    let in_multi = call.start.kind() == IN_MULTI;
     match polled {
         Poll::Pending if in_multi && !state.is_one_transaction() => {
             Some("inside MULTI a handler passes, answers an error, or awaits one transaction")
@@ -131,7 +152,7 @@ fn misuse(call: &Call, polled: &Poll<Result<Reply>>) -> Option<&'static str> {
         }
         Poll::Ready(Err(error)) if error.kind == ErrorKind::Pass => {
             let waits = !state.replied && state.background.is_none();
-            let is_asked = waits && !call.head.is_task();
+            let is_asked = waits && !call.start.is_task();
             (is_asked && state.has_body())
                 .then_some("pass() with operations that were not sent: await one first")
         }
@@ -163,12 +184,12 @@ fn put_pending(state: &mut State, out: &mut Vec<u8>) {
 /// The last frame of a call: its reply, and with it the operations that were queued but not sent.
 fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
     let mut state = call.state.borrow_mut();
-    if call.head.kind == IN_MULTI && !state.has_sent() {
+    if call.start.kind() == IN_MULTI && !state.has_sent() {
         // An error at once, and nothing with it: the contract allows no more there.
         state.drop_body();
     }
     let early = state.background.take();
-    let silent = state.replied || early.is_some() || call.head.is_task();
+    let silent = state.replied || early.is_some() || call.start.is_task();
     if let Err(error) = &result {
         if error.kind == ErrorKind::Pass && !silent {
             out.push(PASS);
@@ -191,8 +212,8 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
     }
     if !silent {
         match result {
-            Ok(value) => value.write(call.head.resp, out),
-            Err(error) => Reply::Error(error.text).write(call.head.resp, out),
+            Ok(value) => value.write(call.start.resp(), out),
+            Err(error) => Reply::Error(error.text).write(call.start.resp(), out),
         }
     }
     if has_body {

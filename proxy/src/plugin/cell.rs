@@ -189,7 +189,8 @@ impl Cell {
         let answer = function
             .call(&mut self.store, (call, ptr, len))
             .map_err(|error| entry_error(&self.store, &error))?;
-        let out = self.pair(answer).and_then(|(ptr, len)| self.bytes(ptr, len));
+        let memory = self.memory.data(&self.store);
+        let out = pair_in(memory, answer).and_then(|(ptr, len)| bytes_in(memory, ptr, len));
         let value = read(out.ok_or_else(|| bad("the result lies outside of memory"))?);
         if let Some(post) = post {
             post.call(&mut self.store, answer).map_err(|error| entry_error(&self.store, &error))?;
@@ -245,16 +246,24 @@ impl Cell {
     }
 
     fn bytes(&self, ptr: u32, len: u32) -> Option<&[u8]> {
-        let start = ptr as usize;
-        self.memory.data(&self.store).get(start..start.saturating_add(len as usize))
+        bytes_in(self.memory.data(&self.store), ptr, len)
     }
 
-    /// `{u32 ptr, u32 len}` at `at`.
     fn pair(&self, at: u32) -> Option<(u32, u32)> {
-        let (ptr, rest) = self.bytes(at, 8)?.split_first_chunk::<4>()?;
-        let len = rest.first_chunk::<4>()?;
-        Some((u32::from_le_bytes(*ptr), u32::from_le_bytes(*len)))
+        pair_in(self.memory.data(&self.store), at)
     }
+}
+
+fn bytes_in(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
+    let start = ptr as usize;
+    memory.get(start..start.saturating_add(len as usize))
+}
+
+/// `{u32 ptr, u32 len}` at `at`.
+fn pair_in(memory: &[u8], at: u32) -> Option<(u32, u32)> {
+    let (ptr, rest) = bytes_in(memory, at, 8)?.split_first_chunk::<4>()?;
+    let len = rest.first_chunk::<4>()?;
+    Some((u32::from_le_bytes(*ptr), u32::from_le_bytes(*len)))
 }
 
 /// Sets the time and the deadline of the entry that follows, for a frame of so many bytes.
