@@ -20,6 +20,26 @@ export declare function random(): u64;
 @external("sluicegate:plugin/host@2.0.0", "metric")
 export declare function metric(id: u32, kind: u32, value: i64): void;
 
+@external("sluicegate:plugin/host@2.0.0", "shared-set")
+declare function host_shared_set(key: usize, keyLen: u32, value: usize, valueLen: u32, ttlMs: u32): u32;
+@external("sluicegate:plugin/host@2.0.0", "shared-get")
+declare function host_shared_get(key: usize, keyLen: u32, answer: usize): void;
+
+// Keeps a value for `ttlMs` (0: until it is overwritten) on this worker, for this binding; no bytes remove it. False: over
+// the bound of `shared_bytes`.
+export function sharedSet(key: ArrayBuffer, value: ArrayBuffer, ttlMs: u32): bool {
+  const at = changetype<usize>(key), from = changetype<usize>(value);
+  return host_shared_set(at, key.byteLength, from, value.byteLength, ttlMs) != 0;
+}
+export function sharedGet(key: ArrayBuffer): ArrayBuffer | null {
+  host_shared_get(changetype<usize>(key), key.byteLength, shared);
+  if (load<u8>(shared) == 0) return null;
+  const at = load<u32>(shared, 4), value = taken(at, load<u32>(shared, 8));
+  if (value.byteLength != 0) heap.free(at);
+  return value;
+}
+const shared = memory.data(12); // where the host puts what it has found
+
 // Level 0 trace, 1 debug, 2 info, 3 warn, 4 error.
 export function log(level: u32, text: string): void {
   const bytes = String.UTF8.encode(text);
@@ -108,6 +128,14 @@ export class Out {
 
   /** `count` operations follow; the call goes on when all have ended. */
   pending(count: u16): void { this.u16(0); this.u16(count); }
+  /** The client gets one RESP value now, and `count` operations follow. With `last` the call ends here; else it needs the
+   * capability "background", goes on when all have ended, and ends with `done` of no bytes instead of a reply. */
+  background(reply: ArrayBuffer, count: u16, last: bool): void {
+    this.u8(3);
+    this.arg(reply);
+    this.u8(last ? 2 : 0);
+    this.u16(count);
+  }
   /** A Redis command to the shard of its own keys; `arg`, `text` or `beside` follows for each of its arguments. */
   command(argc: u32): void { this.u8(1); this.u16(0); this.u32(argc); }
   arg(bytes: ArrayBuffer): void { this.u32(bytes.byteLength); this.raw(bytes); }

@@ -51,6 +51,22 @@ SG_HOST("now-ms") uint64_t sg_now_ms(void);
 SG_HOST("mono-ms") uint64_t sg_mono_ms(void);
 SG_HOST("random") uint64_t sg_random(void);
 SG_HOST("metric") void sg_metric(uint32_t id, uint32_t kind, int64_t value);
+/* Keeps a value for `ttl_ms` (0: until it is overwritten) on this worker, for this binding; no bytes remove it. 0: over the
+ * bound of `shared_bytes`. `sg_shared_get` reads it. */
+SG_HOST("shared-set") uint32_t sg_shared_set_(const uint8_t *, uint32_t, const uint8_t *, uint32_t, uint32_t);
+static inline uint32_t sg_shared_set(sg_bytes key, sg_bytes value, uint32_t ttl_ms) {
+    return sg_shared_set_(key.at, key.len, value.at, value.len, ttl_ms);
+}
+typedef struct {
+    uint8_t found;
+    sg_bytes value;
+} sg_shared;
+SG_HOST("shared-get") void sg_shared_get_(const uint8_t *, uint32_t, sg_shared *);
+static inline sg_shared sg_shared_get(sg_bytes key) {
+    sg_shared kept = {0};
+    sg_shared_get_(key.at, key.len, &kept);
+    return kept;
+}
 
 /* ---- A call's beginning ------------------------------------------------------------------------------------------ */
 
@@ -89,9 +105,11 @@ typedef struct {
 
 /* Reads the binding's config (JSON); NULL, or what is wrong with it. Once for each instance, before any call. */
 const char *plugin_init(sg_bytes config);
-/* A call begins. Each way through it ends with one `sg_done_...`, `sg_pass` or `sg_pending` and its operations. */
+/* A call begins. Each way through it ends with one `sg_done_...`, `sg_pass`, or `sg_pending` or `sg_background` and
+ * their operations. */
 void plugin_start(uint32_t call, const sg_call *in, sg_out *out);
-/* All operations asked for have ended; `results` has those that give one. Ends like `plugin_start`. */
+/* All operations asked for have ended; `results` has those that give one. Ends like `plugin_start`, but after
+ * `sg_background` with `sg_done` of no bytes instead of a reply. */
 void plugin_resume(uint32_t call, const sg_result *results, uint32_t count, sg_out *out);
 /* The call is over without an answer. */
 void plugin_cancel(uint32_t call);
@@ -203,6 +221,16 @@ static inline void sg_pass(sg_out *out) { sg_put_u8(out, 2); }
 static inline void sg_pending(sg_out *out) {
     sg_put(out, "\0\0\0\0", 4);
     out->count = out->at + 2;
+}
+/* The client gets this reply, one RESP value, now. Operations may follow, as with `sg_pending`, and the call goes on when all
+ * have ended; with `last` it ends here, and nobody hears of them. Needs the capability "background" unless `last`. */
+static inline void sg_background(sg_out *out, sg_bytes reply, int last) {
+    sg_put_u8(out, 3);
+    sg_put_u32(out, reply.len);
+    sg_put(out, reply.at, reply.len);
+    sg_put_u8(out, last ? 2 : 0);
+    sg_put_u16(out, 0);
+    out->count = out->at + out->len - 2;
 }
 /* Any operation: its kind; its fields follow by `sg_put_...`, as the contract lays them out. */
 static inline void sg_operation(sg_out *out, uint8_t kind) {

@@ -17,6 +17,7 @@ use sluicegate_tests::plugins::{
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::tools::{find_or_skip, repository};
 use sluicegate_tests::value::Value;
+use sluicegate_tests::wait::eventually_true;
 
 const WORKERS: usize = 2;
 const SWAPS: usize = 5;
@@ -141,6 +142,44 @@ fn plugin_in_c_takes_an_event_once_and_gives_errors_as_they_are() {
     assert!(client.line("ONCE.TAKE once:4 100").is_error("OOM"));
     let row = binding_rows(&mut client).swap_remove(0);
     assert_eq!(row.number("crashes"), 0, "{row:?}");
+}
+
+/// Shared memory, and work behind the reply: in its last frame or with a call that goes on.
+fn notes(name: &str) {
+    let setup = start(name, "");
+    let mut client = setup.gateway.client();
+    let (put, last) = (format!("{name}.PUT"), format!("{name}.LAST"));
+    let get = format!("{name}.GET");
+    let keys = [&put, &last].map(|command| (command, format!("{name}:{command}")));
+    let gone = (&[get.as_str(), &keys[0].1][..], Value::Null);
+    ask(&mut client, &[gone]);
+    for (command, key) in &keys {
+        for value in ["first", "second"] {
+            ask(&mut client, &[(&[command, key, value], Value::ok())]);
+            ask(&mut client, &[(&[&get, key], Value::Simple(value.into()))]);
+        }
+        let wanted = Value::Bulk(b"second".to_vec());
+        eventually_true("the value to be stored", || client.command(&["GET", key]) == wanted);
+    }
+    let large = "x".repeat(5_000);
+    let room = error(&format!("ERR no room for {name}:large"));
+    ask(&mut client, &[(&[&put, &format!("{name}:large"), &large], room)]);
+    let row = binding_rows(&mut client).swap_remove(0);
+    assert_eq!(row.number("crashes"), 0, "{row:?}");
+}
+
+#[test]
+fn plugin_in_c_works_behind_its_reply_and_keeps_values() {
+    if c("plugin_in_c_works_behind_its_reply_and_keeps_values") {
+        notes("cnote");
+    }
+}
+
+#[test]
+fn plugin_in_assemblyscript_works_behind_its_reply_and_keeps_values() {
+    if assemblyscript("plugin_in_assemblyscript_works_behind_its_reply_and_keeps_values") {
+        notes("asnote");
+    }
 }
 
 #[test]

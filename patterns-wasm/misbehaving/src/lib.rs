@@ -191,6 +191,10 @@ fn misbehave(fault: &str, call: u32) -> u32 {
             }
             done(b"+OK\r\n")
         }
+        "log-panic" => {
+            (0..100).for_each(|line| log(&format!("line {line}")));
+            panic!("the plugin said {call} after all")
+        }
         other => done(format!("-ERR unknown fault '{other}'\r\n").as_bytes()),
     }
 }

@@ -1,6 +1,6 @@
 //! A binding's config as a type of the plugin's own, read by serde, with faults for the operator.
 //!
-//! Durations are texts with a unit (`250ms`, `20s`, `5m`, `1h`, `2d`) and sizes too (`64KiB`), as in the gateway's own YAML.
+//! Durations are texts with a unit (`ms`, `s`, `m`, `h`, `d`: `250ms`, `20s`) and sizes too (`64KiB`), written as in the gateway's own YAML.
 //! A fault names the path of the key, what was found and what is allowed. The values come from the SDK's own reader and not
 //! from serde_json, which is larger than the whole rest of a small plugin.
 

@@ -340,10 +340,11 @@ impl IntoReply for i64 {
     }
 }
 
-/// A double in RESP3, its text in RESP2.
+/// A double in RESP3, its text in RESP2; what is no number is `nan`.
 impl IntoReply for f64 {
     fn into_reply(self) -> Result<Reply> {
-        Ok(Reply::Double(self.to_string()))
+        let text = if self.is_nan() { String::from("nan") } else { self.to_string() };
+        Ok(Reply::Double(text))
     }
 }
 

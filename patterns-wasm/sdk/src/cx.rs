@@ -22,6 +22,10 @@ const OP_NOTIFY: u8 = 5;
 const OP_WATCH_SESSION: u8 = 6;
 const OP_UNWATCH_SESSION: u8 = 7;
 const OP_SPAWN: u8 = 8;
+/// Kinds of metrics.
+const COUNTER: u8 = 0;
+const GAUGE: u8 = 1;
+const HISTOGRAM: u8 = 2;
 
 /// Why a handler runs.
 ///
@@ -250,7 +254,8 @@ impl Cx {
         async move { B::read(&mut operations.await?.into_iter().map(Outcome::reply)) }
     }
 
-    /// Sends a command and wants no reply.
+    /// Sends a command and wants no reply. At most 128 operations leave at once: one more ends the call with an error, and
+    /// none of them is sent; await something in between.
     pub fn send(&self, command: impl Into<Command>) {
         let command = command.into();
         self.put_silent(|state| state.queue_command(command, NO_REPLY));
@@ -296,11 +301,12 @@ impl Cx {
 
     /// Wakes everybody who waits for `key` in this binding, on every worker.
     pub fn notify(&self, key: &[u8], bytes: &[u8]) {
-        self.silent(|out| {
+        let write = |out: &mut Vec<u8>| {
             out.push(OP_NOTIFY);
             put_bytes(out, key);
             put_bytes(out, bytes);
-        });
+        };
+        self.put_silent(|state| state.queue_silent(write));
     }
 
     /// Runs task `task` with `key` when this session closes.
@@ -315,26 +321,24 @@ impl Cx {
 
     fn session_op(&self, op: u8, task: &str, key: &[u8]) -> Result<()> {
         let handler = self.task_number(task)?;
-        self.silent(|out| {
+        self.queued(|out| {
             out.push(op);
             out.extend_from_slice(&handler.to_le_bytes());
             put_bytes(out, key);
-        });
-        Ok(())
+        })
     }
 
     /// Starts task `task` as a call of its own.
     pub fn spawn(&self, task: &str, args: &[&[u8]]) -> Result<()> {
         let handler = self.task_number(task)?;
-        self.silent(|out| {
+        self.queued(|out| {
             out.push(OP_SPAWN);
             out.extend_from_slice(&handler.to_le_bytes());
             put_u32(out, args.len());
             for arg in args {
                 put_bytes(out, arg);
             }
-        });
-        Ok(())
+        })
     }
 
     fn task_number(&self, task: &str) -> Result<u16> {
@@ -345,14 +349,16 @@ impl Cx {
             .ok_or_else(|| Error::new("no task of that name in plugin!"))
     }
 
-    fn silent(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.put_silent(|state| state.queue_silent(write));
+    fn put_silent(&self, put: impl FnOnce(&mut State) -> bool) {
+        self.call.state.borrow_mut().put_silent(put);
     }
 
-    fn put_silent(&self, put: impl FnOnce(&mut State) -> bool) {
-        if !put(&mut self.call.state.borrow_mut()) {
-            host::log(3, "operation dropped: more than 128 in one batch");
-        }
+    /// Queues an operation without a result, or says that there is no room for it.
+    fn queued(&self, write: impl FnOnce(&mut Vec<u8>)) -> Result<()> {
+        let queued = self.call.state.borrow_mut().queue_silent(write);
+        let too_many =
+            || Error::new("more than 128 operations in one batch: await something first");
+        queued.then_some(()).ok_or_else(too_many)
     }
 
     /// Gives the client `reply` now; the handler goes on and its result is for the log only. Once per call, and only
@@ -368,7 +374,7 @@ impl Cx {
     /// }
     /// # sluicegate_plugin::plugin! {
     /// #     name: "x", version: "1.0.0", commands: ["SLOW" => slow],
-    /// #     capabilities: { commands: ["SET"], wait: true },
+    /// #     capabilities: { commands: ["SET"], wait: true, background: true },
     /// # }
     /// # fn main() {
     /// let mut world = World::new(&PLUGIN, "", 1, 1);
@@ -431,9 +437,41 @@ impl Cx {
         host::mono_ms()
     }
 
-    /// Adds `value` to metric number `id` of the manifest.
+    /// Adds `value` to metric number `id` of the manifest, a counter.
     pub fn metric_add(&self, id: u32, value: i64) {
-        host::metric(id, 0, value);
+        host::metric(id, COUNTER, value);
+    }
+
+    /// Sets metric number `id` of the manifest, a gauge. Each worker has its own; what operators see is their sum.
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// # use sluicegate_plugin::harness::world::World;
+    /// async fn fill(cx: Cx, args: Args) -> Result<i64> {
+    ///     let level = args.get::<i64>(1)?;
+    ///     cx.metric_set(0, level);
+    ///     cx.metric_observe(1, level);
+    ///     Ok(level)
+    /// }
+    /// # sluicegate_plugin::plugin! {
+    /// #     name: "tank", version: "1.0.0", commands: ["FILL" => fill],
+    /// #     metrics: ["level": "gauge", "levels": "histogram"],
+    /// # }
+    /// # fn main() {
+    /// let mut world = World::new(&PLUGIN, "", 1, 1);
+    /// world.ask(0, 1, &["FILL", "7"]);
+    /// world.ask(0, 1, &["FILL", "5"]);
+    /// assert_eq!(world.metric(0), 5);
+    /// assert_eq!(world.metric(1), 12);                      // of a histogram: the sum
+    /// # }
+    /// ```
+    pub fn metric_set(&self, id: u32, value: i64) {
+        host::metric(id, GAUGE, value);
+    }
+
+    /// Takes one sample for metric number `id` of the manifest, a histogram: operators see how many there were and their sum.
+    pub fn metric_observe(&self, id: u32, value: i64) {
+        host::metric(id, HISTOGRAM, value);
     }
 
     /// Writes a line to the gateway's log: 0 trace .. 4 error.

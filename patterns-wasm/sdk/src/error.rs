@@ -31,9 +31,10 @@ pub enum ErrorKind {
     Plugin,
     /// The shard answered an error.
     Reply,
-    /// The gateway could not bring an answer; the text says whether the command may have run.
+    /// The gateway could not bring an answer, in time or at all; the text says whether the command may have run.
     Backend,
-    /// The operation took too long.
+    /// A wait of the plugin's own, as of [`timeout`](crate::wait::timeout), took too long. A shard that takes too long is
+    /// `Backend`.
     Timeout,
     /// The operator's configuration does not grant the operation.
     Denied,

@@ -16,13 +16,18 @@ use std::task::{Context, Poll};
 
 use crate::command::{Command, FRAME_HEAD};
 use crate::convert::FromReply;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, joined};
 use crate::frame::{FLAG_FIRST, PENDING, Start};
+use crate::host;
 use crate::plugin::Plugin;
 use crate::reply::Reply;
 
 /// Most operations in one batch, a limit of the host.
 const BATCH_MAX: usize = 128;
+
+/// What a handler is told that makes more.
+const TOO_MANY: &str =
+    "more than 128 operations in one batch: none of them was sent; send fewer at once";
 
 /// Room for the first batch of a call, bytes.
 const BODY_BYTES: usize = 128;
@@ -33,6 +38,7 @@ const LARGE: usize = 64 * 1024;
 pub(crate) const STATUS_REPLY: u8 = 0;
 pub(crate) const STATUS_TIMEOUT: u8 = 2;
 pub(crate) const STATUS_EVENT: u8 = 3;
+const STATUS_DENIED: u8 = 4;
 
 /// A plugin with the config of its binding.
 pub(crate) struct Configured {
@@ -109,7 +115,7 @@ impl Outcome {
         match self.status {
             1 => Error::of(ErrorKind::Backend, text),
             STATUS_TIMEOUT => Error::of(ErrorKind::Timeout, String::from("ERR timed out")),
-            4 => {
+            STATUS_DENIED => {
                 let mut line = String::from("ERR denied: ");
                 line.push_str(&text);
                 Error::of(ErrorKind::Denied, line)
@@ -124,6 +130,13 @@ impl Outcome {
 }
 
 impl State {
+    /// Puts an operation that gives no result; one too many ends the call, because the handler is not told otherwise.
+    pub(crate) fn put_silent(&mut self, put: impl FnOnce(&mut Self) -> bool) {
+        if !put(self) {
+            self.misuse = Some(TOO_MANY);
+        }
+    }
+
     /// Queues an operation that gives no result.
     pub(crate) fn queue_silent(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> bool {
         if self.body_count >= BATCH_MAX {
@@ -259,6 +272,11 @@ impl State {
     /// Takes in the result of operation `op`, which stands in `kept` behind `from` bytes; one that nobody wants is dropped.
     pub(crate) fn put_result(&mut self, op: u32, status: u8, kept: Vec<u8>, from: usize) {
         let Some(index) = self.slots.iter().position(|slot| slot.op == op) else {
+            // Only what is not granted has a result that nobody waits for.
+            if status == STATUS_DENIED {
+                let why = kept.get(from..).unwrap_or_default();
+                host::log(3, &joined(&["ERR denied: ", &String::from_utf8_lossy(why)]));
+            }
             return;
         };
         if self.slots.get(index).is_some_and(|slot| slot.abandoned) {
@@ -309,8 +327,9 @@ impl State {
 pub(crate) struct Operations {
     call: Rc<Call>,
     group: u32,
-    /// Set when the batch had no more room: the operations were not queued.
-    refused: bool,
+    /// Why the operations were not queued.
+    refused: Option<&'static str>,
+    /// Whether no result is to come, or all have been taken.
     done: bool,
 }
 
@@ -318,6 +337,11 @@ impl Operations {
     /// Queues what `write` appends as one operation.
     pub(crate) fn queue(call: &Rc<Call>, write: impl FnOnce(&mut Vec<u8>)) -> One {
         Self::queue_one(call, |state| state.queue_silent(write))
+    }
+
+    /// An operation that is not queued, because the host would not take it.
+    pub(crate) fn refused(call: &Rc<Call>, why: &'static str) -> One {
+        One(Self { call: Rc::clone(call), group: 0, refused: Some(why), done: true })
     }
 
     /// Queues a command.
@@ -328,9 +352,12 @@ impl Operations {
     fn queue_one(call: &Rc<Call>, put: impl FnOnce(&mut State) -> bool) -> One {
         let mut state = call.state.borrow_mut();
         let group = state.next_op;
-        let refused = !state.queue(group, put);
+        let queued = state.queue(group, put);
         drop(state);
-        One(Self { call: Rc::clone(call), group, refused, done: refused })
+        if !queued {
+            return Self::refused(call, TOO_MANY);
+        }
+        One(Self { call: Rc::clone(call), group, refused: None, done: false })
     }
 
     /// Queues the commands that `all` hands over: all of them, or none when there is no room for all.
@@ -345,9 +372,10 @@ impl Operations {
         if refused {
             state.rewind(begin);
         }
+        // The next group has this number too when nothing was queued.
+        let done = state.next_op == group;
         drop(state);
-        // What was not queued leaves nothing behind.
-        Self { call: Rc::clone(call), group, refused, done: refused }
+        Self { call: Rc::clone(call), group, refused: refused.then_some(TOO_MANY), done }
     }
 }
 
@@ -355,8 +383,11 @@ impl Future for Operations {
     type Output = Result<Vec<Outcome>>;
 
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.refused {
-            return Poll::Ready(Err(too_many()));
+        if let Some(why) = self.refused {
+            return Poll::Ready(Err(Error::new(why)));
+        }
+        if self.done {
+            return Poll::Ready(Ok(Vec::new()));
         }
         let group = self.group;
         let outcomes = {
@@ -380,8 +411,8 @@ impl Future for One {
 
     fn poll(mut self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<Self::Output> {
         let Self(operation) = &mut *self;
-        if operation.refused {
-            return Poll::Ready(Err(too_many()));
+        if let Some(why) = operation.refused {
+            return Poll::Ready(Err(Error::new(why)));
         }
         let outcome = operation.call.state.borrow_mut().take_one(operation.group);
         let Some(outcome) = outcome else {
@@ -412,11 +443,6 @@ impl<R: FromReply> Future for Called<R> {
         let outcome = Pin::new(&mut self.one).poll(context);
         outcome.map(|outcome| R::from_result(outcome?.reply()))
     }
-}
-
-#[cold]
-fn too_many() -> Error {
-    Error::new("more than 128 operations in one batch: none of them was sent; send fewer at once")
 }
 
 impl Drop for Operations {

@@ -115,8 +115,14 @@ impl Reply {
         (at == bytes.len()).then_some(reply)
     }
 
-    /// Appends this reply as bytes of protocol `resp` (2 or 3).
+    /// Appends this reply as bytes of protocol `resp` (2 or 3). What the protocol cannot hold takes the nearest form that it
+    /// can: a `Double` whose text is no number is a string, a `Map` with an odd number of items an array, and what is nested
+    /// deeper than 32 an error in its place.
     pub fn write(&self, resp: u8, out: &mut Vec<u8>) {
+        self.write_at(0, resp, out);
+    }
+
+    fn write_at(&self, depth: usize, resp: u8, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.extend_from_slice(if resp == 3 { b"_\r\n" } else { b"$-1\r\n" }),
             Self::Simple(text) if text == "OK" => out.extend_from_slice(b"+OK\r\n"),
@@ -124,24 +130,47 @@ impl Reply {
             Self::Error(text) => put_line(out, b'-', text.as_bytes()),
             Self::Int(value) => put_head(out, b':', *value),
             Self::Bulk(bytes) => put_bulk(out, bytes),
-            Self::Array(items) => put_items(out, b'*', items, items.len(), resp),
-            Self::Map(items) if resp == 3 => put_items(out, b'%', items, items.len() / 2, resp),
-            Self::Map(items) => put_items(out, b'*', items, items.len(), resp),
+            Self::Array(_) | Self::Map(_) if depth >= DEPTH_MAX => {
+                put_line(out, b'-', b"ERR a reply nested deeper than 32");
+            }
+            Self::Map(items) if resp == 3 && items.len().is_multiple_of(2) => {
+                put_head(out, b'%', count(items.len() / 2));
+                put_items(out, items, depth, resp);
+            }
+            Self::Array(items) | Self::Map(items) => {
+                put_head(out, b'*', count(items.len()));
+                put_items(out, items, depth, resp);
+            }
             Self::Bool(value) if resp == 3 => {
                 out.extend_from_slice(if *value { b"#t\r\n" } else { b"#f\r\n" });
             }
             Self::Bool(value) => put_head(out, b':', i64::from(*value)),
-            Self::Double(text) if resp == 3 => put_line(out, b',', text.as_bytes()),
+            Self::Double(text) if resp == 3 && is_double(text) => {
+                put_line(out, b',', text.as_bytes())
+            }
             Self::Double(text) => put_bulk(out, text.as_bytes()),
         }
     }
 }
 
-fn put_items(out: &mut Vec<u8>, kind: u8, items: &[Reply], count: usize, resp: u8) {
-    put_head(out, kind, i64::try_from(count).unwrap_or(0));
+/// Whether RESP3 has such a double. The standard library would know it too, but is a fifth of a small guest.
+fn is_double(text: &str) -> bool {
+    let number = text.strip_prefix('-').unwrap_or(text);
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    matches!(number, "inf" | "nan") || [whole, fraction, exponent].into_iter().all(are_digits)
+}
+
+fn put_items(out: &mut Vec<u8>, items: &[Reply], depth: usize, resp: u8) {
     for item in items {
-        item.write(resp, out);
+        item.write_at(depth + 1, resp, out);
     }
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(0)
 }
 
 fn put_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -275,6 +304,7 @@ fn parse_items(bytes: &[u8], at: &mut usize, depth: usize, count: usize) -> Opti
 #[cfg(test)]
 mod tests {
     use super::{Reply, put_decimal};
+    use crate::convert::IntoReply;
 
     #[test]
     fn reply_of_either_protocol_reads_to_the_same_value() {
@@ -334,6 +364,34 @@ mod tests {
         assert_eq!(Reply::parse(b":1\r\n:2\r\n"), None);
         assert_eq!(Reply::parse(b"*1000000000\r\n"), None);
         assert_eq!(Reply::parse(&b"*1\r\n".repeat(100)), None);
+    }
+
+    #[test]
+    fn reply_that_the_protocol_cannot_hold_takes_another_form() {
+        let double = |text: &str| Reply::Double(text.into());
+        let deep = (0..40).fold(Reply::Int(1), |inner, _| Reply::Array(vec![inner]));
+        let refused = format!("{}-ERR a reply nested deeper than 32\r\n", "*1\r\n".repeat(32));
+        let cases: &[(Reply, &str)] = &[
+            (double("1.5"), ",1.5\r\n"),
+            (double("-1.5e+10"), ",-1.5e+10\r\n"),
+            (double("-inf"), ",-inf\r\n"),
+            (f64::NAN.into_reply().unwrap(), ",nan\r\n"),
+            (f64::NEG_INFINITY.into_reply().unwrap(), ",-inf\r\n"),
+            (1e300_f64.into_reply().unwrap(), &format!(",{}\r\n", 1e300_f64)),
+            (double("x"), "$1\r\nx\r\n"),
+            (double("1."), "$2\r\n1.\r\n"),
+            (double("1e"), "$2\r\n1e\r\n"),
+            (double("--1"), "$3\r\n--1\r\n"),
+            (double(""), "$0\r\n\r\n"),
+            (Reply::Map(vec![Reply::Int(1)]), "*1\r\n:1\r\n"),
+            (Reply::Map(vec![Reply::Int(1), Reply::Int(2)]), "%1\r\n:1\r\n:2\r\n"),
+            (deep, &refused),
+        ];
+        for (reply, wanted) in cases {
+            let mut out = Vec::new();
+            reply.write(3, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), *wanted);
+        }
     }
 
     #[test]

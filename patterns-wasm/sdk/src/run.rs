@@ -228,7 +228,7 @@ fn put_end(call: &Call, result: Result<Reply>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use crate::args::Args;
-    use crate::command::cmd;
+    use crate::command::{Command, cmd};
     use crate::config::{NoConfig, read};
     use crate::cx::{Cx, Kind, Wait};
     use crate::error::Result;
@@ -236,6 +236,7 @@ mod tests {
     use crate::harness::instance::{Answer, Caller, Instance};
     use crate::plugin::Plugin;
     use crate::reply::Reply;
+    use crate::wait::join;
 
     static PLUGIN: Plugin = Plugin {
         manifest: "{}",
@@ -276,6 +277,34 @@ mod tests {
                 let guard = cmd("GET").arg("k");
                 cx.guarded(guard, &Reply::Null, [cmd("DEL").arg("k")]).await?;
                 Ok(Reply::ok())
+            }
+            b"send-many" => {
+                (0..129).for_each(|_| cx.send(cmd("DEL").arg("k")));
+                Ok(Reply::ok())
+            }
+            b"spawn-many" => {
+                (0..128).try_for_each(|_| cx.spawn("task", &[]))?;
+                cx.spawn("task", &[])?;
+                Ok(Reply::ok())
+            }
+            b"transaction-of-none" => {
+                cx.transaction(Vec::<Command>::new()).await?;
+                Ok(Reply::ok())
+            }
+            b"transaction-of-many" => {
+                cx.transaction(vec![cmd("DEL").arg("k"); 1_025]).await?;
+                Ok(Reply::ok())
+            }
+            b"pipeline-of-none" => {
+                drop(cx.pipeline(Vec::<Command>::new()));
+                let none = cx.pipeline(Vec::<Command>::new());
+                let (none, found) = join(none, cx.call(cmd("GET").arg("k"))).await;
+                assert!(none?.is_empty());
+                found
+            }
+            b"denied" => {
+                cx.send(cmd("DEL").arg("k"));
+                cx.call(cmd("GET").arg("k")).await
             }
             b"send-last" => {
                 let reply = transaction(&cx).await;
@@ -333,6 +362,9 @@ mod tests {
             (Kind::InMulti, "notify", "-ERR no\r\n"),
             (Kind::InMulti, "notify-first", "-ERR inside MULTI a handler passes, answers"),
             (Kind::InMulti, "guarded", "-ERR a guarded transaction inside MULTI"),
+            (Kind::Hook, "send-many", "-ERR more than 128 operations in one batch"),
+            (Kind::Hook, "transaction-of-none", "-ERR a transaction of no commands"),
+            (Kind::Hook, "transaction-of-many", "-ERR more than 1024 commands in a transaction"),
             (Kind::Spawned, "background", ""),
         ];
         for (kind, what, wanted) in cases {
@@ -359,6 +391,35 @@ mod tests {
         let (mut instance, _) = started(Kind::InMulti, "notify-last");
         let out = resumed(&mut instance, 0, 0, exec);
         assert!(matches!(out, Out::Background { body, .. } if body.last && body.ops.len() == 1));
+    }
+
+    #[test]
+    fn spawn_beyond_the_batch_is_an_error_of_the_handler_and_the_others_go_out() {
+        let (_, out) = started(Kind::Hook, "spawn-many");
+        let Out::Background { reply, body } = out else { panic!("{out:?}") };
+        assert!(reply.starts_with(b"-ERR more than 128 operations in one batch"));
+        assert_eq!((body.last, body.ops.len()), (true, 128));
+    }
+
+    #[test]
+    fn pipeline_of_nothing_is_ready_and_takes_nobody_elses_result() {
+        let (mut instance, out) = started(Kind::Hook, "pipeline-of-none");
+        assert!(matches!(out, Out::Pending(body) if body.ops.len() == 1));
+        assert_eq!(
+            resumed(&mut instance, 0, 0, b"$1\r\nv\r\n"),
+            Out::Done(b"$1\r\nv\r\n".to_vec())
+        );
+    }
+
+    #[test]
+    fn operation_without_a_result_that_is_denied_is_logged() {
+        let (mut instance, _) = started(Kind::Hook, "denied");
+        let answers = [(0, 4, &b"the command is not granted"[..]), (1, 0, b"$-1\r\n")];
+        let answers =
+            answers.map(|(op, status, bytes)| Answer { op, status, bytes: bytes.to_vec() });
+        assert_eq!(instance.resume(0, &answers), Out::Done(b"$-1\r\n".to_vec()));
+        let line = (3, "ERR denied: the command is not granted".to_owned());
+        assert_eq!(instance.logs(), &[line]);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::reply::Reply;
 use crate::request::Batch;
 
 const OP_TRANSACTION: u8 = 2;
+/// Most commands in one, a limit of the host.
+const COMMANDS_MAX: usize = 1_024;
 
 /// What a guarded transaction came to. See [`Cx::guarded`](crate::cx::Cx::guarded).
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +27,7 @@ pub enum Guarded<T> {
 }
 
 impl Cx {
-    /// Runs a batch as MULTI..EXEC on the shard that the first command goes to.
+    /// Runs a batch of 1 to 1024 commands as MULTI..EXEC on the shard that the first one goes to.
     ///
     /// ```
     /// # use sluicegate_plugin::prelude::*;
@@ -102,6 +104,13 @@ impl Cx {
         }
         let mut commands = Vec::with_capacity(4);
         batch.each(&mut |command| commands.push(command));
+        match commands.len() {
+            0 => return Operations::refused(&self.call, "a transaction of no commands"),
+            1..=COMMANDS_MAX => {}
+            _ => {
+                return Operations::refused(&self.call, "more than 1024 commands in a transaction");
+            }
+        }
         self.put_transaction(guard.as_ref(), &commands)
     }
 

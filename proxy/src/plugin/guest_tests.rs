@@ -121,6 +121,41 @@ fn panic_text_is_in_the_fault_under_the_id_that_the_client_sees() {
     let text = fault.client_text();
     let wanted = format!("PLUGINERR t: trap unreachable (id {:08x})", fault.id);
     assert_eq!(text, wanted);
+    // However much it has logged before.
+    let fault = misbehave(&mut cells, &["log-panic"]).unwrap_err();
+    assert!(fault.detail.contains("the plugin said 0 after all"), "{}", fault.detail);
+}
+
+/// GET of a key, as the operation in a frame.
+const GET_K: &str = "\x01\0\0\x02\0\0\0\x03\0\0\0GET\x01\0\0\0k";
+
+#[test]
+fn call_that_goes_on_after_its_reply_is_denied_without_background() {
+    let answer_and_ask = format!("\x03\x05\0\0\0+OK\r\n\0\x01\0{GET_K}");
+    let ask = format!("\0\0\x01\0{GET_K}");
+    for background in [false, true] {
+        let grants = Grants {
+            commands: Some(vec!["GET".into()]),
+            background: Some(background),
+            ..Grants::default()
+        };
+        let (limits, bindings) = (PluginLimits::default(), setup("*", ""));
+        let wasm = guest("misbehaving/misbehaving.wasm");
+        let generation = engine().load("t", &wasm, &limits, &grants, &bindings).unwrap();
+        let mut cells = Cells::new(generation, 0, 1);
+        let denied = (!background).then_some(Denied::Background);
+        let raw = head(Kind::OwnCommand, 2);
+        let frames = ["RAW", &answer_and_ask, &ask, "\x01"];
+        let (id, step) = start_at(&mut cells, CLOCK, &raw, &frames).unwrap();
+        let Step::DoneBackground { reply, batch } = step else { panic!("{step:?}") };
+        assert_eq!((reply.as_slice(), batch.ops[0].denied), (&b"+OK\r\n"[..], denied));
+        // Nor is what it asks for later.
+        let step = wake(&mut cells, id).unwrap();
+        let Step::Pending(batch) = step else { panic!("{step:?}") };
+        assert_eq!(batch.ops[0].denied, denied);
+        assert!(!cells.has_written(id));
+        assert_eq!(wake(&mut cells, id).unwrap(), Step::Done(Vec::new()));
+    }
 }
 
 #[test]

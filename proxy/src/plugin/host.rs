@@ -124,7 +124,11 @@ impl HostState {
     fn log(&mut self, level: u32, text: &[u8]) {
         if self.logs.len() >= LOG_LINES_MAX {
             self.logs_dropped = self.logs_dropped.saturating_add(1);
-            return;
+            if level < 4 {
+                return;
+            }
+            // What a panic says comes last, and tells why the call failed.
+            self.logs.pop();
         }
         let text = text.get(..LOG_LINE_BYTES).unwrap_or(text);
         self.logs.push(LogLine {

@@ -12,7 +12,7 @@ use super::fault::FaultKind;
 use super::frame::{BadFrame, OutFrame, OutRules};
 use super::generation::Generation;
 use super::given::{Kind, StartHead};
-use super::grants::{Denied, Granted, Scratch, check};
+use super::grants::{Denied, Granted, Scratch, Verdict, check};
 use super::limits::CELL_MEMORY_PER_FRAME_BYTE;
 
 /// What the host does next for a call.
@@ -130,12 +130,7 @@ impl Call {
             }
             OutFrame::Background { reply, batch } => {
                 self.replied = true;
-                let mut batch = self.admit(batch, generation, granted, scratch)?;
-                if !batch.last && !granted.background() {
-                    for numbered in &mut batch.ops {
-                        numbered.denied = Some(Denied::Background);
-                    }
-                }
+                let batch = self.admit(batch, generation, granted, scratch)?;
                 Ok(Step::DoneBackground { reply, batch })
             }
         }
@@ -151,8 +146,13 @@ impl Call {
     ) -> Result<Batch, EntryError> {
         let mut ops = std::mem::take(&mut batch.ops);
         let has_session = self.head.session != 0;
+        let goes_on = self.replied && !batch.last && !granted.background();
         for Numbered { denied, op, .. } in &mut ops {
-            let verdict = check(granted, generation.facts, scratch, &batch, op, has_session);
+            let verdict = if goes_on {
+                Verdict { denied: Some(Denied::Background), readonly: true }
+            } else {
+                check(granted, generation.facts, scratch, &batch, op, has_session)
+            };
             *denied = verdict.denied;
             self.changed |= !verdict.readonly;
             let is_sent = matches!(op, Op::Command { .. } | Op::Transaction { .. });

@@ -13,7 +13,7 @@ use crate::plugin::Plugin;
 use crate::run::Runner;
 
 /// A gateway's default for `limits.call_timeout`.
-const BUDGET_MS: u32 = 2_000;
+pub(super) const BUDGET_MS: u32 = 2_000;
 
 /// Who calls. See [`Instance`].
 #[derive(Debug, Clone, Copy)]
@@ -64,12 +64,28 @@ pub struct Instance {
 }
 
 impl Instance {
-    /// An instance with this JSON config, or the plugin's refusal.
+    /// An instance with this JSON config, or the plugin's refusal. Its shared memory has no bound.
     pub fn new(plugin: &'static Plugin, config: &str, seed: u64) -> Result<Self, String> {
-        Ok(Self {
-            runner: Runner::new(plugin, config.as_bytes())?,
-            offer: Offer { random: seed, ..Offer::default() },
-        })
+        Self::open(plugin, config, Offer { random: seed, ..Offer::default() })
+    }
+
+    /// The same with so much shared memory, and with metrics of these kinds only.
+    pub(super) fn bounded(
+        plugin: &'static Plugin,
+        config: &str,
+        seed: u64,
+        (shared_bytes_max, metric_kinds): (usize, Vec<String>),
+    ) -> Result<Self, String> {
+        let metric_kinds = Some(metric_kinds);
+        let offer = Offer { random: seed, shared_bytes_max, metric_kinds, ..Offer::default() };
+        Self::open(plugin, config, offer)
+    }
+
+    fn open(plugin: &'static Plugin, config: &str, mut offer: Offer) -> Result<Self, String> {
+        OFFER.with_borrow_mut(|current| std::mem::swap(current, &mut offer));
+        let runner = Runner::new(plugin, config.as_bytes());
+        OFFER.with_borrow_mut(|current| std::mem::swap(current, &mut offer));
+        Ok(Self { runner: runner?, offer })
     }
 
     /// Takes over what another instance's gateway has kept, as after a swap.

@@ -30,6 +30,9 @@ pub(super) struct Timer {
 
 /// The manifest as the harness needs it.
 pub(super) struct Manifest {
+    pub(super) name: String,
+    /// `counter`, `gauge` or `histogram`, by number.
+    pub(super) metrics: Vec<String>,
     handlers: BTreeMap<String, Handler>,
     pub(super) timers: Vec<Timer>,
     grants: Capabilities,
@@ -37,11 +40,18 @@ pub(super) struct Manifest {
 
 #[derive(Deserialize)]
 struct Text {
+    name: String,
+    metrics: Vec<Metric>,
     hooks: Vec<String>,
     commands: Vec<OwnCommand>,
     tasks: Vec<String>,
     timers: Vec<TimerText>,
     capabilities: Capabilities,
+}
+
+#[derive(Deserialize)]
+struct Metric {
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -61,6 +71,7 @@ struct Capabilities {
     commands: Vec<String>,
     wait: bool,
     background: bool,
+    shared_bytes: usize,
 }
 
 impl Manifest {
@@ -80,7 +91,9 @@ impl Manifest {
             let TimerText { every_ms, jitter_ms, .. } = timer;
             Timer { handler: first_task + place, every_ms: every_ms.max(1), jitter_ms }
         });
-        Self { timers: timers.collect(), handlers, grants: text.capabilities }
+        let metrics = text.metrics.into_iter().map(|metric| metric.kind).collect();
+        let (name, timers, grants) = (text.name, timers.collect(), text.capabilities);
+        Self { name, metrics, timers, handlers, grants }
     }
 
     /// Who takes this command.
@@ -89,9 +102,18 @@ impl Manifest {
         self.handlers.get(std::str::from_utf8(&name).ok()?).copied()
     }
 
-    /// Why the gateway would not carry out `op`.
-    pub(super) fn denied(&self, op: &Op) -> Option<&'static str> {
+    /// Bytes of shared memory.
+    pub(super) fn shared_bytes(&self) -> usize {
+        self.grants.shared_bytes
+    }
+
+    /// Why the gateway would not carry out `op` for this session; `goes_on`: of a call that has answered.
+    pub(super) fn denied(&self, op: &Op, session: u64, goes_on: bool) -> Option<&'static str> {
+        if goes_on && !self.grants.background {
+            return Some("background is not granted");
+        }
         match op {
+            Op::Watch { .. } if session == 0 => Some("there is no session to watch"),
             Op::Command { words, .. } => self.command_denied(words),
             Op::Transaction { guard, commands } => {
                 let read = guard.iter().map(|(words, _)| words);

@@ -13,4 +13,7 @@ mod manifest;
 pub mod redis;
 pub mod script;
 mod tasks;
+#[cfg(test)]
+mod tests;
+mod time;
 pub mod world;

@@ -81,7 +81,16 @@ impl FakeRedis {
                 let gone = words.iter().skip(1).filter(|key| self.take(key).is_some()).count();
                 int(gone)
             }
-            b"EXISTS" => Reply::Int(i64::from(self.live(key).is_some())),
+            b"EXISTS" => int(words.iter().skip(1).filter(|key| self.live(key).is_some()).count()),
+            b"GETDEL" => self.take(key).map_or(Reply::Null, |value| Reply::Bulk(value.bytes)),
+            b"STRLEN" => int(self.live(key).map_or(0, |value| value.bytes.len())),
+            b"APPEND" => self.append(key, word(2)),
+            b"SETNX" => {
+                let set = [&b"SET"[..], key, word(2), b"NX"].map(<[u8]>::to_vec);
+                Reply::Int(i64::from(!self.set(&set).is_null()))
+            }
+            b"MGET" => Reply::Array(words.iter().skip(1).map(|key| self.get(key)).collect()),
+            b"MSET" => self.mset(words),
             b"PTTL" | b"TTL" | b"PEXPIRETIME" | b"EXPIRETIME" => self.ttl(&name, key),
             b"PEXPIRE" | b"EXPIRE" | b"PEXPIREAT" | b"EXPIREAT" => self.expire(&name, words),
             b"PERSIST" => match self.live(key) {
@@ -95,6 +104,11 @@ impl FakeRedis {
             b"DECR" => self.add(key, -1),
             b"INCRBY" => match parse_int(word(2)) {
                 Some(by) => self.add(key, by),
+                None => not_an_integer(),
+            },
+            b"DECRBY" => match parse_int(word(2)).map(i64::checked_neg) {
+                Some(Some(by)) => self.add(key, by),
+                Some(None) => Reply::Error("ERR decrement would overflow".into()),
                 None => not_an_integer(),
             },
             b"EVAL" => self.eval(words),
@@ -241,14 +255,38 @@ impl FakeRedis {
 
     fn add(&mut self, key: &[u8], by: i64) -> Reply {
         let old = self.live(key).cloned();
-        let known = old.as_ref().map_or(Some(0), |value| parse_int(&value.bytes));
-        let Some(sum) = known.and_then(|known| known.checked_add(by)) else {
+        let Some(known) = old.as_ref().map_or(Some(0), |value| parse_int(&value.bytes)) else {
             return not_an_integer();
+        };
+        let Some(sum) = known.checked_add(by) else {
+            return Reply::Error("ERR increment or decrement would overflow".into());
         };
         let expires_ms = old.map_or(0, |value| value.expires_ms);
         let bytes = sum.to_string().into_bytes();
         self.values.insert(key.to_vec(), Value { bytes, expires_ms });
         Reply::Int(sum)
+    }
+
+    fn append(&mut self, key: &[u8], bytes: &[u8]) -> Reply {
+        if self.live(key).is_none() {
+            self.values.insert(key.to_vec(), Value { bytes: Vec::new(), expires_ms: 0 });
+        }
+        let Some(value) = self.live(key) else { return Reply::Null };
+        value.bytes.extend_from_slice(bytes);
+        int(value.bytes.len())
+    }
+
+    fn mset(&mut self, words: &[Vec<u8>]) -> Reply {
+        let pairs = words.get(1..).unwrap_or_default();
+        if pairs.is_empty() || pairs.len() % 2 != 0 {
+            return Reply::Error("ERR wrong number of arguments for 'mset' command".into());
+        }
+        for pair in pairs.chunks_exact(2) {
+            if let [key, bytes] = pair {
+                self.values.insert(key.clone(), Value { bytes: bytes.clone(), expires_ms: 0 });
+            }
+        }
+        Reply::ok()
     }
 
     fn eval(&mut self, words: &[Vec<u8>]) -> Reply {
@@ -299,7 +337,23 @@ mod tests {
             ("EXISTS k", Reply::Int(0)),
             ("SETEX k 2 x", Reply::ok()),
             ("PTTL k", Reply::Int(2_000)),
+            ("EXISTS k k k2", Reply::Int(2)),
             ("DEL k k2", Reply::Int(1)),
+            ("SETNX k a", Reply::Int(1)),
+            ("SETNX k b", Reply::Int(0)),
+            ("APPEND k bc", Reply::Int(3)),
+            ("STRLEN k", Reply::Int(3)),
+            ("GETDEL k", Reply::bulk("abc")),
+            ("GETDEL k", Reply::Null),
+            ("STRLEN k", Reply::Int(0)),
+            ("APPEND k 5", Reply::Int(1)),
+            ("DECRBY k 7", Reply::Int(-2)),
+            ("INCRBY k 9223372036854775807", Reply::Int(9_223_372_036_854_775_805)),
+            ("INCRBY k 3", Reply::Error("ERR increment or decrement would overflow".into())),
+            ("MSET k 1 k2 2", Reply::ok()),
+            ("MGET k k3 k2", Reply::Array(vec![Reply::bulk("1"), Reply::Null, Reply::bulk("2")])),
+            ("MSET k", Reply::Error("ERR wrong number of arguments for 'mset' command".into())),
+            ("DEL k k2", Reply::Int(2)),
         ];
         for (command, wanted) in cases {
             let words: Vec<&str> = command.split(' ').collect();

@@ -1,14 +1,12 @@
 //! The calls of a `World` and the operations that they wait for.
 //!
 //! A task is one call of a plugin. Its frame is carried out here as the gateway would: operations are queued in their
-//! order, results are gathered until it is time to resume, timers are computed when asked for. What clients see, and the
-//! passing of time, is `world`'s.
+//! order, results are gathered until it is time to resume, what time brings is `time`'s, what clients see `world`'s.
 
 use super::frames::{Body, Op, Out, Words};
 use super::instance::{Answer, Caller};
 use super::lane::{Came, Receiver, Request};
-use super::manifest::Timer;
-use super::world::{Ticket, World, caller, refused};
+use super::world::{Ticket, World, refused};
 use crate::cx::Kind;
 use crate::reply::Reply;
 
@@ -18,11 +16,14 @@ const REPLY_MAX: usize = 1 << 20;
 pub(super) struct Task {
     pub(super) worker: usize,
     pub(super) caller: Caller,
-    origin: Origin,
+    pub(super) origin: Origin,
     words: Words,
     next_op: u32,
     first: bool,
-    open: Vec<(u32, Open)>,
+    /// Whether the client has its reply already.
+    pub(super) replied: bool,
+    pub(super) deadline_ms: u64,
+    pub(super) open: Vec<(u32, Open)>,
     done: Vec<Answer>,
 }
 
@@ -45,22 +46,11 @@ pub(super) enum Open {
 
 /// A WAIT-KEY.
 pub(super) struct Wait {
-    key: Vec<u8>,
-    since_ms: u64,
-    until_ms: u64,
-    behind_ms: Option<u64>,
-    poll_ms: Option<u64>,
-}
-
-/// What fires when time has passed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Due {
-    /// An operation of a task has had its time; with commands behind it, or not.
-    Operation(usize, u32, bool),
-    /// Somebody who waits on this worker for this key has its turn.
-    Turn(usize, Vec<u8>),
-    /// A timer of the manifest, by its place in `clocks`.
-    Clock(usize),
+    pub(super) key: Vec<u8>,
+    pub(super) since_ms: u64,
+    pub(super) until_ms: u64,
+    pub(super) behind_ms: Option<u64>,
+    pub(super) poll_ms: Option<u64>,
 }
 
 impl World {
@@ -86,6 +76,8 @@ impl World {
             words,
             next_op: 0,
             first: false,
+            replied: false,
+            deadline_ms: self.now_ms + self.call_timeout_ms,
             open: Vec::new(),
             done: Vec::new(),
         };
@@ -109,6 +101,9 @@ impl World {
             }
             Out::Background { reply, body } => {
                 self.answer(id, &reply);
+                if let Some(task) = self.tasks.get_mut(&id) {
+                    task.replied = true;
+                }
                 let last = body.last;
                 self.queue(id, body);
                 if last {
@@ -136,10 +131,14 @@ impl World {
             self.tasks.insert(id, task);
             return;
         }
+        let goes_on = task.replied && !body.last;
         for op in body.ops {
             let number = task.next_op;
             task.next_op += 1;
-            if let Some(open) = self.begin(&task, id, number, op) {
+            if let Some(why) = self.manifest.denied(&op, task.caller.session, goes_on) {
+                self.denials.push_back((id, number, why));
+                task.open.push((number, Open::Shard));
+            } else if let Some(open) = self.begin(&task, id, number, op) {
                 task.open.push((number, open));
             }
         }
@@ -149,10 +148,6 @@ impl World {
     /// Begins one operation; answers what to wait for, if its result is wanted.
     fn begin(&mut self, task: &Task, id: usize, number: u32, op: Op) -> Option<Open> {
         let worker = task.worker;
-        if let Some(why) = self.manifest.denied(&op) {
-            self.denials.push_back((id, number, why));
-            return Some(Open::Shard);
-        }
         let receiver = if op.gives_result() {
             Receiver::Task { task: id, op: number }
         } else {
@@ -191,6 +186,12 @@ impl World {
                 }
                 None
             }
+            // It has closed while the call was under way: the plugin is told now.
+            Op::Watch { handler, key } if self.closed.contains(&(worker, task.caller.session)) => {
+                let caller = Caller { kind: Kind::SessionClosed, ..task.caller };
+                self.start(worker, caller, handler, vec![key], Origin::Nobody);
+                None
+            }
             Op::Watch { handler, key } => {
                 let keys = self.watched(worker, task.caller.session, handler)?;
                 if !keys.contains(&key) {
@@ -203,7 +204,8 @@ impl World {
                 None
             }
             Op::Spawn { handler, words } => {
-                self.start(worker, caller(Kind::Spawned, 0), handler, words, Origin::Nobody);
+                let caller = Caller { kind: Kind::Spawned, ..task.caller };
+                self.start(worker, caller, handler, words, Origin::Nobody);
                 None
             }
         }
@@ -214,7 +216,7 @@ impl World {
         Some(worker.watched.entry((session, handler)).or_default())
     }
 
-    fn answer(&mut self, id: usize, reply: &[u8]) {
+    pub(super) fn answer(&mut self, id: usize, reply: &[u8]) {
         let Some(task) = self.tasks.get(&id) else {
             return;
         };
@@ -229,7 +231,7 @@ impl World {
         }
     }
 
-    fn settle(&mut self, ticket: Ticket, reply: Reply) {
+    pub(super) fn settle(&mut self, ticket: Ticket, reply: Reply) {
         let now_ms = self.now_ms;
         if let Some(sent) = self.sent.get_mut(ticket) {
             sent.answer = Some((reply, now_ms));
@@ -319,7 +321,7 @@ impl World {
     }
 
     /// An operation has finished; resumes the call when it is time.
-    fn finish(&mut self, id: usize, op: u32, status: u8, bytes: Vec<u8>) {
+    pub(super) fn finish(&mut self, id: usize, op: u32, status: u8, bytes: Vec<u8>) {
         let Some(task) = self.tasks.get_mut(&id) else {
             return;
         };
@@ -342,109 +344,29 @@ impl World {
         }
     }
 
-    /// When an operation has had its time, or sooner, once commands stand behind it in its session: and whether so.
-    fn due_ms(&self, task: &Task, open: &Open) -> Option<(u64, bool)> {
-        match open {
-            Open::Shard => None,
-            Open::Timer(at) => Some((*at, false)),
-            Open::Wait(wait) => {
-                let behind = self.first_behind_ms(task).zip(wait.behind_ms);
-                let cut = behind.map(|(since, ms)| since.max(wait.since_ms) + ms);
-                let cut = cut.filter(|cut| *cut < wait.until_ms);
-                Some(cut.map_or((wait.until_ms, false), |cut| (cut, true)))
+    /// Ends a call without its answer.
+    pub(super) fn cancel(&mut self, id: usize) {
+        let Some(task) = self.tasks.remove(&id) else { return };
+        if let Some(worker) = self.workers.get_mut(task.worker) {
+            worker.instance.cancel(call_number(id));
+        }
+    }
+
+    /// The client of these calls is gone: those that only wait end, the others go on for nobody.
+    pub(super) fn orphan(&mut self, worker: usize, session: u64) {
+        let mine = |task: &&mut Task| task.worker == worker && task.caller.session == session;
+        let mut gone = Vec::new();
+        for (id, task) in &mut self.tasks {
+            if !mine(&task) || task.replied || matches!(task.origin, Origin::Nobody) {
+                continue;
+            }
+            task.origin = Origin::Nobody;
+            let sent = |(_, open): &(u32, Open)| matches!(open, Open::Shard);
+            if !task.open.is_empty() && task.done.is_empty() && !task.open.iter().any(sent) {
+                gone.push(*id);
             }
         }
-    }
-
-    /// Somebody begins to wait: the first sets the time of the first turn.
-    fn set_turn(&mut self, worker: usize, wait: &Wait) {
-        let Some(poll_ms) = wait.poll_ms else { return };
-        let at_ms = self.now_ms + poll_ms;
-        let alone = self.next_turn(worker, &wait.key).is_none();
-        let turn = self.turns.entry((worker, wait.key.clone())).or_insert(at_ms);
-        if alone {
-            *turn = at_ms;
-        }
-    }
-
-    /// Whose turn is next among those who wait: task, operation and how often.
-    fn next_turn(&self, worker: usize, key: &[u8]) -> Option<(usize, u32, u64)> {
-        let tasks = self.tasks.iter().filter(|(_, task)| task.worker == worker);
-        let waits = tasks.flat_map(|(id, task)| task.open.iter().map(move |open| (*id, open)));
-        let turns = waits.filter_map(|(id, (op, open))| match open {
-            Open::Wait(wait) if wait.key == key => Some((wait.since_ms, id, *op, wait.poll_ms?)),
-            Open::Wait(_) | Open::Shard | Open::Timer(_) => None,
-        });
-        turns.min().map(|(_, id, op, poll_ms)| (id, op, poll_ms))
-    }
-
-    /// When the first command came that stands behind this task's in its session.
-    fn first_behind_ms(&self, task: &Task) -> Option<u64> {
-        let Origin::Client(ticket) = task.origin else {
-            return None;
-        };
-        let queue = self.queues.get(&(task.worker, task.caller.session))?;
-        let place = queue.partition_point(|earlier| *earlier <= ticket);
-        self.sent.get(*queue.get(place)?).map(|sent| sent.sent_ms)
-    }
-
-    fn timers(&self) -> impl Iterator<Item = (u64, Due)> {
-        let operations = self.tasks.iter().flat_map(move |(id, task)| {
-            let due = move |(op, open): &(u32, Open)| {
-                let (at_ms, behind) = self.due_ms(task, open)?;
-                Some((at_ms, Due::Operation(*id, *op, behind)))
-            };
-            task.open.iter().filter_map(due)
-        });
-        let waited = |(worker, key): &(usize, Vec<u8>)| self.next_turn(*worker, key).is_some();
-        let turns = self.turns.iter().filter(move |(name, _)| waited(name));
-        let turns = turns.map(|((worker, key), at)| (*at, Due::Turn(*worker, key.clone())));
-        let clocks = self.clocks.iter().enumerate();
-        operations
-            .chain(turns)
-            .chain(clocks.map(|(place, clock)| (clock.due_ms, Due::Clock(place))))
-    }
-
-    pub(super) fn next_timer_ms(&self) -> Option<u64> {
-        self.timers().map(|(at, _)| at).min()
-    }
-
-    pub(super) fn fire_timers(&mut self) {
-        let now_ms = self.now_ms;
-        let due = self.timers().filter(|(at, _)| *at <= now_ms).map(|(_, due)| due);
-        for due in due.collect::<Vec<_>>() {
-            match due {
-                Due::Operation(id, op, behind) => {
-                    let why = if behind { b"b".to_vec() } else { Vec::new() };
-                    self.finish(id, op, 2, why);
-                }
-                Due::Turn(worker, key) => {
-                    let Some((id, op, poll_ms)) = self.next_turn(worker, &key) else {
-                        continue;
-                    };
-                    self.turns.insert((worker, key), now_ms + poll_ms.max(1));
-                    self.finish(id, op, 2, b"p".to_vec());
-                }
-                Due::Clock(place) => self.strike(place),
-            }
-        }
-    }
-}
-
-impl World {
-    /// A timer of the manifest is due: runs its task, unless the last run is not over.
-    fn strike(&mut self, place: usize) {
-        let random = self.next_random();
-        let next_task = self.next_task;
-        let Some(clock) = self.clocks.get_mut(place) else { return };
-        let Timer { handler, every_ms, jitter_ms } = clock.timer;
-        clock.due_ms += every_ms + random.checked_rem(jitter_ms + 1).unwrap_or(0);
-        let busy = clock.last.is_some_and(|task| self.tasks.contains_key(&task));
-        if !busy {
-            clock.last = Some(next_task);
-            let worker = clock.worker;
-            self.start(worker, caller(Kind::Timer, 0), handler, Words::new(), Origin::Nobody);
-        }
+        gone.into_iter().for_each(|id| self.cancel(id));
     }
 }
 

@@ -5,15 +5,15 @@
 //! gateway, late and in any order between them, and no others. Time does not pass while anything can happen, so
 //! `answered_ms - sent_ms` of a ticket is exactly how long its handler chose to wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::frames::Words;
-use super::instance::{Caller, Instance};
+use super::instance::{BUDGET_MS, Caller, Instance};
 use super::interleave::Order;
 use super::lane::{Lane, Receiver, Request};
 use super::manifest::{Handler, Manifest, Timer};
 use super::redis::FakeRedis;
-use super::tasks::{Origin, Task, call_number};
+use super::tasks::{Origin, Task};
 use crate::cx::Kind;
 use crate::plugin::Plugin;
 use crate::reply::Reply;
@@ -90,6 +90,8 @@ pub struct World {
     pub redis: FakeRedis,
     /// The clock.
     pub now_ms: u64,
+    /// How long a call may take in all, as of `limits.call_timeout`.
+    pub call_timeout_ms: u64,
     pub(super) manifest: Manifest,
     pub(super) workers: Vec<Worker>,
     pub(super) tasks: BTreeMap<usize, Task>,
@@ -97,6 +99,8 @@ pub struct World {
     pub(super) sent: Vec<Sent>,
     /// All tickets of each session, in their order.
     pub(super) queues: BTreeMap<(usize, u64), Vec<Ticket>>,
+    /// Sessions that have closed, until something is sent on one of that number again.
+    pub(super) closed: BTreeSet<(usize, u64)>,
     pub(super) multis: Vec<Multi>,
     /// Worker and key that is waited for: when somebody has its turn to look.
     pub(super) turns: BTreeMap<(usize, Vec<u8>), u64>,
@@ -134,10 +138,11 @@ impl World {
             }));
             first_worker += count;
         }
-        let workers = (0..).zip(gateways).flat_map(|(gateway, count)| vec![gateway; *count]);
+        let gateways = (0..).zip(gateways).flat_map(|(gateway, count)| vec![gateway; *count]);
         let open = |(worker, gateway): (usize, usize)| {
             let seed = seed.wrapping_mul(1_000).wrapping_add(worker as u64);
-            match Instance::new(plugin, config, seed) {
+            let bounds = (manifest.shared_bytes(), manifest.metrics.clone());
+            match Instance::bounded(plugin, config, seed, bounds) {
                 Ok(instance) => Worker {
                     gateway,
                     instance,
@@ -148,15 +153,18 @@ impl World {
                 Err(refusal) => refused(&refusal),
             }
         };
+        let workers = gateways.enumerate().map(open).collect();
         Self {
             redis: FakeRedis::at(start_ms),
             now_ms: start_ms,
+            call_timeout_ms: u64::from(BUDGET_MS),
             manifest,
-            workers: workers.enumerate().map(open).collect(),
+            workers,
             tasks: BTreeMap::new(),
             next_task: 0,
             sent: Vec::new(),
             queues: BTreeMap::new(),
+            closed: BTreeSet::new(),
             multis: Vec::new(),
             turns: BTreeMap::new(),
             denials: VecDeque::new(),
@@ -184,7 +192,8 @@ impl World {
         ticket
     }
 
-    /// A client sends MULTI, these commands and EXEC at once; the reply is EXEC's.
+    /// A client sends MULTI, these commands and EXEC at once; the reply is EXEC's. A plugin's own commands are not allowed
+    /// in there.
     pub fn multi(&mut self, worker: usize, session: u64, commands: &[&[&str]]) -> Ticket {
         let ticket = self.ticket(worker, session);
         let number = self.multis.len();
@@ -196,6 +205,12 @@ impl World {
                 multi.parts.push(part);
             }
             if let Some(handler) = self.manifest.handler_of(&words) {
+                if handler.kind == Kind::OwnCommand {
+                    // Refused when it is queued, and EXEC with it.
+                    let text = "EXECABORT Transaction discarded because of previous errors.";
+                    self.settle(ticket, Reply::Error(text.into()));
+                    return ticket;
+                }
                 let caller = caller(Kind::InMulti, session);
                 self.start(worker, caller, handler.number, words, Origin::Multi(number, place));
             }
@@ -207,17 +222,10 @@ impl World {
         ticket
     }
 
-    /// The client's connection closes: its calls are cancelled, and watching tasks run.
+    /// The client's connection closes: its calls that only wait are cancelled, the others go on, and watching tasks run.
     pub fn close(&mut self, worker: usize, session: u64) {
-        let mine = |task: &Task| task.worker == worker && task.caller.session == session;
-        let gone: Vec<usize> =
-            self.tasks.iter().filter(|(_, t)| mine(t)).map(|(id, _)| *id).collect();
-        for id in gone {
-            self.tasks.remove(&id);
-            if let Some(worker) = self.workers.get_mut(worker) {
-                worker.instance.cancel(call_number(id));
-            }
-        }
+        self.closed.insert((worker, session));
+        self.orphan(worker, session);
         let Some(state) = self.workers.get_mut(worker) else {
             return;
         };
@@ -343,6 +351,7 @@ impl World {
     fn ticket(&mut self, worker: usize, session: u64) -> Ticket {
         self.sent.push(Sent { worker, session, sent_ms: self.now_ms, answer: None });
         let ticket = self.sent.len() - 1;
+        self.closed.remove(&(worker, session));
         let queue = self.queues.entry((worker, session)).or_default();
         queue.push(ticket);
         ticket
