@@ -180,11 +180,14 @@ pub struct Command {
 /// # use sluicegate_plugin::command::cmd;
 /// let command = cmd("HSET").arg("key").arg("field").arg(1);
 /// ```
+#[inline(always)]
 pub fn cmd(name: &str) -> Command {
+    // Inlined: of a name that is known when this is compiled, a few stores are left.
     let mut encoded = Vec::with_capacity(COMMAND_BYTES);
     encoded.extend_from_slice(&[0; HEADS]);
-    let command = Command { target: Target::OwnKeys, hooked: false, count: 0, encoded };
-    command.arg(name)
+    encoded.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_le_bytes());
+    encoded.extend_from_slice(name.as_bytes());
+    Command { target: Target::OwnKeys, hooked: false, count: 1, encoded }
 }
 
 impl Command {

@@ -216,17 +216,24 @@ pub(crate) fn put_decimal(out: &mut Vec<u8>, value: i64) {
 
 /// The length of the `$length` line of a reply that is one string and nothing else.
 fn head_of_only_string(reply: &[u8]) -> Option<usize> {
-    let digits = reply.strip_prefix(b"$")?;
-    let mut len = 0usize;
-    let mut count = 0;
+    let (kind, digits) = reply.split_first()?;
+    if *kind != b'$' {
+        return None;
+    }
+    let (mut len, mut count) = (0usize, 0usize);
     // More digits than these are no length that a guest could hold.
-    for digit in digits.iter().take(9).take_while(|digit| digit.is_ascii_digit()) {
+    while let Some(digit @ b'0'..=b'9') = digits.get(count)
+        && count < 9
+    {
         len = len * 10 + usize::from(digit - b'0');
         count += 1;
     }
-    let is_canonical = count == 1 || !digits.starts_with(b"0");
-    let body = digits.get(count..)?.strip_prefix(b"\r\n")?.strip_suffix(b"\r\n")?;
-    (count > 0 && is_canonical && body.len() == len).then_some(1 + count + 2)
+    let is_canonical = count == 1 || (count > 0 && digits.first() != Some(&b'0'));
+    let body_at = count + 2;
+    let fits = is_canonical && digits.len() == body_at + len + 2;
+    let is_line_end =
+        |at: usize| digits.get(at) == Some(&b'\r') && digits.get(at + 1) == Some(&b'\n');
+    (fits && is_line_end(count) && is_line_end(body_at + len)).then_some(1 + body_at)
 }
 
 fn line<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
