@@ -25,6 +25,9 @@ use crate::reply::Reply;
 /// Most operations in one batch, a limit of the host.
 const BATCH_MAX: usize = 128;
 
+/// Most commands in the transactions of one batch, a limit of the host.
+const TRANSACTION_COMMANDS_MAX: usize = 1_024;
+
 /// What a handler is told that makes more.
 const TOO_MANY: &str =
     "more than 128 operations in one batch: none of them was sent; send fewer at once";
@@ -70,6 +73,8 @@ pub(crate) struct State {
     /// Operations in `body` that are a TX, and that may follow a call inside MULTI.
     transactions: usize,
     lasting: usize,
+    /// Commands of those transactions.
+    transacted: usize,
 }
 
 struct Slot {
@@ -219,7 +224,17 @@ impl State {
     /// Forgets what was queued.
     pub(crate) fn drop_body(&mut self) {
         self.body.clear();
-        (self.body_count, self.transactions, self.lasting) = (0, 0, 0);
+        (self.body_count, self.transactions, self.lasting, self.transacted) = (0, 0, 0, 0);
+    }
+
+    /// Whether a transaction of so many commands still fits; if so, it is counted.
+    pub(crate) fn has_room_for(&mut self, commands: usize) -> bool {
+        let sum = self.transacted + commands;
+        if sum > TRANSACTION_COMMANDS_MAX {
+            return false;
+        }
+        self.transacted = sum;
+        true
     }
 
     /// Whether the handler's result is all that there is to tell.

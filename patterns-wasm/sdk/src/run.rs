@@ -364,7 +364,11 @@ mod tests {
             (Kind::InMulti, "guarded", "-ERR a guarded transaction inside MULTI"),
             (Kind::Hook, "send-many", "-ERR more than 128 operations in one batch"),
             (Kind::Hook, "transaction-of-none", "-ERR a transaction of no commands"),
-            (Kind::Hook, "transaction-of-many", "-ERR more than 1024 commands in a transaction"),
+            (
+                Kind::Hook,
+                "transaction-of-many",
+                "-ERR more than 1024 commands in the transactions of one batch",
+            ),
             (Kind::Spawned, "background", ""),
         ];
         for (kind, what, wanted) in cases {

@@ -14,8 +14,6 @@ use crate::reply::Reply;
 use crate::request::Batch;
 
 const OP_TRANSACTION: u8 = 2;
-/// Most commands in one, a limit of the host.
-const COMMANDS_MAX: usize = 1_024;
 
 /// What a guarded transaction came to. See [`Cx::guarded`](crate::cx::Cx::guarded).
 #[derive(Debug, Clone, PartialEq)]
@@ -104,12 +102,12 @@ impl Cx {
         }
         let mut commands = Vec::with_capacity(4);
         batch.each(&mut |command| commands.push(command));
-        match commands.len() {
-            0 => return Operations::refused(&self.call, "a transaction of no commands"),
-            1..=COMMANDS_MAX => {}
-            _ => {
-                return Operations::refused(&self.call, "more than 1024 commands in a transaction");
-            }
+        if commands.is_empty() {
+            return Operations::refused(&self.call, "a transaction of no commands");
+        }
+        if !self.call.state.borrow_mut().has_room_for(commands.len()) {
+            let text = "more than 1024 commands in the transactions of one batch";
+            return Operations::refused(&self.call, text);
         }
         self.put_transaction(guard.as_ref(), &commands)
     }

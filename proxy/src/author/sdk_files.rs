@@ -26,6 +26,8 @@ pub(super) const SDK: &[(&str, &str)] = &[
     ("src/harness/redis.rs", include_str!("../../../patterns-wasm/sdk/src/harness/redis.rs")),
     ("src/harness/script.rs", include_str!("../../../patterns-wasm/sdk/src/harness/script.rs")),
     ("src/harness/tasks.rs", include_str!("../../../patterns-wasm/sdk/src/harness/tasks.rs")),
+    ("src/harness/tests.rs", include_str!("../../../patterns-wasm/sdk/src/harness/tests.rs")),
+    ("src/harness/time.rs", include_str!("../../../patterns-wasm/sdk/src/harness/time.rs")),
     ("src/harness/world.rs", include_str!("../../../patterns-wasm/sdk/src/harness/world.rs")),
     ("src/host.rs", include_str!("../../../patterns-wasm/sdk/src/host.rs")),
     ("src/json.rs", include_str!("../../../patterns-wasm/sdk/src/json.rs")),

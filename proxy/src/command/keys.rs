@@ -171,6 +171,13 @@ pub fn places((first, last, step): (i16, i16, i16), count: usize) -> impl Iterat
     (begin..=last).step_by(step)
 }
 
+/// Whether SORT reads other keys than it names.
+pub fn has_sort_patterns(args: &Args<'_>) -> bool {
+    let mut found = Vec::new();
+    sort_patterns(args, &mut found);
+    !found.is_empty()
+}
+
 /// Appends the indices of the BY and GET patterns of SORT that name keys of other values.
 pub fn sort_patterns(args: &Args<'_>, out: &mut Vec<u32>) {
     let mut at = 2;

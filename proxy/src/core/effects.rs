@@ -83,10 +83,7 @@ impl Core {
         let Some(task) = self.tasks.get(id) else {
             return;
         };
-        if task.owner == Owner::Nobody
-            && task.session.is_some_and(|s| !self.sessions.contains_key(s))
-            && task.only_waits()
-        {
+        if task.abandoned && task.only_waits() {
             return self.cancel_task(id);
         }
         if let Some((session, _)) = task.client
@@ -100,7 +97,9 @@ impl Core {
     fn carry_out_op(&mut self, id: TaskId, batch: &Batch, number: u32, op: Op) {
         match op {
             Op::Command { reply_wanted, hooked, target, args } => {
-                let taken = hooked && self.hooked_op(id, batch, number, (args, reply_wanted));
+                // One with an address of its own would lose it where a later binding passes it on.
+                let offered = hooked && target == batch::Target::OwnKeys;
+                let taken = offered && self.hooked_op(id, batch, number, (args, reply_wanted));
                 if !taken {
                     self.command_op(id, batch, number, (target, args, reply_wanted));
                 }
@@ -224,6 +223,9 @@ impl Core {
         };
         let (pool, from, session) = (task.pool, task.binding.saturating_add(1), task.session);
         let caller = task.caller();
+        if beside_owner(batch, args).is_some() {
+            return false;
+        }
         let request = self.encode(pool, batch, args);
         let mut scan = RequestScan::default();
         let Scanned::Complete { .. } = scan.scan(&request, &RequestLimits::OPEN) else {
@@ -345,10 +347,28 @@ impl Core {
             batch::Target::Shard(shard) if usize::from(shard) < topology.len() => Ok(shard),
             batch::Target::Shard(_) => Err(b"-ERR the pool has no such shard\r\n".to_vec()),
             batch::Target::Key(key) => Ok(topology.shard_of(batch.slice(key))),
-            batch::Target::OwnKeys => match beside_owner(batch, args) {
-                Some(owner) => Ok(topology.shard_of(owner)),
-                None => own_shard(request, topology, &mut self.scratch),
-            },
+            batch::Target::OwnKeys => {
+                let Some(owner) = beside_owner(batch, args) else {
+                    return own_shard(request, topology, &mut self.scratch);
+                };
+                // A key beside another lives on its owner's shard, whatever its name hashes to.
+                let mut owners = self.spare.take();
+                let args = batch.args(args);
+                write::array_header(&mut owners, args.len());
+                args.for_each(|arg| match arg {
+                    Arg::Plain(bytes) | Arg::Beside { owner: bytes, .. } => {
+                        write::bulk(&mut owners, bytes);
+                    }
+                });
+                let shard = own_shard(&owners, topology, &mut self.scratch);
+                self.spare.give(owners);
+                match shard {
+                    Err(reply) if reply.starts_with(b"-CROSSSHARD") => Err(reply),
+                    // That shard knows what is wrong with the command.
+                    Err(_) => Ok(topology.shard_of(owner)),
+                    shard => shard,
+                }
+            }
         }
     }
 

@@ -27,7 +27,7 @@ impl Core {
     /// Ends a call that has failed: its client gets the error, or, where the binding says so, its command goes on as it
     /// came, if the call has written nothing.
     fn end_failed(&mut self, id: TaskId, wrote: bool, text: &str) {
-        let is_hook = |task: &&Task| task.head.kind == Kind::Hook && task.owner != Owner::Nobody;
+        let is_hook = |task: &&Task| task.head.kind == Kind::Hook && !task.answered;
         let hook = self.tasks.get(id).filter(is_hook).map(|task| (task.pool, task.binding));
         if !wrote && hook.is_some_and(|(pool, binding)| self.passes_on_failure(pool, binding)) {
             return self.pass_on(id);
@@ -103,6 +103,7 @@ impl Core {
         self.count_fault(pool, binding, FaultKind::Timeout);
         self.end_failed(id, wrote, &text);
         if let Some(fault) = fault {
+            self.note_failure(pool, binding, &fault);
             self.calls_lost(pool, binding, &fault.lost, &name);
         }
     }
@@ -114,6 +115,7 @@ impl Core {
                 continue;
             };
             task.client = None;
+            task.abandoned = true;
             // A part's join is to end all the same.
             if !matches!(task.owner, Owner::Part(..)) {
                 task.owner = Owner::Nobody;

@@ -100,7 +100,10 @@ impl Core {
             return self.handler_gone(id);
         }
         let limits = &cells.generation().limits;
-        task.deadline_ms = self.clock.now_ms.saturating_add(limits.call_ms);
+        // One that begins again, because others have taken its cell with them, has no more time than before.
+        if task.deadline_ms == u64::MAX {
+            task.deadline_ms = self.clock.now_ms.saturating_add(limits.call_ms);
+        }
         task.result_bytes_max = limits.reply_bytes;
         self.timers.set(task.deadline_ms, Timer::TaskDeadline(id));
         let args = Args::new(&task.request, &task.spans);

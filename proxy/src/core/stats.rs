@@ -42,11 +42,13 @@ pub struct Stats {
     pub plugin_calls: u64,
     /// Plugin calls that failed.
     pub plugin_faults: u64,
+    /// Notices that another worker's calls may have waited for, and that did not reach it.
+    pub notices_lost: u64,
 }
 
 impl Stats {
     /// What INFO shows in its section `gateway`, by name; what Redis counts too stands in its section `stats`.
-    pub fn of_gateway(&self) -> [(&'static str, u64); 11] {
+    pub fn of_gateway(&self) -> [(&'static str, u64); 12] {
         [
             ("requests_split", self.requests_split),
             ("timeouts", self.timeouts),
@@ -59,6 +61,7 @@ impl Stats {
             ("messages", self.messages),
             ("plugin_calls", self.plugin_calls),
             ("plugin_faults", self.plugin_faults),
+            ("notices_lost", self.notices_lost),
         ]
     }
 
@@ -82,5 +85,6 @@ impl Stats {
         self.clients_blocked += other.clients_blocked;
         self.plugin_calls += other.plugin_calls;
         self.plugin_faults += other.plugin_faults;
+        self.notices_lost += other.notices_lost;
     }
 }

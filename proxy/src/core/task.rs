@@ -28,6 +28,7 @@ use crate::plugin::bindings::Taken;
 use crate::plugin::cells::CallId;
 use crate::plugin::fault::Fault;
 use crate::plugin::given::{Kind, StartHead, Status};
+use crate::plugin::limits::SMALL_RESULT_BYTES;
 use crate::plugin::room::Step;
 use crate::resp::args::{Args, Span};
 use crate::resp::write::Protocol;
@@ -82,8 +83,12 @@ pub(crate) struct Task {
     pub(crate) first: bool,
     /// A longer result is not kept: its plugin may not be given it.
     pub(crate) result_bytes_max: usize,
-    /// When its whole time is over, milliseconds on the worker's clock.
+    /// When its whole time is over, milliseconds on the worker's clock; `u64::MAX` before its first frame.
     pub(crate) deadline_ms: u64,
+    /// Whether its reply has been given.
+    pub(crate) answered: bool,
+    /// Whether its client has gone before it had the reply: then it ends as soon as it only waits.
+    pub(crate) abandoned: bool,
     /// Whether the task is in the list of those to step.
     pub(crate) ready: bool,
 }
@@ -220,6 +225,8 @@ impl Core {
             first: false,
             result_bytes_max: usize::MAX,
             deadline_ms: u64::MAX,
+            answered: false,
+            abandoned: false,
             ready: false,
         });
         if let Some(session) = client.and_then(|(id, _)| self.sessions.get_mut(id)) {
@@ -276,11 +283,13 @@ impl Core {
             return;
         };
         let (_, awaiting) = task.open.swap_remove(at);
-        let (status, bytes): (Status, &[u8]) = if bytes.len() > task.result_bytes_max {
-            (Status::TooLarge, &[])
-        } else {
-            (status, bytes)
-        };
+        // What the call would not be given is not kept: the large ones together have the bound of one.
+        let is_large = |len: usize| len > SMALL_RESULT_BYTES;
+        let held = task.results.iter().map(|held| held.bytes.len()).filter(|len| is_large(*len));
+        let fits =
+            !is_large(bytes.len()) || held.sum::<usize>() + bytes.len() <= task.result_bytes_max;
+        let (status, bytes): (Status, &[u8]) =
+            if fits { (status, bytes) } else { (Status::TooLarge, &[]) };
         let mut held = self.spare.take();
         held.extend_from_slice(bytes);
         task.results.push(HeldResult { number, status, bytes: held });
@@ -295,6 +304,7 @@ impl Core {
         let Some(task) = self.tasks.get_mut(id) else {
             return;
         };
+        task.answered = true;
         let owner = std::mem::replace(&mut task.owner, Owner::Nobody);
         let client = task.client.take();
         self.settle(owner, Piece::borrowed(reply));
@@ -379,6 +389,9 @@ impl Core {
         };
         let shard = pool.topology.shard_of(&task.key);
         let target = task.target(shard);
+        if let (Some(session), Some(spec)) = (task.session, task.spec) {
+            self.note_write(session, spec, shard);
+        }
         self.forward(target, Piece::borrowed(&task.request), task.owner);
         if let Some(session) = client {
             self.wake_if_held(session);
@@ -399,7 +412,7 @@ impl Core {
 
     /// A later binding takes what a call has passed.
     fn hand_on(&mut self, task: &Task, spec: &'static CommandSpec, taken: Taken) {
-        self.start_task_later(NewTask {
+        let id = self.new_task(NewTask {
             pool: task.pool,
             taken,
             kind: Kind::Hook,
@@ -411,5 +424,9 @@ impl Core {
             key: &task.key,
             keys: task.keys,
         });
+        if let Some(next) = self.tasks.get_mut(id) {
+            next.abandoned = task.abandoned;
+        }
+        self.make_ready(id);
     }
 }

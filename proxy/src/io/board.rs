@@ -159,13 +159,14 @@ impl Board {
         at.saturating_duration_since(now + limits::CONNECT_INTERVAL * limits::CONNECT_BURST)
     }
 
-    /// Tells the other workers, where somebody waits. A full inbox loses the notice: waiters poll as well.
-    pub fn notify_others(&self, from: usize, notice: &Notice) {
-        for (worker, seat) in self.seats.iter().enumerate() {
-            if worker != from && seat.waited_for.load(Ordering::Relaxed) > 0 {
-                let _full = seat.inbox.try_send(Message::Notice(notice.clone()));
-            }
-        }
+    /// Tells the other workers, where somebody waits; gives those whose inboxes are full, who must be told later.
+    pub fn notify_others(&self, from: usize, notice: &Notice) -> impl Iterator<Item = usize> {
+        let others = self.seats.iter().enumerate().filter(move |(worker, _)| *worker != from);
+        others.filter_map(|(worker, seat)| {
+            let waits = seat.waited_for.load(Ordering::Relaxed) > 0;
+            let message = || Message::Notice(notice.clone());
+            (waits && seat.inbox.try_send(message()).is_err()).then_some(worker)
+        })
     }
 
     /// Gives an order to the thread that loads plugins; whether there was room for it.

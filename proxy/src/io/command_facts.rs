@@ -39,7 +39,13 @@ pub(super) fn command_facts(
         | Rule::Container => return Err(Denied::SharedConnection),
     }
     keys::keys(spec, args, places).map_err(|_| Denied::UnknownKeys)?;
-    Ok(CommandFacts { readonly: spec.is_readonly(), whole_shard: false })
+    // A script without keys may be about any, and the patterns of SORT read others than it names.
+    let beyond = match spec.rule {
+        Rule::Script => places.is_empty(),
+        Rule::Sort => keys::has_sort_patterns(args),
+        _ => false,
+    };
+    Ok(CommandFacts { readonly: spec.is_readonly(), whole_shard: beyond })
 }
 
 /// Which commands have one key, always at the same place: what `command_facts` says of them depends on their name alone.

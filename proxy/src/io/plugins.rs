@@ -423,6 +423,8 @@ fn compiled_cache(setting: &PluginCache) -> Option<CompiledCache> {
 /// Writes what guests have logged.
 pub fn log_lines(lines: &[(String, LogLine)]) {
     for (plugin, LogLine { level, text }) in lines {
+        // One line each: a guest writes no others.
+        let text = text.replace(['\r', '\n'], " ");
         match level {
             0 => tracing::trace!(plugin, "{text}"),
             1 => tracing::debug!(plugin, "{text}"),

@@ -14,6 +14,7 @@ use slotmap::SecondaryMap;
 
 use crate::core::confirm::SubscriptionNews;
 use crate::core::ids::{ConfirmationId, LaneId, SessionId};
+use crate::core::waiters::Notice;
 use crate::core::{Clock, Core};
 use crate::io::board::Board;
 use crate::limits;
@@ -36,8 +37,8 @@ pub struct Turn {
     board: Arc<Board>,
     worker: usize,
     waited_for: usize,
-    /// What other workers must not miss. No more than there are sessions: the next request of each waits until what it
-    /// has changed is known.
+    /// What other workers must not miss. Of subscriptions no more than there are sessions: the next request of each waits
+    /// until what it has changed is known. Notices beyond a bound are lost, and counted.
     to_tell: VecDeque<Told>,
     tell_waker: Option<Waker>,
 }
@@ -49,6 +50,8 @@ pub enum Told {
     News(SubscriptionNews),
     /// To this one: what it has told is known.
     Known(usize, ConfirmationId),
+    /// To this one, whose inbox was full: a key that its calls may wait for.
+    Notice(usize, Notice),
 }
 
 impl Turn {
@@ -145,7 +148,14 @@ impl Turn {
         self.to_connect.append(&mut wake.connect);
         if !wake.notices.is_empty() {
             for notice in wake.notices.drain(..) {
-                self.board.notify_others(self.worker, &notice);
+                let late = self.board.notify_others(self.worker, &notice);
+                for worker in late {
+                    if self.to_tell.len() < limits::INBOX_MESSAGES_MAX {
+                        self.to_tell.push_back(Told::Notice(worker, notice.clone()));
+                    } else {
+                        self.core.stats.notices_lost += 1;
+                    }
+                }
             }
         }
         if !wake.scripts.is_empty() {

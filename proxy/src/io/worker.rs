@@ -246,6 +246,9 @@ async fn tell_others(turn: Rc<RefCell<Turn>>, board: Arc<Board>, number: usize) 
                     }
                 }
             }
+            Told::Notice(worker, notice) => {
+                let _ended = board.send(worker, Message::Notice(notice)).await;
+            }
             Told::Known(worker, confirmation) => {
                 let known = Message::SubscriptionsKnown(confirmation);
                 let _ended = board.send(worker, known).await;

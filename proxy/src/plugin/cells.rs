@@ -191,13 +191,20 @@ impl Cells {
         if self.call(id).is_none() {
             return Ok(());
         }
+        let wrote = self.has_written(id);
         let result = match self.room(id.room as usize) {
             Some(room) => room.cell.cancel(clock, u32::from(id.slot)),
             None => Ok(()),
         };
+        self.collect_logs(id);
         self.release(id, clock.mono_ms);
-        self.call_ended(id);
-        result.map_err(|error| self.crash(clock, id, error))
+        match result {
+            Ok(()) => {
+                self.call_ended(id);
+                Ok(())
+            }
+            Err(error) => Err(Fault { wrote, ..self.crash(clock, id, error) }),
+        }
     }
 
     /// New calls go to `generation` from now on; cells of older ones finish theirs.
@@ -286,8 +293,9 @@ impl Cells {
                 Err(Fault { wrote, ..self.fault(FaultKind::StepLimit, String::new()) })
             }
             Err(error) if !error.kind.is_crash() => {
+                let wrote = self.has_written(id);
                 self.cancel(clock, id)?;
-                Err(self.fault(error.kind, error.detail))
+                Err(Fault { wrote, ..self.fault(error.kind, error.detail) })
             }
             Err(error) => Err(self.crash(clock, id, error)),
         }
@@ -324,7 +332,11 @@ impl Cells {
     /// Drops the cell of `id` and names the calls that were in it.
     fn crash(&mut self, clock: Clock, id: CallId, error: EntryError) -> Fault {
         self.stats.crashed += 1;
-        self.health.trapped(clock.mono_ms, &self.generation.limits.health);
+        // What an older version breaks says nothing of this one.
+        let is_of_now = |old: &Arc<Generation>| Arc::ptr_eq(old, &self.generation);
+        if self.generation_of(id).is_some_and(is_of_now) {
+            self.health.trapped(clock.mono_ms, &self.generation.limits.health);
+        }
         let mut fault = self.fault(error.kind, error.detail);
         fault.wrote = self.has_written(id);
         let place = self.rooms.get_mut(id.room as usize);
@@ -379,7 +391,9 @@ impl Cells {
 
     fn open_room(&mut self, clock: Clock) -> Result<usize, Fault> {
         self.drop_rooms(CELLS_DROPPED_PER_OPENED, |room| room.is_retiring() && room.live() == 0);
-        let in_use = self.rooms.iter().flatten().filter(|room| !room.is_retiring()).count();
+        // Those of an older version are over soon; one that is used up counts as long as calls live in it.
+        let counts = |room: &&Box<Room>| Arc::ptr_eq(&room.generation, &self.generation);
+        let in_use = self.rooms.iter().flatten().filter(counts).count();
         if in_use >= usize::from(self.generation.limits.cells_max) {
             return Err(self.refuse(FaultKind::Busy));
         }

@@ -325,7 +325,7 @@ fn try_out(generation: &Generation) -> Result<(), LoadError> {
             Err(OpenError::Full) => {
                 return Err(LoadError::Start {
                     plugin: plugin(),
-                    detail: "no room for another instance; lower cells_max".to_owned(),
+                    detail: "no room for another instance; lower limits.cells".to_owned(),
                 });
             }
             Err(OpenError::Trapped(error)) => {

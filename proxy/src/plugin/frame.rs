@@ -137,12 +137,16 @@ fn read_body(body: &[u8], rules: &OutRules, spare: &mut Batch) -> Result<Batch, 
     let Batch { mut ops, mut bytes, .. } = std::mem::take(spare);
     ops.clear();
     ops.reserve_exact(usize::from(count));
+    let mut in_transactions = 0_u16;
     for index in 0..u32::from(count) {
-        ops.push(Numbered {
-            number: rules.next_op.wrapping_add(index),
-            denied: None,
-            op: read_op(&mut reader, rules)?,
-        });
+        let op = read_op(&mut reader, rules)?;
+        if let Op::Transaction { commands, .. } = &op {
+            in_transactions = in_transactions.saturating_add(commands.count);
+        }
+        ops.push(Numbered { number: rules.next_op.wrapping_add(index), denied: None, op });
+    }
+    if in_transactions > TRANSACTION_COMMANDS_MAX {
+        return Err(BadFrame::Operations);
     }
     if reader.at != body.len() {
         return Err(BadFrame::Long);

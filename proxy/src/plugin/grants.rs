@@ -6,6 +6,7 @@
 
 use super::batch::{Arg, ArgList, Batch, Op, Target};
 use super::glob::Pattern;
+use super::limits::{ARGUMENT_BYTES, KEPT_BYTES_MAX};
 use super::manifest::Manifest;
 use crate::resp::args::{Args, Span};
 
@@ -47,6 +48,10 @@ pub enum Denied {
     Background,
     /// The call has no session that could be watched.
     NoSession,
+    /// The name of a key beside another has a colon: it might be taken for that of another owner's.
+    BesideName,
+    /// What is waited for, watched or spawned with is longer than is kept.
+    TooLong,
 }
 
 impl Denied {
@@ -66,6 +71,10 @@ impl Denied {
             Self::Wait => "wait is not granted",
             Self::Background => "background is not granted",
             Self::NoSession => "this call has no session to watch",
+            Self::BesideName => "the name of a key beside another may have no colon",
+            Self::TooLong => {
+                "the key that is waited for or watched, or a task's arguments, are longer than 64 KiB"
+            }
         }
     }
 }
@@ -235,6 +244,11 @@ pub(super) fn check(
             let denied = || batch.commands(*commands).find_map(|args| check(args).denied);
             verdict(guarded.or_else(denied))
         }
+        Op::WaitKey { key, .. } if key.len > KEPT_BYTES_MAX => verdict(Some(Denied::TooLong)),
+        Op::WatchSession { key, .. } if key.len > KEPT_BYTES_MAX => verdict(Some(Denied::TooLong)),
+        Op::Spawn { args, .. } if spawned_bytes(batch, *args) > KEPT_BYTES_MAX as usize => {
+            verdict(Some(Denied::TooLong))
+        }
         Op::Sleep { .. } | Op::WaitKey { .. } => {
             Verdict { denied: (!granted.wait).then_some(Denied::Wait), readonly: true }
         }
@@ -245,6 +259,15 @@ pub(super) fn check(
             verdict((!granted.background).then_some(Denied::Background))
         }
     }
+}
+
+/// Bytes of the arguments of a task.
+fn spawned_bytes(batch: &Batch, args: ArgList) -> usize {
+    let len = |arg: Arg<'_>| match arg {
+        Arg::Plain(bytes) => bytes.len(),
+        Arg::Beside { owner, name } => owner.len() + name.len(),
+    };
+    batch.args(args).map(|arg| ARGUMENT_BYTES + len(arg)).sum()
 }
 
 fn target_key(batch: &Batch, target: Target) -> Option<&[u8]> {
@@ -263,6 +286,10 @@ fn check_command(
     target_key: Option<&[u8]>,
 ) -> Verdict {
     let denied = |why: Denied| Verdict { denied: Some(why), readonly: true };
+    let has_colon = |arg: Arg<'_>| matches!(arg, Arg::Beside { name, .. } if name.contains(&b':'));
+    if batch.args(list).any(has_colon) {
+        return denied(Denied::BesideName);
+    }
     let mut words = batch.args(list).map(checked_as);
     let Some(command) = granted.command(words.next().unwrap_or_default()) else {
         return denied(Denied::Command);

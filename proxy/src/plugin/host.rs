@@ -112,6 +112,7 @@ impl HostState {
         self.clock = clock;
         self.frame_bytes = frame_bytes;
         self.late_since_cpu_us = None;
+        self.limiter.memory_refused = false;
         self.shared_changed = false;
     }
 

@@ -149,10 +149,14 @@ pub const MANIFEST_BYTES_MAX: usize = 64 * 1024;
 pub const HANDLERS_MAX: usize = 1_024;
 /// From one call of a timer to the next, milliseconds.
 pub const TIMER_EVERY_MS: std::ops::RangeInclusive<u64> = 10..=86_400_000;
-/// Commands in one transaction.
+/// Commands in the transactions of one batch.
 pub const TRANSACTION_COMMANDS_MAX: u16 = 1_024;
 /// Deepest nesting of a plugin's reply.
 pub const REPLY_DEPTH_MAX: usize = 32;
+/// Names of commands that a plugin may ask for.
+pub const GRANTED_COMMANDS_MAX: usize = 512;
+/// Longest key of WAIT-KEY and WATCH-SESSION, and arguments of a SPAWN, bytes: the host keeps them.
+pub const KEPT_BYTES_MAX: u32 = 64 * 1024;
 /// Epoch ticks (milliseconds) before a step's CPU time is looked at.
 pub const STEP_TICKS: u64 = 2;
 /// Cells that are opened ahead at a swap, for those that are at work.

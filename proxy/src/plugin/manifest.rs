@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::limits::{HANDLERS_MAX, MANIFEST_BYTES_MAX, TIMER_EVERY_MS};
+use super::limits::{GRANTED_COMMANDS_MAX, HANDLERS_MAX, MANIFEST_BYTES_MAX, TIMER_EVERY_MS};
 
 const SECTION: &[u8] = b"sluicegate-manifest";
 
@@ -134,12 +134,20 @@ impl Manifest {
                 return Err(format!("'{name}' in its manifest is no command name"));
             }
         }
-        let mut sorted = names;
-        sorted.sort_unstable();
-        if let Some(name) =
-            sorted.iter().zip(sorted.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(a))
-        {
+        if self.capabilities.commands.len() > GRANTED_COMMANDS_MAX {
+            return Err(format!("its manifest asks for more than {GRANTED_COMMANDS_MAX} commands"));
+        }
+        let of_timers = self.timers.iter().map(|timer| &timer.task).collect();
+        let asked_for = self.capabilities.commands.iter().collect();
+        if let Some(name) = [names, asked_for, of_timers].into_iter().find_map(twice) {
             return Err(format!("'{name}' stands twice in its manifest"));
+        }
+        let of_metrics = self.metrics.iter().map(|metric| &metric.name);
+        if let Some(text) = of_metrics.chain([&self.version]).find(|text| !is_plain(text)) {
+            return Err(format!(
+                "'{}' in its manifest: a version or a metric's name is 1 to 64 letters, digits, '.', '_', '-', '+'",
+                text.escape_debug()
+            ));
         }
         for command in &self.commands {
             let (first, last, step) = command.keys;
@@ -210,7 +218,19 @@ fn is_command_name(name: &str) -> bool {
         })
 }
 
-/// The bytes of the custom section, if the module has it once.
+/// A name that stands in the list twice.
+fn twice(mut names: Vec<&String>) -> Option<&String> {
+    names.sort_unstable();
+    names.iter().zip(names.iter().skip(1)).find_map(|(a, b)| (a == b).then_some(*a))
+}
+
+/// Whether a text may stand in INFO as it is.
+fn is_plain(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// The bytes of the custom section, of the first one if there are several.
 fn section(module: &[u8]) -> Option<&[u8]> {
     let mut rest = module.get(8..)?;
     while let Some((id, after)) = rest.split_first() {

@@ -13,7 +13,7 @@ use super::frame::{BadFrame, OutFrame, OutRules};
 use super::generation::Generation;
 use super::given::{Kind, StartHead};
 use super::grants::{Denied, Granted, Scratch, Verdict, check};
-use super::limits::CELL_MEMORY_PER_FRAME_BYTE;
+use super::limits::{BATCH_EXTRA_BYTES, CELL_MEMORY_PER_FRAME_BYTE};
 
 /// What the host does next for a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) struct Call {
     frame_bytes: usize,
     next_op: u32,
     outstanding: usize,
+    /// Bytes of its batches since it last had nothing outstanding: the host holds much of them.
+    asked_bytes: usize,
     replied: bool,
     changed: bool,
     wrote: bool,
@@ -68,6 +70,7 @@ impl Call {
             frame_bytes,
             next_op: 0,
             outstanding: 0,
+            asked_bytes: 0,
             replied: false,
             changed: false,
             wrote: false,
@@ -87,6 +90,9 @@ impl Call {
     /// Notes that results came in.
     pub(super) fn take_results(&mut self, count: usize) {
         self.outstanding = self.outstanding.saturating_sub(count);
+        if self.outstanding == 0 {
+            self.asked_bytes = 0;
+        }
     }
 
     /// Notes that the call changed shared memory.
@@ -144,6 +150,11 @@ impl Call {
         granted: &Granted,
         scratch: &mut Scratch,
     ) -> Result<Batch, EntryError> {
+        self.asked_bytes = self.asked_bytes.saturating_add(batch.bytes.len());
+        let request_max = generation.limits.request_bytes;
+        if self.asked_bytes > request_max.saturating_add(BATCH_EXTRA_BYTES) {
+            return Err(frame_error(BadFrame::Bytes, FaultKind::BatchTooLarge(request_max)));
+        }
         let mut ops = std::mem::take(&mut batch.ops);
         let has_session = self.head.session != 0;
         let goes_on = self.replied && !batch.last && !granted.background();
