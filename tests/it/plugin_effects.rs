@@ -12,6 +12,7 @@ use sluicegate_tests::gateway::InProcess;
 use sluicegate_tests::plugins::{Entry, built, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
+use sluicegate_tests::wait::eventually_true;
 
 fn start(shards: &[RealServer], bindings: &[&str]) -> InProcess {
     let files = [("probe", built("probe")), ("pass", built("pass"))];
@@ -52,6 +53,48 @@ fn guarded_transaction_runs_only_if_its_read_answers_as_expected() {
         assert!(format!("{wrong:?}").contains("WRONGTYPE"), "{wrong:?}");
         assert_eq!(client.command(&["PROBE.CAS", &key, "200", "done"]), done());
     }
+}
+
+#[test]
+fn work_behind_the_reply_is_done_also_when_the_client_leaves() {
+    let shards = RealServer::start_many(1);
+    let gateway = start(&shards, &["{use: probe, keys: [\"later:*\"]}"]);
+    let keys: Vec<String> = (0..100).map(|number| format!("later:{number}")).collect();
+    for key in &keys {
+        // Gone at once, before, while or after the call asks its shard and begins to wait.
+        assert_eq!(gateway.client().command(&["PROBE.LATER", key, "done"]), Value::ok());
+    }
+    let mut direct = shards[0].client();
+    let words: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+    let all = Value::Array(vec![Value::bulk("done"); keys.len()]);
+    eventually_true("all values to be stored", || direct.command(&words) == all);
+}
+
+#[test]
+fn command_with_a_key_beside_another_and_one_elsewhere_is_refused() {
+    let shards = RealServer::start_many(3);
+    let gateway = start(&shards, &["{use: probe, keys: [\"copy:*\"]}"]);
+    let mut client = gateway.client();
+    let (mut copied, mut refused) = (0, 0);
+    for number in 0..40 {
+        let key = format!("copy:{number}");
+        assert_eq!(client.command(&["SET", &key, "v"]), Value::ok());
+        match client.command(&["PROBE.COPY", &key, "copy:owner"]) {
+            Value::Integer(_) => copied += 1,
+            error if error.is_error("CROSSSHARD") => refused += 1,
+            other => panic!("{other:?}"),
+        }
+        let beside_itself = client.command(&["PROBE.COPY", &key, &key]);
+        assert_eq!(beside_itself, Value::Integer(1), "on one shard in any case");
+    }
+    assert!(copied > 0 && refused > 0, "{copied} copied, {refused} refused");
+    let everywhere = shards.iter().map(|shard| {
+        match shard.client().command(&["EXISTS", "{copy:owner}:sg:copy"]) {
+            Value::Integer(count) => count,
+            other => panic!("{other:?}"),
+        }
+    });
+    assert_eq!(everywhere.sum::<i64>(), 1, "on its owner's shard and nowhere else");
 }
 
 #[test]

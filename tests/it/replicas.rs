@@ -5,6 +5,7 @@
 
 use sluicegate_tests::client::Client;
 use sluicegate_tests::gateway::{InProcess, yaml_over};
+use sluicegate_tests::plugins::{Entry, built, yaml_with};
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
 use sluicegate_tests::wait::eventually_true;
@@ -29,11 +30,16 @@ fn replica_of(shard: &RealServer, options: &[&str]) -> RealServer {
 
 /// A key of each shard.
 fn keys_of(gateway: &InProcess, shards: &[RealServer]) -> Vec<String> {
+    named_keys_of(gateway, shards, "key")
+}
+
+/// The same with this word in front.
+fn named_keys_of(gateway: &InProcess, shards: &[RealServer], word: &str) -> Vec<String> {
     let mut client = gateway.client();
     let key_on = |shard: &RealServer| {
         let mut direct = shard.client();
         (0..)
-            .map(|number| format!("key:{number}"))
+            .map(|number| format!("{word}:{number}"))
             .find(|key| {
                 assert_eq!(client.command(&["SET", key, "v"]), Value::ok());
                 direct.command(&["DEL", key]) == Value::Integer(1)
@@ -66,6 +72,24 @@ fn wait_on_a_fresh_connection_counts_no_replica_that_lacks_the_write() {
             assert_eq!(client.command(&["WAIT", "1", "0"]), Value::Integer(1));
         }
     }
+}
+
+#[test]
+fn wait_asks_the_shard_of_a_write_that_a_plugin_has_passed() {
+    let shards = RealServer::start_many(2);
+    let _replica = replica_of(&shards[0], &[]);
+    let file = built("pass");
+    let plugin = Entry { name: "pass", file: &file, settings: &[] };
+    let bindings = ["{use: pass, keys: [\"hooked:*\"]}"];
+    let gateway = InProcess::start(&yaml_with(&shards, &[plugin], &bindings));
+    let plain = named_keys_of(&gateway, &shards, "plain").swap_remove(0);
+    let hooked = named_keys_of(&gateway, &shards, "hooked").swap_remove(1);
+    let mut client = gateway.client();
+    assert_eq!(client.command(&["SET", &plain, "v"]), Value::ok());
+    assert_eq!(client.command(&["WAIT", "1", "0"]), Value::Integer(1));
+    assert_eq!(client.command(&["SET", &plain, "v"]), Value::ok());
+    assert_eq!(client.command(&["SET", &hooked, "v"]), Value::ok());
+    assert_eq!(client.command(&["WAIT", "1", "50"]), Value::Integer(0), "its shard has no replica");
 }
 
 #[test]

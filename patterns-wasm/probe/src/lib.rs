@@ -3,7 +3,8 @@
 //! `PROBE.CAS key expected new` stores `new` if the value is `expected`, by a guarded transaction, and answers `{1, EXEC's
 //! replies}` or `{0, what was found}`. `PROBE.CAS2 key other ...` watches the one key and writes the other. `PROBE.WORK key
 //! steps spins` takes so many steps, each with a GET behind it and so many rounds of a loop in it, and answers how many
-//! steps it took. A hooked `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how
+//! steps it took. `PROBE.LATER key value` answers at once, then deletes the key, pauses and stores the value. `PROBE.COPY key owner`
+//! copies the key to one beside its owner. A hooked `GET` sends a hooked `GET` of its own and adds `+` to its reply, so that the reply tells how
 //! many bindings saw it; on a key that ends with `:plain` its own `GET` is not hooked. A hooked `MGET` reads each key and
 //! adds `+` to each reply; it passes when its first key ends with `:pass`, or inside MULTI. `KEYS *` is refused, other
 //! `KEYS` pass.
@@ -69,6 +70,17 @@ async fn work(cx: Cx, args: Args) -> Result<Reply> {
     Ok(Reply::Int(taken))
 }
 
+async fn later(cx: Cx, args: Args) -> Result<()> {
+    cx.background(());
+    cx.call(del(args.key())).await?;
+    cx.sleep(20).await?;
+    cx.call(set(args.key(), args.bytes(2))).await
+}
+
+async fn copy(cx: Cx, args: Args) -> Result<Reply> {
+    cx.call(cmd("COPY").arg(args.key()).arg(beside(args.bytes(2), "copy"))).await
+}
+
 async fn swap(cx: &Cx, read: &[u8], write: &[u8], expected: &[u8], new: &[u8]) -> Result<Reply> {
     let guard = get(read).to_key(read);
     let expected = if expected == b"nil" { Reply::Null } else { Reply::bulk(expected) };
@@ -89,6 +101,8 @@ sluicegate_plugin::plugin! {
         "PROBE.CAS" => cas { arity: 4, keys: (1, 1, 1), flags: ["write"] },
         "PROBE.CAS2" => cas2 { arity: 5, keys: (1, 2, 1), flags: ["write"] },
         "PROBE.WORK" => work { arity: 4, keys: (1, 1, 1), flags: ["readonly"] },
+        "PROBE.LATER" => later { arity: 3, keys: (1, 1, 1), flags: ["write"] },
+        "PROBE.COPY" => copy { arity: 3, keys: (1, 2, 1), flags: ["write"] },
     ],
-    capabilities: { commands: ["GET", "SET"] },
+    capabilities: { commands: ["GET", "SET", "DEL", "COPY"], wait: true, background: true },
 }

@@ -155,12 +155,33 @@ impl Reply {
 
 /// Whether RESP3 has such a double. The standard library would know it too, but is a fifth of a small guest.
 fn is_double(text: &str) -> bool {
-    let number = text.strip_prefix('-').unwrap_or(text);
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    let are_digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-    matches!(number, "inf" | "nan") || [whole, fraction, exponent].into_iter().all(are_digits)
+    let number = text.strip_prefix('-').unwrap_or(text).as_bytes();
+    if matches!(number, b"inf" | b"nan") {
+        return true;
+    }
+    // Digits, then digits behind a point, then digits behind an exponent's mark: each part has one at least.
+    let (mut part, mut count, mut before) = (0, 0, b'.');
+    for byte in number {
+        let begins = match byte {
+            b'0'..=b'9' => {
+                count += 1;
+                before = *byte;
+                continue;
+            }
+            b'.' => part == 0,
+            b'e' | b'E' => part < 2,
+            b'+' | b'-' if matches!(before, b'e' | b'E') => {
+                before = *byte;
+                continue;
+            }
+            _ => false,
+        };
+        if !begins || count == 0 {
+            return false;
+        }
+        (part, count, before) = (if *byte == b'.' { 1 } else { 2 }, 0, *byte);
+    }
+    count > 0
 }
 
 fn put_items(out: &mut Vec<u8>, items: &[Reply], depth: usize, resp: u8) {

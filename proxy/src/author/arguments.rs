@@ -26,7 +26,7 @@ pub enum PluginCommand {
         /// The project's folder
         #[arg(long, default_value = ".")]
         path: PathBuf,
-        /// More words for `cargo test`
+        /// Words for the tests' own program: part of a test's name, or such as --nocapture
         #[arg(last = true)]
         args: Vec<String>,
     },

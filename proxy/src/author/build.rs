@@ -10,20 +10,41 @@ use std::process::Stdio;
 use super::check::{self, Setting};
 use super::project::{Project, TARGET, ensure_target, not_started};
 use crate::cli::Outcome;
+use crate::config;
 
 /// Builds the project in a folder and checks what comes out.
 pub fn build(folder: &Path) -> Result<Outcome, String> {
     let project = Project::find(folder)?;
     let file = compile(&project)?;
-    let gateway = project.folder.join("gateway.yaml");
-    let setting = if gateway.is_file() {
-        Setting::Gateway(gateway, project.name.clone())
-    } else {
-        Setting::Config(None)
-    };
+    let (setting, note) = setting_of(&project, &file);
     let mut outcome = check::check(&file, &setting)?;
     outcome.text.insert_str(0, &format!("{}\n", file.display()));
+    outcome.text.push_str(&note);
     Ok(outcome)
+}
+
+/// As what the file is checked: as the plugin of the project's own gateway that has this file, or this name; and what is to
+/// be said where there is none.
+fn setting_of(project: &Project, file: &Path) -> (Setting, String) {
+    let gateway = project.folder.join("gateway.yaml");
+    let alone = |why: &str| (Setting::Config(None), format!("checked without a config: {why}\n"));
+    if !gateway.is_file() {
+        return (Setting::Config(None), String::new());
+    }
+    let Ok(loaded) = config::load(&gateway) else {
+        let path = gateway.display();
+        return alone(&format!("{path} has faults, which `sluicegate check {path}` tells"));
+    };
+    let known = &loaded.config.plugins;
+    let same_file = known.iter().find(|plugin| is_same_file(&plugin.file, file));
+    match same_file.or_else(|| known.iter().find(|plugin| plugin.name == project.name)) {
+        Some(plugin) => (Setting::Gateway(gateway, plugin.name.clone()), String::new()),
+        None => alone(&format!("no plugin of {} has this file", gateway.display())),
+    }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().is_some_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Builds a project; the file that came out of it.
@@ -40,10 +61,11 @@ pub fn compile(project: &Project) -> Result<PathBuf, String> {
     if !done.status.success() {
         return Err(format!("{} does not build; cargo says why above", project.name));
     }
+    let manifest = project.folder.join("Cargo.toml");
     let built = String::from_utf8_lossy(&done.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| wasm_of(&message, &project.name))
+        .filter_map(|message| wasm_of(&message, &manifest))
         .next_back();
     let built = built.ok_or_else(|| {
         format!(
@@ -56,10 +78,12 @@ pub fn compile(project: &Project) -> Result<PathBuf, String> {
     Ok(file)
 }
 
-/// The `.wasm` that a message of cargo tells of, if it is of this package.
-fn wasm_of(message: &serde_json::Value, name: &str) -> Option<PathBuf> {
-    let target = message.get("target")?.get("name")?.as_str()?;
-    if target.replace('_', "-") != name.replace('_', "-") {
+/// The `.wasm` that a message of cargo tells of, if it is of the package with this manifest.
+fn wasm_of(message: &serde_json::Value, manifest: &Path) -> Option<PathBuf> {
+    let told = message.get("manifest_path")?.as_str()?;
+    let crate_types = message.get("target")?.get("crate_types")?.as_array()?;
+    if !is_same_file(Path::new(told), manifest) || !crate_types.iter().any(|kind| kind == "cdylib")
+    {
         return None;
     }
     let files = message.get("filenames")?.as_array()?;
@@ -82,7 +106,10 @@ fn put(from: &Path, to: &Path) -> std::io::Result<()> {
 pub fn test(folder: &Path, more: &[String]) -> Result<Outcome, String> {
     let project = Project::find(folder)?;
     let mut cargo = project.cargo()?;
-    cargo.arg("test").args(more);
+    cargo.arg("test");
+    if !more.is_empty() {
+        cargo.arg("--").args(more);
+    }
     let status = cargo.status().map_err(|error| not_started("cargo", &error))?;
     Ok(Outcome { text: String::new(), exit_code: u8::from(!status.success()) })
 }

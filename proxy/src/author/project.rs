@@ -35,11 +35,7 @@ impl Project {
                 manifest.display()
             ));
         }
-        let of_package = text.split_once("[package]").map_or("", |(_, rest)| rest);
-        let name = of_package.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == "name").then(|| value.trim().trim_matches('"').to_owned())
-        });
+        let name = package_name(&text);
         let name = name.ok_or_else(|| format!("{}: [package] has no name", manifest.display()))?;
         Ok(Self { folder: folder.to_path_buf(), name })
     }
@@ -56,6 +52,18 @@ impl Project {
         command.current_dir(&self.folder).stdin(Stdio::null());
         Ok(command)
     }
+}
+
+/// The name in the table `[package]` of a Cargo.toml.
+fn package_name(text: &str) -> Option<String> {
+    let mut lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with("[package]"));
+    lines.next()?;
+    let value = lines.take_while(|line| !line.starts_with('[')).find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "name").then(|| value.trim())
+    })?;
+    let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    value.get(1..)?.split(quote).next().map(str::to_owned)
 }
 
 /// Why a program did not start.
@@ -92,5 +100,30 @@ pub fn ensure_target(folder: &Path) -> Result<(), String> {
              package manager, or Rust with rustup (https://rustup.rs)"
         )),
         Err(error) => Err(not_started("rustup", &error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::package_name;
+
+    #[test]
+    fn name_is_that_of_the_package_table_whatever_stands_around_it() {
+        for (text, name) in [
+            ("[package]\nname = \"limits\"\n", Some("limits")),
+            (
+                "# [package]\n[lib]\nname = \"other\"\n[package]\nname='limits' # mine\n",
+                Some("limits"),
+            ),
+            (
+                "[package] # here\nversion = \"1\"\n  name=\"a\" # \"b\"\n[lib]\nname=\"c\"",
+                Some("a"),
+            ),
+            ("[package]\nversion = \"1\"\n[lib]\nname = \"c\"", None),
+            ("[package]\nname.workspace = true", None),
+            ("", None),
+        ] {
+            assert_eq!(package_name(text).as_deref(), name, "{text}");
+        }
     }
 }

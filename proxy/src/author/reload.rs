@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cli::{Outcome, check};
-use crate::config::{self, Listen};
+use crate::config::{self, Listen, with_port};
 use crate::limits;
 use crate::resp::reply::{ReplyScan, ReplyScanned};
 use crate::resp::write;
@@ -70,7 +70,7 @@ fn resolve(target: &Target) -> Result<(String, Option<Vec<u8>>), String> {
     };
     let loaded = config::load(file).map_err(|_| check::check(file).text)?;
     let listens = |listen: &Listen| match listen {
-        Listen::Tcp { host, port } => Some(format!("{host}:{port}")),
+        Listen::Tcp { host, port } => Some(with_port(host, *port)),
         Listen::Unix { .. } => None,
     };
     let mut pools = loaded.config.pools.iter().filter_map(|pool| {
@@ -79,7 +79,7 @@ fn resolve(target: &Target) -> Result<(String, Option<Vec<u8>>), String> {
     });
     let found = match &target.address {
         Some(given) => {
-            let known = pools.find(|(address, _)| address == given);
+            let known = pools.find(|(address, _)| is_same(address, given));
             Some((given.clone(), known.and_then(|(_, password)| password)))
         }
         None => pools.next(),
@@ -89,15 +89,29 @@ fn resolve(target: &Target) -> Result<(String, Option<Vec<u8>>), String> {
     })
 }
 
+/// Whether both names are of one socket, so that a password is for it.
+fn is_same(one: &str, other: &str) -> bool {
+    let sockets = |name: &str| name.to_socket_addrs().into_iter().flatten().collect::<Vec<_>>();
+    let others = sockets(other);
+    one == other || sockets(one).iter().any(|socket| others.contains(socket))
+}
+
 fn connect(address: &str) -> Result<TcpStream, String> {
     let failed = |error: std::io::Error| {
         format!(
             "cannot connect to {address}: {error}; is the gateway running? --address says where"
         )
     };
-    let socket = address.to_socket_addrs().map_err(failed)?.next();
-    let socket = socket.ok_or_else(|| format!("{address} names no address"))?;
-    let stream = TcpStream::connect_timeout(&socket, CONNECT_TIMEOUT).map_err(failed)?;
+    // A name may stand for several: the gateway listens on one of them.
+    let mut found = None;
+    for socket in address.to_socket_addrs().map_err(failed)? {
+        found = Some(TcpStream::connect_timeout(&socket, CONNECT_TIMEOUT));
+        if matches!(found, Some(Ok(_))) {
+            break;
+        }
+    }
+    let found = found.ok_or_else(|| format!("{address} names no address"))?;
+    let stream = found.map_err(failed)?;
     let patience = Duration::from_millis(limits::PLUGIN_RELOAD_MS) + CONNECT_TIMEOUT;
     stream.set_read_timeout(Some(patience)).map_err(failed)?;
     Ok(stream)

@@ -187,11 +187,15 @@ pub enum Address {
 }
 
 /// As written in a file.
+/// A host and a port as one text: an IPv6 address stands in brackets.
+pub fn with_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Self::Tcp { host, port } => formatter.write_str(&with_port(host, *port)),
             Self::Unix { path } => write!(formatter, "{}", path.display()),
         }
     }

@@ -18,7 +18,7 @@ use super::stop::Stop;
 use crate::author::build::compile;
 use crate::author::project::Project;
 use crate::cli::check;
-use crate::config::{self, Config, Listen};
+use crate::config::{self, Config, Listen, with_port};
 use crate::server::Gateway;
 
 /// Between two looks at the sources.
@@ -29,21 +29,23 @@ const KNOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Runs the project in `folder` until Ctrl-C.
 pub fn run(folder: &Path, config: &Path) -> Result<(), String> {
     let project = Project::find(folder)?;
+    let file = folder.join(config);
     let stop = Stop::listen().map_err(|error| format!("cannot listen to signals: {error}"))?;
-    let mut seen = sources(&project);
-    say(&format!("building {} ...", project.name));
-    while let Err(text) = compile(&project) {
-        say(&format!("{text}\nwaiting for a change of its sources"));
-        if !wait_for_change(&project, &mut seen, &stop) {
+    let mut seen = sources(&project, Some(&file));
+    let Running { shards, gateway, .. } = loop {
+        say(&format!("building {} ...", project.name));
+        match compile(&project).and_then(|_| start(&file, &stop)) {
+            Ok(running) => break running,
+            Err(text) => say(&format!(
+                "{text}\nwaiting for a change of its sources or of {}",
+                file.display()
+            )),
+        }
+        if !wait_for_change(&project, Some(&file), &mut seen, &stop) {
             return Ok(());
         }
-    }
-    let file = folder.join(config);
-    let loaded = config::load(&file).map_err(|_| check::check(&file).text)?;
-    let temporary = stage::Folder::new().map_err(|error| error.to_string())?;
-    let shards = start_shards(&loaded.config, temporary.path(), &stop)?;
-    let name = file.display().to_string();
-    let gateway = Gateway::start_from(loaded.config, &name).map_err(|error| error.to_string())?;
+    };
+    seen = sources(&project, None);
     for shard in &shards {
         say(&format!("shard      {} (started here)", shard.address));
     }
@@ -51,7 +53,7 @@ pub fn run(folder: &Path, config: &Path) -> Result<(), String> {
         say(&format!("gateway    {} (pool {})", place.address, place.pool));
     }
     say("save a source and it is built and swapped in; Ctrl-C ends everything");
-    while wait_for_change(&project, &mut seen, &stop) {
+    while wait_for_change(&project, None, &mut seen, &stop) {
         say(&format!("building {} ...", project.name));
         match compile(&project) {
             Ok(file) => say(&format!("built {}", file.display())),
@@ -63,19 +65,41 @@ pub fn run(folder: &Path, config: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// What runs: the servers end with it.
+struct Running {
+    shards: Vec<Shard>,
+    gateway: Gateway,
+    _temporary: stage::Folder,
+}
+
+/// Starts the shards and the gateway of a configuration.
+fn start(file: &Path, stop: &Stop) -> Result<Running, String> {
+    let loaded = config::load(file).map_err(|_| check::check(file).text)?;
+    let temporary = stage::Folder::new().map_err(|error| error.to_string())?;
+    let shards = start_shards(&loaded.config, temporary.path(), stop)?;
+    let name = file.display().to_string();
+    let gateway = Gateway::start_from(loaded.config, &name).map_err(|error| error.to_string())?;
+    Ok(Running { shards, gateway, _temporary: temporary })
+}
+
 /// Says something to the author.
 fn say(text: &str) {
     // A reader that has gone is no fault of ours.
     let _closed_pipe = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Waits until a source is another one; false when the author ends it.
-fn wait_for_change(project: &Project, seen: &mut Sources, stop: &Stop) -> bool {
+/// Waits until a source is another one, or `more` is; false when the author ends it.
+fn wait_for_change(
+    project: &Project,
+    more: Option<&Path>,
+    seen: &mut Sources,
+    stop: &Stop,
+) -> bool {
     loop {
         if stop.pause(LOOK_INTERVAL).is_err() {
             return false;
         }
-        let now = sources(project);
+        let now = sources(project, more);
         if now != *seen {
             *seen = now;
             return true;
@@ -86,7 +110,7 @@ fn wait_for_change(project: &Project, seen: &mut Sources, stop: &Stop) -> bool {
 /// The sources with the times of their last change, in order.
 type Sources = Vec<(PathBuf, Option<SystemTime>)>;
 
-fn sources(project: &Project) -> Sources {
+fn sources(project: &Project, more: Option<&Path>) -> Sources {
     let mut found = Vec::new();
     let mut folders = vec![project.folder.join("src"), project.folder.join("sdk/src")];
     while let Some(folder) = folders.pop() {
@@ -99,9 +123,11 @@ fn sources(project: &Project) -> Sources {
             }
         }
     }
-    let manifest = project.folder.join("Cargo.toml");
-    let changed = std::fs::metadata(&manifest).and_then(|facts| facts.modified()).ok();
-    found.push((manifest, changed));
+    for file in [Some(project.folder.join("Cargo.toml")), more.map(Path::to_path_buf)] {
+        let Some(file) = file else { continue };
+        let changed = std::fs::metadata(&file).and_then(|facts| facts.modified()).ok();
+        found.push((file, changed));
+    }
     found.sort();
     found
 }
@@ -111,7 +137,7 @@ fn start_shards(config: &Config, folder: &Path, stop: &Stop) -> Result<Vec<Shard
     let mut started: Vec<Shard> = Vec::new();
     for pool in &config.pools {
         if let Listen::Tcp { host, port } = &pool.listen {
-            loopback(&format!("pools.{}.listen", pool.name), &format!("{host}:{port}"))?;
+            loopback(&format!("pools.{}.listen", pool.name), &with_port(host, *port))?;
         }
         for shard in &pool.shards {
             let place = format!("pools.{}.shards: {}", pool.name, shard.name);

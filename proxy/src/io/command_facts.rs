@@ -92,6 +92,18 @@ mod tests {
     }
 
     #[test]
+    fn commands_that_reach_keys_which_they_do_not_name_are_about_a_whole_shard() {
+        let beyond = "EVAL s 0|EVALSHA x 0 a|FCALL f 0|SORT k BY w_*|SORT_RO k GET o_*|SCAN 0|DBSIZE|RANDOMKEY";
+        let within =
+            "EVAL s 1 k|FCALL f 1 k|SORT k BY nosort GET #|SORT k LIMIT 0 1|GET k|MGET a b";
+        for (lines, wanted) in [(beyond, true), (within, false)] {
+            for line in lines.split('|') {
+                assert_eq!(facts(line).0.map(|facts| facts.whole_shard), Ok(wanted), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn simple_command_is_what_its_facts_say() {
         let mut simple = 0;
         for spec in crate::command::all() {

@@ -198,13 +198,9 @@ impl Cells {
         };
         self.collect_logs(id);
         self.release(id, clock.mono_ms);
-        match result {
-            Ok(()) => {
-                self.call_ended(id);
-                Ok(())
-            }
-            Err(error) => Err(Fault { wrote, ..self.crash(clock, id, error) }),
-        }
+        result.map_err(|error| Fault { wrote, ..self.crash(clock, id, error) })?;
+        self.call_ended(id);
+        Ok(())
     }
 
     /// New calls go to `generation` from now on; cells of older ones finish theirs.
@@ -333,8 +329,7 @@ impl Cells {
     fn crash(&mut self, clock: Clock, id: CallId, error: EntryError) -> Fault {
         self.stats.crashed += 1;
         // What an older version breaks says nothing of this one.
-        let is_of_now = |old: &Arc<Generation>| Arc::ptr_eq(old, &self.generation);
-        if self.generation_of(id).is_some_and(is_of_now) {
+        if self.generation_of(id).is_some_and(|of| Arc::ptr_eq(of, &self.generation)) {
             self.health.trapped(clock.mono_ms, &self.generation.limits.health);
         }
         let mut fault = self.fault(error.kind, error.detail);
@@ -391,9 +386,9 @@ impl Cells {
 
     fn open_room(&mut self, clock: Clock) -> Result<usize, Fault> {
         self.drop_rooms(CELLS_DROPPED_PER_OPENED, |room| room.is_retiring() && room.live() == 0);
-        // Those of an older version are over soon; one that is used up counts as long as calls live in it.
-        let counts = |room: &&Box<Room>| Arc::ptr_eq(&room.generation, &self.generation);
-        let in_use = self.rooms.iter().flatten().filter(counts).count();
+        // Not those of an older version, which are over soon.
+        let of_now = |room: &&Box<Room>| Arc::ptr_eq(&room.generation, &self.generation);
+        let in_use = self.rooms.iter().flatten().filter(of_now).count();
         if in_use >= usize::from(self.generation.limits.cells_max) {
             return Err(self.refuse(FaultKind::Busy));
         }
@@ -480,13 +475,9 @@ impl Cells {
             if self.logs.len() < LOG_LINES_KEPT {
                 self.logs.push(line);
             } else {
-                self.logs_full();
+                self.stats.logs_dropped += 1;
             }
         }
-    }
-
-    fn logs_full(&mut self) {
-        self.stats.logs_dropped += 1;
     }
 
     /// Fits what is kept to the generation: the bound of shared memory, one value per metric. Metrics that the old one

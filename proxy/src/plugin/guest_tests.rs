@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::batch::{Arg, Op, Target};
-use super::cells::Cells;
-use super::fault::FaultKind;
+use super::cells::{CallId, Cells};
+use super::fault::{Fault, FaultKind};
 use super::given::{Kind, OpResult, Status};
 use super::grants::{Denied, Grants};
 use super::host::Clock;
@@ -305,6 +305,99 @@ fn reply_or_batch_that_is_only_too_long_ends_its_own_call_and_nothing_else() {
     }
     assert_eq!((cells.stats().live, cells.stats().crashed), (1, 0));
     assert_eq!(wake(&mut cells, sibling).unwrap(), Step::Done(b"+OK\r\n".to_vec()));
+}
+
+/// `RAW` with these out-frames, one for each step.
+fn raw(cells: &mut Cells, frames: &[&str]) -> Result<(CallId, Step), Fault> {
+    let head = head(Kind::OwnCommand, 2);
+    start_at(cells, CLOCK, &head, &[&["RAW"], frames].concat())
+}
+
+/// SET of a key, as the operation in a frame.
+const SET_K: &str = "\x01\0\0\x03\0\0\0\x03\0\0\0SET\x01\0\0\0k\x01\0\0\0v";
+
+#[test]
+fn call_that_has_written_says_so_however_it_ends() {
+    let limits = PluginLimits { reply_bytes: 100, steps_per_call: 3, ..PluginLimits::default() };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    let set = format!("\0\0\x01\0{SET_K}");
+    let long = format!("\x01$200\r\n{}\r\n", "x".repeat(200));
+    let cases = [
+        (long.as_str(), FaultKind::ReplyTooLarge(100)),
+        ("\x09", FaultKind::BadReply),
+        ("again", FaultKind::StepLimit),
+    ];
+    for (frame, kind) in cases {
+        let (id, _) = raw(&mut cells, &[&set, frame]).unwrap();
+        let fault = (0..3).find_map(|_| wake(&mut cells, id).err()).unwrap();
+        assert_eq!((fault.kind, fault.wrote), (kind, true));
+    }
+    // One that has only read does not.
+    let get = format!("\0\0\x01\0{GET_K}");
+    let (id, _) = raw(&mut cells, &[&get, &long]).unwrap();
+    assert!(!wake(&mut cells, id).unwrap_err().wrote);
+}
+
+#[test]
+fn what_one_call_keeps_in_the_host_is_bounded() {
+    let limits = PluginLimits { request_bytes: 300_000, ..PluginLimits::default() };
+    let mut cells = cells("misbehaving/misbehaving.wasm", &limits);
+    // WAIT-KEY of so long a key, and a command that is denied and so resumes the call at once.
+    let wait = |len: u32| {
+        let bytes = len.to_le_bytes().map(char::from);
+        let mut frame = String::from("\x01\0\x02\0\x04\0\0\0\0\x7f\x7f\x7f\x7f\x7f\x7f\x7f\x7f");
+        frame = frame.replacen("\x01\0\x02", "\0\x01\x02", 1);
+        frame.extend(bytes);
+        frame.push_str(&"x".repeat(len as usize));
+        frame.push_str("\x01\0\0\x02\0\0\0\x03\0\0\0FOO\x01\0\0\0k");
+        frame
+    };
+    let (id, step) = raw(&mut cells, &[&wait(0x7f7f), "again"]).unwrap();
+    let Step::Pending(batch) = step else { panic!("{step:?}") };
+    let denied: Vec<Option<Denied>> = batch.ops.iter().map(|op| op.denied).collect();
+    assert_eq!(denied, [None, Some(Denied::Command)]);
+    let mut steps = 0;
+    let fault = loop {
+        steps += 1;
+        if let Err(fault) = wake(&mut cells, id) {
+            break fault;
+        }
+    };
+    // 13 frames of 32 KiB are above 300,000 bytes and what a batch may have besides.
+    assert_eq!((fault.kind, steps), (FaultKind::BatchTooLarge(300_000), 13));
+    let (_, step) = raw(&mut cells, &[&wait(0x1_0101)]).unwrap();
+    let Step::Pending(batch) = step else { panic!("{step:?}") };
+    assert_eq!(batch.ops[0].denied, Some(Denied::TooLong));
+}
+
+#[test]
+fn name_of_a_key_beside_another_may_have_no_colon() {
+    let mut cells = misbehaving();
+    for (name, wanted) in [("a.b", None), ("a:b", Some(Denied::BesideName))] {
+        // The argument's length has the mark that only bytes above 127 make: written as bytes.
+        let mut frame =
+            b"\0\0\x01\0\x01\0\0\x02\0\0\0\x03\0\0\0GET\x08\0\0\x80\x01\0\0\0k".to_vec();
+        frame.extend_from_slice(name.as_bytes());
+        let args = [&b"RAW"[..], &frame];
+        let (_, step) = cells.start(CLOCK, &head(Kind::OwnCommand, 2), args.into_iter()).unwrap();
+        let Step::Pending(batch) = step else { panic!("{step:?}") };
+        assert_eq!(batch.ops[0].denied, wanted, "{name}");
+    }
+}
+
+#[test]
+fn traps_of_an_old_version_do_not_count_against_the_new_one() {
+    let mut cells = misbehaving();
+    let calls: Vec<CallId> =
+        (0..5).map(|_| misbehave(&mut cells, &["panic", "later"]).unwrap().0).collect();
+    let next = load("misbehaving/misbehaving.wasm", &PluginLimits::default(), "").unwrap();
+    cells.swap(CLOCK, next, 0);
+    let faults: Vec<Fault> = calls.iter().filter_map(|id| wake(&mut cells, *id).err()).collect();
+    assert!(faults.iter().any(|fault| matches!(fault.kind, FaultKind::Trap(_))), "{faults:?}");
+    // No quarantine: a second call shares the cell of the first.
+    misbehave(&mut cells, &["fine", "later"]).unwrap();
+    misbehave(&mut cells, &["fine", "later"]).unwrap();
+    assert_eq!(cells.stats().cells, 1);
 }
 
 #[test]

@@ -332,6 +332,24 @@ mod tests {
                  every_ms from 10 to 86400000, jitter_ms at most every_ms",
             ),
             (
+                format!(
+                    "{base},\"tasks\":[\"a\"],\"timers\":[{{\"task\":\"a\",\"every_ms\":50}},{{\"task\":\"a\",\"every_ms\":90}}]}}"
+                ),
+                "'a' stands twice in its manifest",
+            ),
+            (
+                format!("{base},\"capabilities\":{{\"commands\":[\"GET\",\"SET\",\"GET\"]}}}}"),
+                "'GET' stands twice in its manifest",
+            ),
+            (
+                format!("{base},\"metrics\":[{{\"name\":\"a b\",\"kind\":\"counter\"}}]}}"),
+                "'a b' in its manifest: a version or a metric's name is 1 to 64 letters, digits, '.', '_', '-', '+'",
+            ),
+            (
+                r#"{"name":"x","version":"1\r\nrole:x","abi":"1.0.0"}"#.to_owned(),
+                "'1\\r\\nrole:x' in its manifest: a version or a metric's name is 1 to 64 letters, digits, '.', '_', '-', '+'",
+            ),
+            (
                 "{".to_owned(),
                 "its manifest cannot be read: EOF while parsing an object at line 1 column 1",
             ),

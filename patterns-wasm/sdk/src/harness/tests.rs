@@ -1,4 +1,7 @@
 //! What the harness's gateway refuses, bounds and ends is what the real one does.
+//!
+//! Two small plugins, one with the capability `background` and one without, asked in a `World`. What a pattern promises is
+//! tested with the pattern; here only what the harness itself decides: grants, time, closed sessions.
 
 use crate::args::Args;
 use crate::command::cmd;
