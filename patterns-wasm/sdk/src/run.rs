@@ -278,6 +278,23 @@ mod tests {
                 cx.guarded(guard, &Reply::Null, [cmd("DEL").arg("k")]).await?;
                 Ok(Reply::ok())
             }
+            b"send-last" => {
+                let reply = transaction(&cx).await;
+                cx.send(cmd("GET").arg("k"));
+                reply
+            }
+            b"notify-last" => {
+                let reply = transaction(&cx).await;
+                cx.notify(b"k", b"v");
+                reply
+            }
+            what => misused_by_number(&cx, what).await,
+        }
+    }
+
+    /// The same for what is about how much is asked for.
+    async fn misused_by_number(cx: &Cx, what: &[u8]) -> Result<Reply> {
+        match what {
             b"send-many" => {
                 (0..129).for_each(|_| cx.send(cmd("DEL").arg("k")));
                 Ok(Reply::ok())
@@ -306,27 +323,19 @@ mod tests {
                 cx.send(cmd("DEL").arg("k"));
                 cx.call(cmd("GET").arg("k")).await
             }
-            b"send-last" => {
-                let reply = transaction(&cx).await;
-                cx.send(cmd("GET").arg("k"));
-                reply
-            }
-            b"notify-last" => {
-                let reply = transaction(&cx).await;
-                cx.notify(b"k", b"v");
-                reply
-            }
-            _ => {
-                // Some were queued before; of these all go or none.
-                cx.send(cmd("GET").arg("first"));
-                let gets = |count: usize| vec![cmd("GET").arg("k"); count];
-                let refused = cx.pipeline(gets(200)).await;
-                let replies = cx.pipeline(gets(127));
-                assert!(refused.is_err_and(|error| error.text.contains("none of them was sent")));
-                assert_eq!(replies.await?.len(), 127);
-                Ok(Reply::ok())
-            }
+            _ => many(cx).await,
         }
+    }
+
+    /// Some are queued before; of the others all go or none.
+    async fn many(cx: &Cx) -> Result<Reply> {
+        cx.send(cmd("GET").arg("first"));
+        let gets = |count: usize| vec![cmd("GET").arg("k"); count];
+        let refused = cx.pipeline(gets(200)).await;
+        let replies = cx.pipeline(gets(127));
+        assert!(refused.is_err_and(|error| error.text.contains("none of them was sent")));
+        assert_eq!(replies.await?.len(), 127);
+        Ok(Reply::ok())
     }
 
     async fn pause(cx: &Cx) -> Result<Reply> {

@@ -387,8 +387,9 @@ impl Cells {
     fn open_room(&mut self, clock: Clock) -> Result<usize, Fault> {
         self.drop_rooms(CELLS_DROPPED_PER_OPENED, |room| room.is_retiring() && room.live() == 0);
         // Not those of an older version, which are over soon.
-        let of_now = |room: &&Box<Room>| Arc::ptr_eq(&room.generation, &self.generation);
-        let in_use = self.rooms.iter().flatten().filter(of_now).count();
+        let now = &self.generation;
+        let rooms = self.rooms.iter().flatten();
+        let in_use = rooms.filter(|room| Arc::ptr_eq(&room.generation, now)).count();
         if in_use >= usize::from(self.generation.limits.cells_max) {
             return Err(self.refuse(FaultKind::Busy));
         }
