@@ -65,8 +65,13 @@ impl Plugins {
         }
         let bindings: usize = config.pools.iter().map(|pool| pool.bindings.len()).sum();
         let cells = config.plugins.iter().map(|plugin| plugin.limits.cells).max().unwrap_or(0);
-        let instances =
-            (bindings.max(1) * usize::from(workers) * cells).min(limits::PLUGIN_INSTANCES_MAX);
+        let wanted = bindings.max(1) * usize::from(workers) * cells;
+        let instances = wanted.min(limits::PLUGIN_INSTANCES_MAX);
+        if wanted > instances {
+            tracing::info!(
+                "plugins share {instances} cells: workers x bindings x limits.cells allow {wanted}"
+            );
+        }
         let setup = EngineSetup {
             instances_max: u32::try_from(instances + limits::PLUGIN_INSTANCES_SPARE)
                 .unwrap_or(u32::MAX),
