@@ -248,11 +248,6 @@ impl State {
         self.body_count > 0
     }
 
-    /// Whether any result may still come.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.slots.iter().any(|slot| slot.result.is_none())
-    }
-
     /// Makes the batch the out-frame, with what stands in `out` before it, and begins the next one.
     pub(crate) fn take_body(&mut self, flags: u8, out: &mut Vec<u8>) {
         let [low, high] = u16::try_from(self.body_count).unwrap_or(u16::MAX).to_le_bytes();
@@ -274,18 +269,28 @@ impl State {
         self.drop_body();
     }
 
-    /// `FLAG_FIRST` when one finished operation may let the handler go on, else 0.
-    pub(crate) fn resume_flag(&self) -> u8 {
+    /// How a call that waits is to be resumed, `FLAG_FIRST` when one finished operation may let it go on, else 0; `None` when
+    /// nothing is to come.
+    pub(crate) fn resume_flag(&self) -> Option<u8> {
+        let flag = |is_all: bool| if is_all { 0 } else { FLAG_FIRST };
+        // Most calls have one operation under way.
+        if let [slot] = self.slots.as_slice() {
+            return slot.result.is_none().then(|| flag(!slot.abandoned));
+        }
         let mut outstanding = self.slots.iter().filter(|slot| slot.result.is_none());
-        let Some(head) = outstanding.next() else {
-            return 0;
-        };
-        let one_group = !head.abandoned && outstanding.all(|slot| slot.group == head.group);
-        if one_group { 0 } else { FLAG_FIRST }
+        let head = outstanding.next()?;
+        Some(flag(!head.abandoned && outstanding.all(|slot| slot.group == head.group)))
     }
 
     /// Takes in the result of operation `op`, which stands in `kept` behind `from` bytes; one that nobody wants is dropped.
     pub(crate) fn put_result(&mut self, op: u32, status: u8, kept: Vec<u8>, from: usize) {
+        if let [slot] = self.slots.as_mut_slice()
+            && slot.op == op
+            && !slot.abandoned
+        {
+            slot.result = Some(Outcome { status, kept, from });
+            return;
+        }
         let Some(index) = self.slots.iter().position(|slot| slot.op == op) else {
             // Only what is not granted has a result that nobody waits for.
             if status == STATUS_DENIED {
@@ -318,13 +323,16 @@ impl State {
 
     /// The result of the only operation of `group`, if it has come.
     fn take_one(&mut self, group: u32) -> Option<Outcome> {
+        if let [slot] = self.slots.as_mut_slice() {
+            let outcome = if slot.group == group { slot.result.take() } else { None };
+            if outcome.is_some() {
+                self.slots.clear();
+            }
+            return outcome;
+        }
         let index = self.slots.iter().position(|slot| slot.group == group)?;
         let outcome = self.slots.get_mut(index)?.result.take()?;
-        if index + 1 == self.slots.len() {
-            self.slots.pop();
-        } else {
-            self.slots.remove(index);
-        }
+        self.slots.remove(index);
         Some(outcome)
     }
 

@@ -101,8 +101,9 @@ impl Reply {
             return Some(Self::ok());
         }
         if let Some(head_len) = head_of_only_string(reply) {
-            bytes.truncate(bytes.len() - 2);
-            bytes.drain(..from + head_len);
+            let end = bytes.len() - 2;
+            bytes.copy_within(from + head_len..end, 0);
+            bytes.truncate(end - from - head_len);
             return Some(Self::Bulk(bytes));
         }
         Self::parse(reply)

@@ -98,21 +98,21 @@ impl Runner {
             running.call.state.borrow_mut().drop_body();
             return put_end(&running.call, Err(Error::new(misuse)), out);
         }
-        match polled {
-            Poll::Ready(result) => put_end(&running.call, result, out),
-            Poll::Pending if !running.call.state.borrow().is_waiting() => {
-                put_end(&running.call, Err(Error::new("the handler waits for nothing")), out);
-            }
-            Poll::Pending => {
-                put_pending(&mut running.call.state.borrow_mut(), out);
-                let index = number as usize;
-                if self.calls.len() <= index {
-                    self.calls.resize_with(index + 1, || None);
-                }
-                if let Some(slot) = self.calls.get_mut(index) {
-                    *slot = Some(running);
-                }
-            }
+        let flags = match polled {
+            Poll::Ready(result) => return put_end(&running.call, result, out),
+            Poll::Pending => running.call.state.borrow().resume_flag(),
+        };
+        let Some(flags) = flags else {
+            let error = Error::new("the handler waits for nothing");
+            return put_end(&running.call, Err(error), out);
+        };
+        put_pending(&mut running.call.state.borrow_mut(), flags, out);
+        let index = number as usize;
+        if self.calls.len() <= index {
+            self.calls.resize_with(index + 1, || None);
+        }
+        if let Some(slot) = self.calls.get_mut(index) {
+            *slot = Some(running);
         }
     }
 }
@@ -140,6 +140,9 @@ fn misuse(call: &Call, polled: &Poll<Result<Reply>>) -> Option<&'static str> {
         return state.misuse;
     }
     let in_multi = call.start.kind() == IN_MULTI;
+    if !in_multi && polled.is_pending() {
+        return None;
+    }
     match polled {
         Poll::Pending if in_multi && !state.is_one_transaction() => {
             Some("inside MULTI a handler passes, answers an error, or awaits one transaction")
@@ -171,13 +174,12 @@ fn put_failure(out: &mut Vec<u8>, text: &str) {
     Reply::Error(String::from(text)).write(2, out);
 }
 
-fn put_pending(state: &mut State, out: &mut Vec<u8>) {
+fn put_pending(state: &mut State, flags: u8, out: &mut Vec<u8>) {
     if let Some(reply) = state.background.take() {
         state.replied = true;
         out.push(BACKGROUND);
         put_bytes(out, &reply);
     }
-    let flags = state.resume_flag();
     state.take_body(flags, out);
 }
 

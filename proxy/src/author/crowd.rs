@@ -13,7 +13,7 @@ use std::rc::Rc;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::{JoinHandle, spawn_local, yield_now};
 
-use super::backend::Backend;
+use super::backend::{Answer, Backend};
 use super::flow::{Begun, CLOCK, Flow, Script, status_of};
 use super::measure::cpu_ns;
 use crate::plugin::batch::{Arg, Batch, Numbered, Op};
@@ -91,9 +91,9 @@ fn start(subject: &Subject, backend: &Shared, in_flight: usize, rounds: usize) -
         Subject::Plugin(cells, flow) => {
             let backend = Rc::clone(backend);
             spawn_local(async move {
-                let mut bytes = 0;
+                let (mut bytes, mut lists) = (0, Lists::default());
                 for _ in 0..rounds {
-                    bytes += plugin_call(&cells, &flow, &backend).await?.len();
+                    bytes += plugin_call(&cells, &flow, &backend, &mut lists).await?.len();
                 }
                 Ok(bytes)
             })
@@ -129,15 +129,21 @@ async fn finish(tasks: Vec<Task>, backends: &[&Shared]) -> Result<(), String> {
     Ok(())
 }
 
+/// What a call waits for and has got, kept for the next one as the gateway keeps it.
+#[derive(Default)]
+struct Lists {
+    waiting: Vec<(u32, Status, Answer)>,
+    answers: Vec<(u32, Status, Vec<u8>)>,
+}
+
 async fn plugin_call(
     cells: &RefCell<Cells>,
     flow: &Flow,
     backend: &RefCell<Backend>,
+    Lists { waiting, answers }: &mut Lists,
 ) -> Result<Vec<u8>, String> {
     let begun = flow.start(&mut cells.borrow_mut());
     let Begun { id, mut step } = begun.map_err(|fault| fault.client_text())?;
-    // One list of each for the whole call, as the gateway keeps them.
-    let (mut waiting, mut answers) = (Vec::new(), Vec::new());
     loop {
         let batch = match step {
             Step::Done(reply) => return Ok(reply),
@@ -167,7 +173,7 @@ async fn plugin_call(
 }
 
 /// Writes an operation as requests; where its answer comes.
-fn send(batch: &Batch, numbered: &Numbered, backend: &mut Backend) -> super::backend::Answer {
+fn send(batch: &Batch, numbered: &Numbered, backend: &mut Backend) -> Answer {
     let words = |args| {
         batch.args(args).map(|arg| match arg {
             Arg::Plain(bytes) => bytes,

@@ -261,6 +261,14 @@ pub(super) fn check(
     }
 }
 
+/// Why a plugin may not name this key; one beside another counts as its owner.
+fn key_denied(granted: &Granted, key: Arg<'_>) -> Option<Denied> {
+    match key {
+        Arg::Beside { name, .. } if name.contains(&b':') => Some(Denied::BesideName),
+        key => (!granted.key_allowed(checked_as(key))).then_some(Denied::Key),
+    }
+}
+
 /// Bytes of the arguments of a task.
 fn spawned_bytes(batch: &Batch, args: ArgList) -> usize {
     let len = |arg: Arg<'_>| match arg {
@@ -286,10 +294,6 @@ fn check_command(
     target_key: Option<&[u8]>,
 ) -> Verdict {
     let denied = |why: Denied| Verdict { denied: Some(why), readonly: true };
-    let has_colon = |arg: Arg<'_>| matches!(arg, Arg::Beside { name, .. } if name.contains(&b':'));
-    if batch.args(list).any(has_colon) {
-        return denied(Denied::BesideName);
-    }
     let mut words = batch.args(list).map(checked_as);
     let Some(command) = granted.command(words.next().unwrap_or_default()) else {
         return denied(Denied::Command);
@@ -301,10 +305,10 @@ fn check_command(
         if !simple.accepts(list.count) {
             return denied(Denied::UnknownKeys);
         }
-        let key = words.nth(usize::from(simple.key) - 1).unwrap_or_default();
-        return match granted.key_allowed(key) {
-            true => Verdict { denied: None, readonly: simple.readonly },
-            false => denied(Denied::Key),
+        let key = batch.args(list).nth(usize::from(simple.key)).unwrap_or(Arg::Plain(b""));
+        return match key_denied(granted, key) {
+            None => Verdict { denied: None, readonly: simple.readonly },
+            Some(why) => denied(why),
         };
     }
     scratch.spans.clear();
@@ -315,12 +319,11 @@ fn check_command(
         Ok(facts) => facts,
         Err(why) => return denied(why),
     };
-    let allowed = scratch
-        .keys
-        .iter()
-        .all(|place| args.get(*place as usize).is_some_and(|key| granted.key_allowed(key)));
-    if !allowed {
-        return denied(Denied::Key);
+    let mut keys = scratch.keys.iter().map(|place| batch.args(list).nth(*place as usize));
+    if let Some(why) =
+        keys.find_map(|key| key.map_or(Some(Denied::Key), |key| key_denied(granted, key)))
+    {
+        return denied(why);
     }
     if facts.whole_shard && !granted.named {
         return denied(Denied::WholeShard);

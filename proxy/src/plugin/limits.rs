@@ -153,6 +153,8 @@ pub const TIMER_EVERY_MS: std::ops::RangeInclusive<u64> = 10..=86_400_000;
 pub const TRANSACTION_COMMANDS_MAX: u16 = 1_024;
 /// Deepest nesting of a plugin's reply.
 pub const REPLY_DEPTH_MAX: usize = 32;
+/// Compiled plugins kept on disk.
+pub const COMPILED_FILES_MAX: usize = 256;
 /// Names of commands that a plugin may ask for.
 pub const GRANTED_COMMANDS_MAX: usize = 512;
 /// Longest key of WAIT-KEY and WATCH-SESSION, and arguments of a SPAWN, bytes: the host keeps them.

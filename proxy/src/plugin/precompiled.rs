@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use wasmtime::{Engine, Module};
 
 use super::generation::hex;
+use super::limits::COMPILED_FILES_MAX;
 
 /// The directory of compiled code.
 #[derive(Debug, Clone)]
@@ -45,8 +46,26 @@ impl CompiledCache {
         }
         let module = Module::from_binary(engine, wasm)?;
         // A full disk or a lost race is no reason not to run: the next start compiles again.
-        let _ = self.store(&path, &module.serialize()?);
+        if self.store(&path, &module.serialize()?).is_ok() {
+            self.drop_oldest(COMPILED_FILES_MAX);
+        }
         Ok((module, false))
+    }
+
+    /// Leaves so many files, those that were written last: each version of a plugin that is being written makes one.
+    fn drop_oldest(&self, files_max: usize) {
+        let entries = std::fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let mut files: Vec<_> = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "cwasm"))
+            .filter_map(|path| Some((std::fs::metadata(&path).ok()?.modified().ok()?, path)))
+            .collect();
+        files.sort();
+        let over = files.len().saturating_sub(files_max);
+        for (_, path) in files.iter().take(over) {
+            // Another process may have done so.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     fn load(&self, engine: &Engine, path: &Path) -> Option<Module> {
@@ -117,6 +136,30 @@ mod tests {
         fn drop(&mut self) {
             let _ = std::fs::remove_dir_all(&self.0);
         }
+    }
+
+    #[test]
+    fn oldest_code_goes_when_there_is_too_much() {
+        let scratch = Scratch::new("oldest");
+        let cache = CompiledCache::open(&scratch.0).unwrap();
+        for name in ["a.cwasm", "b.cwasm", "c.cwasm", "other"] {
+            let path = scratch.0.join(name);
+            std::fs::write(&path, name).unwrap();
+            // Their order in time does not depend on how finely the file system tells it.
+            let age = u64::from(b'z' - name.as_bytes()[0]);
+            let written = std::time::SystemTime::now() - std::time::Duration::from_secs(age);
+            std::fs::File::options()
+                .write(true)
+                .open(&path)
+                .unwrap()
+                .set_modified(written)
+                .unwrap();
+        }
+        cache.drop_oldest(2);
+        let left = std::fs::read_dir(&scratch.0).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut left: Vec<_> = left.collect();
+        left.sort();
+        assert_eq!(left, ["b.cwasm", "c.cwasm", "other"]);
     }
 
     #[test]
