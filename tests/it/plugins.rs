@@ -8,7 +8,7 @@ use sluicegate_tests::gateway::InProcess;
 use sluicegate_tests::load::{Load, ask};
 use sluicegate_tests::plugins::{
     BindingRow, Entry, PluginFile, await_binding, binding_rows, built, client_of_each_worker,
-    variant, yaml_with,
+    renumbered, variant, yaml_with,
 };
 use sluicegate_tests::real_server::RealServer;
 use sluicegate_tests::value::Value;
@@ -284,6 +284,21 @@ fn plugin_files_replaced_under_load_fail_no_request() {
         assert_eq!(waiting.reply(), Value::bulk("v"));
     }
     load.finish();
+}
+
+#[test]
+fn file_of_the_same_size_and_time_as_the_old_one_is_taken() {
+    let file = PluginFile::copy_of("misbehaving/misbehaving");
+    let plugins = [Entry { name: "plugin", file: file.path(), settings: &[] }];
+    let setup = start(&plugins, &["{use: plugin, keys: [fine]}"]);
+    let facts = || std::fs::metadata(file.path()).expect("a plugin file");
+    let (len, modified) = (facts().len(), facts().modified().expect("its time"));
+    file.replace(&renumbered(&std::fs::read(file.path()).expect("read a guest")));
+    let opened = std::fs::File::options().write(true).open(file.path()).expect("open a plugin");
+    opened.set_modified(modified).expect("set its time");
+    assert_eq!((facts().len(), facts().modified().expect("its time")), (len, modified));
+    let mut watchers = client_of_each_worker(setup.gateway.address(), WORKERS);
+    await_binding(&mut watchers, 0, "the new file to be taken", |row| row.number("generation") > 1);
 }
 
 /// A file that is not taken: its name, its bytes and what is said of it.

@@ -16,7 +16,7 @@ use crate::gateway::yaml_over;
 use crate::real_server::RealServer;
 use crate::tools::repository;
 use crate::value::Value;
-use crate::wait::eventually;
+use crate::wait::eventually_seen;
 
 /// Limits that no busy machine breaks: what a test wants to see must not depend on how fast it runs.
 pub const PATIENT: &str = "{cpu_per_step: 50ms, call_timeout: 60s, cells: 64}";
@@ -207,10 +207,7 @@ pub fn await_binding(
     wanted: impl Fn(&BindingRow) -> bool,
 ) -> BindingRow {
     let mut rows = watchers.iter_mut().map(|watcher| {
-        eventually(what, || {
-            let row = binding_rows(watcher).swap_remove(binding);
-            wanted(&row).then_some(row)
-        })
+        eventually_seen(what, || binding_rows(watcher).swap_remove(binding), &wanted)
     });
     let first = rows.next().expect("a gateway has a worker");
     rows.for_each(drop);

@@ -4,13 +4,14 @@
 //!   file changes ──► read ──► compile, check, init (on this thread) ──┬─► every worker: new calls run it
 //!                                                                     └─► refused: the old one stays; log and INFO say why
 //! ```
-//! One thread, so compiling never stops a worker. A change is seen by the file's time and size, twice the same in a
-//! row, so that a file that is still being written is not taken; what counts is its SHA-256. The thread also looks
+//! One thread, so compiling never stops a worker. A change is seen by the file's inode, times and size, twice the same
+//! in a row, so that a file that is still being written is not taken; what counts is its SHA-256. The thread also looks
 //! after the engine's ticker.
 
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -40,8 +41,18 @@ pub(super) struct Watched {
     sha256: [u8; 32],
     /// The last file was not taken.
     refused: bool,
-    seen: Option<(SystemTime, u64)>,
-    changed: Option<(SystemTime, u64)>,
+    seen: Option<Stamp>,
+    changed: Option<Stamp>,
+}
+
+/// What tells that a file is another one, or has other bytes. Its times alone do not: they are those of the kernel's last
+/// tick, so a file that is moved into the place of one of the same size, some milliseconds old, may have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
+    len: u64,
 }
 
 /// The plugins of a gateway.
@@ -349,9 +360,14 @@ pub(super) fn places_of(config: &Config, plugin: usize) -> Vec<String> {
     config.pools.iter().flat_map(in_pool).collect()
 }
 
-fn stamp(file: &PathBuf) -> Option<(SystemTime, u64)> {
+fn stamp(file: &Path) -> Option<Stamp> {
     let facts = std::fs::metadata(file).ok()?;
-    Some((facts.modified().ok()?, facts.len()))
+    Some(Stamp {
+        inode: (facts.dev(), facts.ino()),
+        modified: (facts.mtime(), facts.mtime_nsec()),
+        changed: (facts.ctime(), facts.ctime_nsec()),
+        len: facts.len(),
+    })
 }
 
 /// The generation of the file as it is now.

@@ -13,6 +13,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use wasmtime::{Engine, Module};
 
@@ -79,13 +80,12 @@ impl CompiledCache {
     }
 
     fn store(&self, path: &Path, code: &[u8]) -> std::io::Result<()> {
-        let beside = path.with_extension(format!("{}.new", std::process::id()));
-        let written = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&beside)
-            .and_then(|mut file| file.write_all(code))
-            .and_then(|()| std::fs::rename(&beside, path));
+        // A name of this call alone: engines of one process may store the same module at once.
+        static STORED: AtomicU64 = AtomicU64::new(0);
+        let number = STORED.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_extension(format!("{}-{number}.new", std::process::id()));
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(&beside)?;
+        let written = file.write_all(code).and_then(|()| std::fs::rename(&beside, path));
         if written.is_err() {
             // Best effort: what is left over has a name that nothing reads.
             let _ = std::fs::remove_file(&beside);
