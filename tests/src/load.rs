@@ -27,9 +27,9 @@ struct User {
 
 impl Load {
     /// Starts a thread for each client; `round` gets its place among them and the round's number.
-    pub fn start(
-        clients: Vec<Client>,
-        round: impl Fn(&mut Client, usize, usize) + Send + Sync + 'static,
+    pub fn start<C: Send + 'static>(
+        clients: Vec<C>,
+        round: impl Fn(&mut C, usize, usize) + Send + Sync + 'static,
     ) -> Load {
         let over = Arc::new(AtomicBool::new(false));
         let round = Arc::new(round);
@@ -51,11 +51,12 @@ impl Load {
 
     /// Waits until every client has begun and ended a round from now on.
     pub fn await_round(&self) {
-        for (place, user) in self.users.iter().enumerate() {
-            let before = user.rounds.load(Ordering::SeqCst);
+        let now = |user: &User| user.rounds.load(Ordering::SeqCst);
+        let before: Vec<usize> = self.users.iter().map(now).collect();
+        for (place, (user, before)) in self.users.iter().zip(before).enumerate() {
             eventually_true("a client to go on", || {
                 assert!(!user.thread.is_finished(), "client {place} has failed");
-                user.rounds.load(Ordering::SeqCst) > before + 1
+                now(user) > before + 1
             });
         }
     }

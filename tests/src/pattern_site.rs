@@ -2,9 +2,10 @@
 //!
 //! Comes in: a plugin's name and its bindings. Goes out: clients of either gateway, and the faults: a gateway is killed and
 //! another takes its place, a shard is killed and comes back empty, the plugin is swapped on both gateways. The gateways are
-//! processes of their own, so that killing one is what a crash is.
+//! processes of their own, so that killing one is what a crash is. A `Roaming` client goes to the other one when its own has died.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use rustix::process::Signal;
 
@@ -14,7 +15,7 @@ use crate::herd::allow_many_sockets;
 use crate::plugins::{Entry, PluginFile, built, client_of_each_worker, plugins_yaml, variant};
 use crate::real_server::{RealServer, free_port, signal};
 use crate::value::Value;
-use crate::wait::eventually_true;
+use crate::wait::{eventually, eventually_true};
 
 /// Workers of each gateway, as `pool_yaml` says.
 const WORKERS: usize = 2;
@@ -23,6 +24,7 @@ const WORKERS: usize = 2;
 #[derive(Debug)]
 pub struct PatternSite {
     gateways: Vec<Process>,
+    addresses: Arc<Mutex<Vec<SocketAddr>>>,
     /// The servers behind both gateways.
     pub shards: Vec<RealServer>,
     name: &'static str,
@@ -41,11 +43,11 @@ impl PatternSite {
         allow_many_sockets();
         let file = PluginFile::copy_of(name);
         let bindings = bindings.iter().map(|binding| (*binding).to_owned()).collect();
-        let mut site = PatternSite { gateways: Vec::new(), shards, name, file, bindings };
-        for _ in 0..2 {
-            let gateway = site.start_gateway();
-            site.gateways.push(gateway);
-        }
+        let (gateways, addresses) = (Vec::new(), Arc::default());
+        let mut site = PatternSite { gateways, addresses, shards, name, file, bindings };
+        site.gateways = (0..2).map(|_| site.start_gateway()).collect();
+        let addresses = site.gateways.iter().map(Process::address).collect();
+        *site.addresses.lock().expect("no thread has failed") = addresses;
         site
     }
 
@@ -80,6 +82,18 @@ impl PatternSite {
     /// Starts another gateway in the place of one that was killed.
     pub fn replace_gateway(&mut self, gateway: usize) {
         self.gateways[gateway] = self.start_gateway();
+        let address = self.gateways[gateway].address();
+        self.addresses.lock().expect("no thread has failed")[gateway] = address;
+    }
+
+    /// So many clients that go on through the other gateway when one dies.
+    pub fn roaming(&self, count: usize) -> Vec<Roaming> {
+        let roaming = |number| Roaming {
+            addresses: Arc::clone(&self.addresses),
+            gateway: number % 2,
+            client: None,
+        };
+        (0..count).map(roaming).collect()
     }
 
     /// Kills a shard, and lets it come back without its data: see `revive_shard`.
@@ -117,5 +131,32 @@ impl PatternSite {
                 self.client(gateway).command(&["SLUICEGATE", "PLUGIN", "RELOAD", self.name]);
             assert!(!matches!(reply, Value::Error(_)), "{reply:?}");
         }
+    }
+}
+
+/// A client that connects to the other gateway when its connection breaks.
+#[derive(Debug)]
+pub struct Roaming {
+    addresses: Arc<Mutex<Vec<SocketAddr>>>,
+    gateway: usize,
+    client: Option<Client>,
+}
+
+impl Roaming {
+    /// Sends one request; `None` when the connection broke before its reply, so that nobody knows what became of it.
+    pub fn command<A: AsRef<[u8]>>(&mut self, args: &[A]) -> Option<Value> {
+        let mut client = self.client.take().unwrap_or_else(|| self.connect());
+        client.send(args);
+        let (_, reply) = client.next_reply()?;
+        self.client = Some(client);
+        Some(reply)
+    }
+
+    fn connect(&mut self) -> Client {
+        eventually("a gateway to be there", || {
+            self.gateway = 1 - self.gateway;
+            let address = self.addresses.lock().expect("no thread has failed")[self.gateway];
+            Client::try_connect(address).ok()
+        })
     }
 }

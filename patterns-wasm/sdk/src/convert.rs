@@ -42,7 +42,7 @@ pub trait FromReply: Sized {
 fn unfit(wanted: &str, came: &Reply) -> Error {
     const SHOWN_MAX: usize = 40;
     let text = match came {
-        Reply::Null => String::from("null"),
+        Reply::Null | Reply::NullArray => String::from("null"),
         Reply::Simple(text) => joined(&["'", text, "'"]),
         Reply::Error(text) | Reply::Double(text) => joined(&["'", text, "'"]),
         Reply::Bulk(bytes) => {
@@ -123,7 +123,7 @@ impl FromReply for bool {
         match reply {
             Reply::Int(value @ (0 | 1)) => Ok(value == 1),
             Reply::Bool(value) => Ok(value),
-            Reply::Null => Ok(false),
+            Reply::Null | Reply::NullArray => Ok(false),
             Reply::Simple(text) if text == "OK" => Ok(true),
             other => Err(unfit("yes or no (1 or 0, true or false, OK or null)", &other)),
         }
@@ -160,7 +160,7 @@ impl<T: FromReply> FromReply for Option<T> {
 fn items(reply: Reply) -> Result<Vec<Reply>> {
     match reply {
         Reply::Array(items) | Reply::Map(items) => Ok(items),
-        Reply::Null => Ok(Vec::new()),
+        Reply::Null | Reply::NullArray => Ok(Vec::new()),
         other => Err(unfit("an array", &other)),
     }
 }

@@ -27,8 +27,10 @@ const DEPTH_MAX: usize = 32;
 /// ```
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reply {
-    /// `$-1`, `*-1` or `_`.
+    /// `$-1` or `_`.
     Null,
+    /// `*-1`, as `LPOP key count` answers for a missing key; `_` in RESP3.
+    NullArray,
     /// `+OK`
     Simple(Cow<'static, str>),
     /// `:1`
@@ -58,9 +60,9 @@ impl Reply {
         Self::Bulk(bytes.into())
     }
 
-    /// Whether this is null.
+    /// Whether this is null, of whatever form.
     pub fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
+        matches!(self, Self::Null | Self::NullArray)
     }
 
     /// The integer, also when it came as text.
@@ -70,7 +72,12 @@ impl Reply {
             Self::Bulk(text) => parse_int(text),
             Self::Simple(text) => parse_int(text.as_bytes()),
             Self::Bool(value) => Some(i64::from(*value)),
-            Self::Null | Self::Error(_) | Self::Array(_) | Self::Map(_) | Self::Double(_) => None,
+            Self::Null
+            | Self::NullArray
+            | Self::Error(_)
+            | Self::Array(_)
+            | Self::Map(_)
+            | Self::Double(_) => None,
         }
     }
 
@@ -81,6 +88,7 @@ impl Reply {
             Self::Simple(text) => Some(text.as_bytes()),
             Self::Double(text) => Some(text.as_bytes()),
             Self::Null
+            | Self::NullArray
             | Self::Int(_)
             | Self::Error(_)
             | Self::Array(_)
@@ -125,7 +133,9 @@ impl Reply {
 
     fn write_at(&self, depth: usize, resp: u8, out: &mut Vec<u8>) {
         match self {
-            Self::Null => out.extend_from_slice(if resp == 3 { b"_\r\n" } else { b"$-1\r\n" }),
+            Self::Null | Self::NullArray if resp == 3 => out.extend_from_slice(b"_\r\n"),
+            Self::Null => out.extend_from_slice(b"$-1\r\n"),
+            Self::NullArray => out.extend_from_slice(b"*-1\r\n"),
             Self::Simple(text) if text == "OK" => out.extend_from_slice(b"+OK\r\n"),
             Self::Simple(text) => put_line(out, b'+', text.as_bytes()),
             Self::Error(text) => put_line(out, b'-', text.as_bytes()),
@@ -306,7 +316,7 @@ fn parse_at(bytes: &[u8], at: &mut usize, depth: usize) -> Option<Reply> {
         }
         b'*' | b'~' | b'>' => match usize::try_from(parse_int(head)?) {
             Ok(count) => Some(Reply::Array(parse_items(bytes, at, depth, count)?)),
-            Err(_) => Some(Reply::Null),
+            Err(_) => Some(Reply::NullArray),
         },
         b'%' => {
             let count = usize::try_from(parse_int(head)?).ok()?.checked_mul(2)?;
@@ -358,6 +368,18 @@ mod tests {
             reply.write(3, &mut out);
             assert_eq!(out, three.as_bytes());
         }
+    }
+
+    #[test]
+    fn null_array_keeps_its_form() {
+        let reply = Reply::parse(b"*-1\r\n").unwrap();
+        assert!(reply.is_null());
+        for (resp, wanted) in [(2, "*-1\r\n"), (3, "_\r\n")] {
+            let mut out = Vec::new();
+            reply.write(resp, &mut out);
+            assert_eq!(out, wanted.as_bytes());
+        }
+        assert_eq!(reply.to::<Option<Vec<i64>>>(), Ok(None));
     }
 
     #[test]

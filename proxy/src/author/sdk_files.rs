@@ -23,7 +23,22 @@ pub(super) const SDK: &[(&str, &str)] = &[
     ("src/harness/lane.rs", include_str!("../../../patterns-wasm/sdk/src/harness/lane.rs")),
     ("src/harness/manifest.rs", include_str!("../../../patterns-wasm/sdk/src/harness/manifest.rs")),
     ("src/harness/mod.rs", include_str!("../../../patterns-wasm/sdk/src/harness/mod.rs")),
-    ("src/harness/redis.rs", include_str!("../../../patterns-wasm/sdk/src/harness/redis.rs")),
+    (
+        "src/harness/redis/keys.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/keys.rs"),
+    ),
+    (
+        "src/harness/redis/lists.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/lists.rs"),
+    ),
+    (
+        "src/harness/redis/mod.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/mod.rs"),
+    ),
+    (
+        "src/harness/redis/strings.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/strings.rs"),
+    ),
     ("src/harness/script.rs", include_str!("../../../patterns-wasm/sdk/src/harness/script.rs")),
     ("src/harness/tasks.rs", include_str!("../../../patterns-wasm/sdk/src/harness/tasks.rs")),
     ("src/harness/tests.rs", include_str!("../../../patterns-wasm/sdk/src/harness/tests.rs")),
