@@ -1,7 +1,7 @@
 //! The one test binary: each module is one kind of promise, held against real servers and real clients.
 //!
 //! A module opens with what it holds and against whom; the names are the promises: `same_as_redis` (with the commands of
-//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`cache...`, `latest`, `once`),
+//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`cache...`, `counter`, `latest`, `once`),
 //! `languages` (plugins in C and AssemblyScript), `clients`.
 //! `tidy` reads the source tree; `simulation` (with its `scripted_shard`) needs no server at all.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
@@ -16,6 +16,7 @@ mod client_commands;
 mod clients;
 mod command_mix;
 mod command_replies;
+mod counter;
 mod databases;
 mod every_command;
 mod failures;

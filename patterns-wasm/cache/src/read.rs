@@ -28,7 +28,6 @@ use crate::lease;
 use crate::notice::{self, Notice};
 use crate::stats::{self, Count};
 use crate::ttl::{self, Expiry, Life};
-use crate::write::alone;
 
 /// `GET key`
 pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
@@ -95,7 +94,7 @@ pub async fn ttl(cx: Cx, args: Args) -> Result<i64> {
         return cx.pass();
     }
     let config = cx.config::<Config>()?;
-    let stored = alone(&cx, args.key(), pttl(args.key())).await?;
+    let stored = cx.single(pttl(args.key())).await?;
     Ok(ttl::soft_ttl(stored, config.grace_ms(), args.is(0, "TTL")))
 }
 
@@ -105,7 +104,7 @@ pub async fn expiretime(cx: Cx, args: Args) -> Result<i64> {
         return cx.pass();
     }
     let config = cx.config::<Config>()?;
-    let stored = alone(&cx, args.key(), cmd("PEXPIRETIME").arg(args.key()).typed()).await?;
+    let stored = cx.single(cmd("PEXPIRETIME").arg(args.key()).typed()).await?;
     Ok(ttl::soft_expiretime(stored, config.grace_ms(), args.is(0, "EXPIRETIME")))
 }
 
@@ -166,7 +165,7 @@ async fn get_in_multi(cx: &Cx, config: &Rc<Config>, key: &[u8], expiry: Expiry) 
     let Some(read) = expiry.append(read, config.grace_ms(), cx.now_ms()) else {
         return cx.pass();
     };
-    let (value, won): (Reply, bool) = alone(cx, key, read.typed()).await?;
+    let (value, won): (Reply, bool) = cx.single(read.typed()).await?;
     if won {
         stats::count(cx, config, Count::Leader);
         lease::watch(cx, key)?;

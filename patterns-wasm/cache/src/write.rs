@@ -6,11 +6,9 @@
 
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::{Command, cmd};
-use sluicegate_plugin::convert::FromReply;
 use sluicegate_plugin::cx::{Cx, Kind};
 use sluicegate_plugin::error::Result;
 use sluicegate_plugin::reply::Reply;
-use sluicegate_plugin::request::Typed;
 
 use crate::config::Config;
 use crate::lease;
@@ -32,7 +30,7 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
         return ended(&cx, &config, key, &notice, reply);
     }
     // It may not be stored, and only a fill ends the lease.
-    let reply = alone::<Reply>(&cx, key, set.command.clone().typed()).await?;
+    let reply = cx.single::<Reply>(set.command.clone().typed()).await?;
     if !set.was_stored(&reply) {
         return Ok(reply);
     }
@@ -67,7 +65,7 @@ pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
             let reply = with_void(&cx, key, cmd(&name).args(args.from(1))).await?;
             gone(&cx, key, reply)
         }
-        Some(Expire::Shifted(command)) => alone(&cx, key, command.typed()).await,
+        Some(Expire::Shifted(command)) => cx.single(command.typed()).await,
     }
 }
 
@@ -77,7 +75,7 @@ pub async fn persist(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
-    alone(&cx, args.key(), ttl::persist(args.key(), config.grace_ms()).typed()).await
+    cx.single(ttl::persist(args.key(), config.grace_ms()).typed()).await
 }
 
 /// `DEL key`, `UNLINK key`. With several keys the gateway's own way deletes them; their leases end by themselves.
@@ -112,14 +110,6 @@ pub async fn release(cx: Cx, args: Args) -> Result<()> {
 /// Task: ends the lease of a value that was filled inside MULTI under a condition.
 pub async fn void(cx: Cx, args: Args) -> Result<bool> {
     cx.call(lease::void(args.bytes(0))).await
-}
-
-/// Runs one command, inside MULTI or not.
-pub async fn alone<T: FromReply>(cx: &Cx, key: &[u8], command: Typed<T>) -> Result<T> {
-    if cx.kind() == Kind::InMulti {
-        return cx.transaction((command.to_key(key),)).await.map(|(reply,)| reply);
-    }
-    cx.call(command).await
 }
 
 /// Runs one command and ends the lease behind it.

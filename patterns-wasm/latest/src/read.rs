@@ -7,11 +7,9 @@
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::cmd;
 use sluicegate_plugin::commands::llen as stored_length;
-use sluicegate_plugin::convert::FromReply;
-use sluicegate_plugin::cx::{Cx, Kind};
+use sluicegate_plugin::cx::Cx;
 use sluicegate_plugin::error::Result;
 use sluicegate_plugin::reply::Reply;
-use sluicegate_plugin::request::Typed;
 
 use crate::config::Config;
 use crate::write::on_trimmed;
@@ -22,7 +20,7 @@ pub async fn llen(cx: Cx, args: Args) -> Result<i64> {
         return cx.pass();
     }
     let keep = cx.config::<Config>()?.keep();
-    Ok(alone(&cx, args.key(), stored_length(args.key())).await?.min(keep))
+    Ok(cx.single(stored_length(args.key())).await?.min(keep))
 }
 
 /// `LRANGE key first last`
@@ -38,7 +36,7 @@ pub async fn lrange(cx: Cx, args: Args) -> Result<Reply> {
     let counts_from_tail = first < 0 || last < 0;
     let (from, to) = (first.max(0), if counts_from_tail { keep - 1 } else { last.min(keep - 1) });
     let read = cmd("LRANGE").arg(args.key()).arg(from).arg(to).typed::<Vec<Vec<u8>>>();
-    let mut items = alone(&cx, args.key(), read).await?;
+    let mut items = cx.single(read).await?;
     if counts_from_tail {
         let len = from.saturating_add(i64::try_from(items.len()).unwrap_or(i64::MAX));
         let from_head = |place: i64| if place < 0 { len.saturating_add(place) } else { place };
@@ -92,15 +90,7 @@ pub async fn lpos(cx: Cx, args: Args) -> Result<Reply> {
         }
         command = command.arg(args.bytes(option)).arg(args.bytes(option + 1));
     }
-    alone(&cx, args.key(), command.arg("MAXLEN").arg(most).typed()).await
-}
-
-/// Runs one command, inside MULTI or not.
-async fn alone<T: FromReply>(cx: &Cx, key: &[u8], command: Typed<T>) -> Result<T> {
-    if cx.kind() == Kind::InMulti {
-        return cx.transaction((command.to_key(key),)).await.map(|(reply,)| reply);
-    }
-    cx.call(command).await
+    cx.single(command.arg("MAXLEN").arg(most).typed()).await
 }
 
 fn narrow(count: i64) -> usize {

@@ -6,12 +6,13 @@
 use std::future::Future;
 
 use crate::command::{Command, Target};
+use crate::convert::FromReply;
 use crate::cx::{Cx, Kind};
 use crate::error::{Error, Result};
 use crate::frame::put_bytes;
 use crate::operations::{One, Operations, STATUS_EVENT};
 use crate::reply::Reply;
-use crate::request::Batch;
+use crate::request::{Batch, Typed};
 
 const OP_TRANSACTION: u8 = 2;
 
@@ -51,6 +52,34 @@ impl Cx {
     ) -> impl Future<Output = Result<B::Replies>> + use<B> {
         let operations = self.transact(None, batch);
         async move { exec_rows::<B>(operations.await?.reply()?) }
+    }
+
+    /// Runs one command; inside MULTI it takes the place of the client's command, as a transaction of one.
+    ///
+    /// ```
+    /// # use sluicegate_plugin::prelude::*;
+    /// # use sluicegate_plugin::harness::world::World;
+    /// async fn length(cx: Cx, args: Args) -> Result<i64> {
+    ///     cx.single(strlen(args.key())).await
+    /// }
+    /// # sluicegate_plugin::plugin! {
+    /// #     name: "x", version: "1.0.0", hooks: ["GET" => length],
+    /// #     capabilities: { commands: ["STRLEN"] },
+    /// # }
+    /// # fn main() {
+    /// # let mut world = World::new(&PLUGIN, "", 1, 1);
+    /// # world.redis.run(&["SET", "k", "abc"]);
+    /// # assert_eq!(world.ask(0, 1, &["GET", "k"]), Some(Reply::Int(3)));
+    /// let ticket = world.multi(0, 1, &[&["GET", "k"]]);
+    /// world.run();
+    /// assert_eq!(world.reply(ticket), Some(&Reply::Array(vec![Reply::Int(3)])));
+    /// # }
+    /// ```
+    pub async fn single<T: FromReply>(&self, request: Typed<T>) -> Result<T> {
+        if self.kind() == Kind::InMulti {
+            return self.transaction((request,)).await.map(|(reply,)| reply);
+        }
+        self.call(request).await
     }
 
     /// Runs a batch as MULTI..EXEC only if `guard` answers `expected` and its key does not change before EXEC.

@@ -24,6 +24,10 @@ pub(super) const SDK: &[(&str, &str)] = &[
     ("src/harness/manifest.rs", include_str!("../../../patterns-wasm/sdk/src/harness/manifest.rs")),
     ("src/harness/mod.rs", include_str!("../../../patterns-wasm/sdk/src/harness/mod.rs")),
     (
+        "src/harness/redis/hashes.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/hashes.rs"),
+    ),
+    (
         "src/harness/redis/keys.rs",
         include_str!("../../../patterns-wasm/sdk/src/harness/redis/keys.rs"),
     ),

@@ -11,6 +11,7 @@
 //! A SELECT is sent to the shards that need it and taken back before EXEC, so that each lane stays in its database.
 
 use crate::buffer::Piece;
+use crate::command::CommandSpec;
 use crate::command::rule::LocalCommand;
 use crate::config::Transactions;
 use crate::core::Core;
@@ -101,16 +102,6 @@ impl Draft {
         self.elements.push(Element::Skipped(number));
     }
 
-    fn push_split(&mut self, split: Split) {
-        let positions: Vec<Vec<u32>> =
-            split.parts.iter().map(|part| part.positions.clone()).collect();
-        let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
-        let reads = !split.is_write;
-        let numbers = split.parts.into_iter();
-        let numbers = numbers.map(|part| self.push(part.shard, part.request, reads)).collect();
-        self.elements.push(Element::Joined(join, numbers));
-    }
-
     /// Brings every part back to the session's database.
     fn end(&mut self) {
         for number in 0..self.parts.len() {
@@ -176,16 +167,14 @@ impl Core {
                 Way::Shard(shard) if self.is_hooked(pool, queued.spec) => {
                     let target = Target { shard, database: draft.database, ..first };
                     let element = self.start_in_multi(id, target, queued, draft);
-                    draft.elements.push(element.map_err(|why| {
-                        format!("EXECABORT Transaction discarded because of a plugin: {why}")
-                    })?);
+                    draft.elements.push(element.map_err(|why| discarded(&why))?);
                 }
                 Way::Shard(shard) | Way::AnyShard(shard) => {
                     let reads = queued.spec.is_readonly();
                     let part = draft.push(shard, queued.request, reads);
                     draft.elements.push(Element::Part(part));
                 }
-                Way::Split(split) => draft.push_split(*split),
+                Way::Split(split) => self.draft_split(id, queued.spec, *split, draft)?,
                 Way::Answer(command) => {
                     if command == LocalCommand::Select {
                         let found =
@@ -199,6 +188,43 @@ impl Core {
             }
         }
         Ok(())
+    }
+
+    /// Draws up a command that was cut by shard. Each piece is hooked like a command of its own.
+    fn draft_split(
+        &mut self,
+        id: SessionId,
+        spec: &'static CommandSpec,
+        split: Split,
+        draft: &mut Draft,
+    ) -> Result<(), String> {
+        let Some(session) = self.sessions.get(id) else {
+            return Ok(());
+        };
+        let (pool, first) = (session.pool, session.target(0));
+        let positions: Vec<Vec<u32>> =
+            split.parts.iter().map(|part| part.positions.clone()).collect();
+        let join = Join::new(split.rule, split.is_write, split.keys, positions.into_iter());
+        let is_hooked = self.is_hooked(pool, spec);
+        let (mut elements, mut fault) = (Vec::new(), None);
+        for part in split.parts {
+            if !is_hooked {
+                elements.push(Element::Part(draft.push(part.shard, part.request, !split.is_write)));
+                continue;
+            }
+            let target = Target { shard: part.shard, database: draft.database, ..first };
+            let queued = QueuedCommand { spec, request: part.request, way: Way::Shard(part.shard) };
+            match self.start_in_multi(id, target, queued, draft) {
+                Ok(element) => elements.push(element),
+                Err(why) => {
+                    fault = Some(discarded(&why));
+                    break;
+                }
+            }
+        }
+        // With a fault too: the calls that were begun are cancelled with the draft.
+        draft.elements.push(Element::Joined(join, elements));
+        fault.map_or(Ok(()), Err)
     }
 
     /// Sends a transaction's parts, or says why not: then none is sent.
@@ -335,4 +361,9 @@ impl Core {
             lane.select(target.database, deadline_ms, &mut self.spare);
         }
     }
+}
+
+/// EXEC's error when a plugin cannot say what to do.
+fn discarded(why: &str) -> String {
+    format!("EXECABORT Transaction discarded because of a plugin: {why}")
 }

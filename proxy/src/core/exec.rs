@@ -57,8 +57,8 @@ pub(crate) enum Element {
     Part(usize),
     /// The next reply of this part is nobody's: it changed the database.
     Skipped(usize),
-    /// The next replies of these parts become one.
-    Joined(Join, Vec<usize>),
+    /// These become one: what each shard, or a plugin in its place, says of its keys.
+    Joined(Join, Vec<Element>),
     /// A plugin's call makes it of the next replies of this part.
     Call(Call, usize),
 }
@@ -127,30 +127,42 @@ impl Core {
         let mut out = Vec::with_capacity(active.kept_bytes + 16);
         write::array_header(&mut out, active.elements.iter().filter(is_shown).count());
         for element in active.elements {
-            let mut next = |part: usize| shares.get_mut(part).and_then(Iterator::next);
-            match element {
-                Element::Said(said) => out.extend_from_slice(&said),
-                Element::Part(part) => out.extend_from_slice(next(part).unwrap_or_default()),
-                Element::Skipped(part) => drop(next(part)),
-                Element::Joined(mut join, parts) => {
-                    for (number, part) in parts.into_iter().enumerate() {
-                        join.fill(number, next(part).unwrap_or_default());
-                    }
-                    out.extend_from_slice(&join.finish());
-                }
-                Element::Local(command, request) => {
-                    with_args(&request, |args| {
-                        self.write_local(owner, command, args, &mut out);
-                    });
-                }
-                Element::ClientInfo => self.write_itself(owner, &mut out),
-                Element::Call(call, part) => {
-                    let replies = (0..call.replies).filter_map(|_| next(part)).collect::<Vec<_>>();
-                    out.extend_from_slice(&self.end_in_multi(call, &replies));
-                }
-            }
+            self.write_element(owner, element, &mut shares, &mut out);
         }
         self.answer(owner, active.place, Piece::borrowed(&out));
+    }
+
+    /// Appends one element of EXEC's array; `shares` are the replies that the shards' parts still have.
+    fn write_element(
+        &mut self,
+        owner: SessionId,
+        element: Element,
+        shares: &mut [std::vec::IntoIter<&[u8]>],
+        out: &mut Vec<u8>,
+    ) {
+        let mut next = |part: usize| shares.get_mut(part).and_then(Iterator::next);
+        match element {
+            Element::Said(said) => out.extend_from_slice(&said),
+            Element::Part(part) => out.extend_from_slice(next(part).unwrap_or_default()),
+            Element::Skipped(part) => drop(next(part)),
+            Element::Joined(mut join, elements) => {
+                let mut reply = Vec::new();
+                for (number, element) in elements.into_iter().enumerate() {
+                    reply.clear();
+                    self.write_element(owner, element, shares, &mut reply);
+                    join.fill(number, &reply);
+                }
+                out.extend_from_slice(&join.finish());
+            }
+            Element::Local(command, request) => {
+                with_args(&request, |args| self.write_local(owner, command, args, out));
+            }
+            Element::ClientInfo => self.write_itself(owner, out),
+            Element::Call(call, part) => {
+                let replies = (0..call.replies).filter_map(|_| next(part)).collect::<Vec<_>>();
+                out.extend_from_slice(&self.end_in_multi(call, &replies));
+            }
+        }
     }
 }
 

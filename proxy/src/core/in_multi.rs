@@ -227,8 +227,12 @@ impl Core {
     /// EXEC has not run: drops the calls that wait for its replies.
     pub(crate) fn cancel_calls(&mut self, elements: &[Element]) {
         for element in elements {
-            if let Element::Call(Call { asking, call, .. }, _) = element {
-                self.cancel_call(asking.pool, asking.binding, *call);
+            match element {
+                Element::Call(Call { asking, call, .. }, _) => {
+                    self.cancel_call(asking.pool, asking.binding, *call);
+                }
+                Element::Joined(_, elements) => self.cancel_calls(elements),
+                _ => {}
             }
         }
     }

@@ -18,6 +18,7 @@ pub(super) fn run(redis: &mut FakeRedis, name: &[u8], words: &[Vec<u8>]) -> Opti
                 None => "none",
                 Some(Data::Text(_)) => "string",
                 Some(Data::List(_)) => "list",
+                Some(Data::Hash(_)) => "hash",
             };
             Ok(Reply::Simple(name.into()))
         }

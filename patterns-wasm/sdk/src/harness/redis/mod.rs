@@ -1,13 +1,14 @@
 //! A fake Redis for plugin tests: keys with expiry, on a virtual clock, with Redis's replies.
 //!
-//! Knows the commands that patterns use, by type: `keys`, `strings`, `lists`; an unknown one answers Redis's error. Scripts
+//! Knows the commands that patterns use, by type: `keys`, `strings`, `lists`, `hashes`; an unknown one answers Redis's error. Scripts
 //! are given as Rust functions under their text. What matters here is that it is small enough to be seen to be right.
 
+mod hashes;
 mod keys;
 mod lists;
 mod strings;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::script::Script as Expectations;
 use crate::args::parse_int;
@@ -51,6 +52,7 @@ struct Value {
 enum Data {
     Text(Vec<u8>),
     List(VecDeque<Vec<u8>>),
+    Hash(BTreeMap<Vec<u8>, Vec<u8>>),
 }
 
 impl FakeRedis {
@@ -79,10 +81,11 @@ impl FakeRedis {
         let name = word(words, 0).to_ascii_uppercase();
         let ran = keys::run(self, &name, words)
             .or_else(|| strings::run(self, &name, words))
-            .or_else(|| lists::run(self, &name, words));
+            .or_else(|| lists::run(self, &name, words))
+            .or_else(|| hashes::run(self, &name, words));
         match (ran, name.as_slice()) {
             (Some(Ok(reply) | Err(reply)), _) => reply,
-            (None, b"EVAL") => self.eval(words),
+            (None, b"EVAL" | b"EVAL_RO") => self.eval(words),
             (None, _) => {
                 let name = String::from_utf8_lossy(&name);
                 Reply::Error(format!("ERR unknown command '{name}'"))

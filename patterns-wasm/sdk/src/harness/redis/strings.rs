@@ -23,6 +23,10 @@ pub(super) fn run(redis: &mut FakeRedis, name: &[u8], words: &[Vec<u8>]) -> Opti
             let set = [b"SET", key, word(words, 2), b"NX"].map(<[u8]>::to_vec);
             self::set(redis, &set).map(|reply| Reply::Int(i64::from(!reply.is_null())))
         }
+        b"GETSET" => {
+            let set = [b"SET", key, word(words, 2), b"GET"].map(<[u8]>::to_vec);
+            self::set(redis, &set)
+        }
         b"GETEX" => getex(redis, words),
         b"GETDEL" => get(redis, key).inspect(|_| drop(redis.take(key))),
         b"STRLEN" => text(redis, key).map(|text| int(text.map_or(0, |text| text.len()))),

@@ -1,0 +1,95 @@
+//! Counters that have a backup: COUNTER.INCR, COUNTER.MGET and COUNTER.RESTORE.
+//!
+//! Of all callers that meet a counter without a base one gets a token, per restore lease: it loads the base from the backup and
+//! sends COUNTER.RESTORE. Increments that come meanwhile are counted and kept. The token says who was asked; RESTORE
+//! needs none, since a base is added once, whoever sends it and however often.
+
+use sluicegate_plugin::args::Args;
+use sluicegate_plugin::command::{Command, beside, cmd};
+use sluicegate_plugin::cx::Cx;
+use sluicegate_plugin::error::{Error, Result};
+use sluicegate_plugin::reply::Reply;
+
+use crate::Count;
+use crate::config::Config;
+use crate::scripts;
+
+/// Name of the lease beside its counter.
+const LEASE: &str = "restore";
+/// Keys of one piece of a COUNTER.MGET.
+const PIECE: usize = 100;
+/// Most keys of one COUNTER.MGET, so that it ends well within its steps.
+const KEYS_MAX: usize = 10_000;
+
+/// `COUNTER.INCR key [by]`: `[value, token or nil]`.
+pub async fn incr(cx: Cx, args: Args) -> Result<Reply> {
+    let by = match args.len() {
+        2 => 1,
+        3 => args.get(2)?,
+        _ => return Err(Error::arity("counter.incr")),
+    };
+    let token = token(&cx);
+    let add = on_counter(&cx, scripts::ADD, args.key(), by)?.arg(&*token);
+    let add = add.arg(i64::from(cx.config::<Config>()?.restore_lease.ms()));
+    Ok(told(&cx, token, cx.call(add.typed()).await?))
+}
+
+/// `COUNTER.MGET key...`: per key `[value or nil, token or nil]`, or its error.
+pub async fn mget(cx: Cx, args: Args) -> Result<Reply> {
+    let keys: Vec<&[u8]> = args.from(1).collect();
+    if keys.len() > KEYS_MAX {
+        return Err(Error::new("counter: COUNTER.MGET takes at most 10000 keys in one call"));
+    }
+    let lease_ms = i64::from(cx.config::<Config>()?.restore_lease.ms());
+    let mut rows = Vec::with_capacity(keys.len());
+    for piece in keys.chunks(PIECE) {
+        let tokens: Vec<String> = piece.iter().map(|_| token(&cx)).collect();
+        let mut reads = Vec::with_capacity(piece.len());
+        for (key, token) in piece.iter().zip(&tokens) {
+            let read = on_counter(&cx, scripts::READ, key, 0)?.arg(&**token).arg(lease_ms);
+            reads.push(read.typed::<(Reply, bool)>().result());
+        }
+        let read = cx.pipeline(reads).await?;
+        rows.extend(read.into_iter().zip(tokens).map(|(row, token)| match row {
+            Ok(row) => told(&cx, token, row),
+            Err(error) => Reply::Error(error.text),
+        }));
+    }
+    Ok(Reply::Array(rows))
+}
+
+/// `COUNTER.RESTORE key base version`: the value, with the base in it.
+pub async fn restore(cx: Cx, args: Args) -> Result<i64> {
+    let (base, version): (i64, i64) = (args.get(2)?, args.get(3)?);
+    if version < 0 {
+        return Err(Error::new("counter: COUNTER.RESTORE version must be at least 0"));
+    }
+    let restore = on_counter(&cx, scripts::RESTORE, args.key(), base)?.arg(version);
+    let (value, added): (i64, bool) = cx.call(restore.typed()).await?;
+    if added {
+        cx.metric_add(Count::Restore as u32, 1);
+    }
+    Ok(value)
+}
+
+/// A script on a counter and its lease, with its number and the binding's expiry.
+fn on_counter(cx: &Cx, script: &str, key: &[u8], number: i64) -> Result<Command> {
+    let config = cx.config::<Config>()?;
+    let command = cmd("EVAL").arg(script).arg(2).arg(key).arg(beside(key, LEASE));
+    Ok(command.arg(number).arg(i64::from(config.ttl.ms())).arg(config.expire_word()))
+}
+
+fn told(cx: &Cx, token: String, (value, won): (Reply, bool)) -> Reply {
+    if won {
+        cx.metric_add(Count::Token as u32, 1);
+    }
+    let value = value.int().map_or(Reply::Null, Reply::Int);
+    Reply::Array(vec![value, if won { Reply::bulk(token) } else { Reply::Null }])
+}
+
+/// 64 random bits as 16 hexadecimal digits.
+fn token(cx: &Cx) -> String {
+    let bytes = cx.random().to_be_bytes();
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
+}
