@@ -1,4 +1,4 @@
-//! Plugins that are not written in Rust: the one in C (`once`) and the one in AssemblyScript (`quota`).
+//! Plugins that are not written in Rust: the one in C (`dedup`) and the one in AssemblyScript (`quota`).
 //!
 //! Each is compiled by its own `build` script, loaded into a gateway with real shards, and asked by real clients:
 //! answers, errors of its own and of Redis, a refused config, large arguments, and new files under load. Where the
@@ -112,34 +112,34 @@ fn plugin_in_c_takes_an_event_once_and_gives_errors_as_they_are() {
     if !c("plugin_in_c_takes_an_event_once_and_gives_errors_as_they_are") {
         return;
     }
-    let setup = start("once", "");
+    let setup = start("dedup", "");
     let mut client = setup.gateway.client();
-    let no_seconds = "ERR once: not a number of seconds from 1 to 999999999: ";
+    let no_seconds = "ERR dedup: not a number of seconds from 1 to 999999999: ";
     let asked: [(&[&str], Value); 7] = [
-        (&["ONCE.TAKE", "once:1", "100"], Value::Integer(1)),
-        (&["once.take", "once:1", "100"], Value::Integer(0)),
-        (&["ONCE.TAKE", "once:2", "100"], Value::Integer(1)),
-        (&["GET", "once:1"], Value::Null),
-        (&["ONCE.TAKE", "once:3", "1\r\nx"], error(&format!("{no_seconds}1  x"))),
-        (&["ONCE.TAKE", "once:3", ""], error(no_seconds)),
+        (&["DEDUP.TAKE", "dedup:1", "100"], Value::Integer(1)),
+        (&["dedup.take", "dedup:1", "100"], Value::Integer(0)),
+        (&["DEDUP.TAKE", "dedup:2", "100"], Value::Integer(1)),
+        (&["GET", "dedup:1"], Value::Null),
+        (&["DEDUP.TAKE", "dedup:3", "1\r\nx"], error(&format!("{no_seconds}1  x"))),
+        (&["DEDUP.TAKE", "dedup:3", ""], error(no_seconds)),
         (
-            &["ONCE.TAKE", "other:1", "5"],
+            &["DEDUP.TAKE", "other:1", "5"],
             error("ERR denied: a key is outside the granted patterns"),
         ),
     ];
     ask(&mut client, &asked);
-    assert!(client.line("ONCE.TAKE once:1").is_error("ERR wrong number of arguments"));
-    assert!((1..=100).contains(&on_shards(&setup, "TTL {once:1}:sg:once")));
+    assert!(client.line("DEDUP.TAKE dedup:1").is_error("ERR wrong number of arguments"));
+    assert!((1..=100).contains(&on_shards(&setup, "TTL {dedup:1}:sg:dedup")));
     // Arguments larger than its first page of memory, and many of them, leave nothing behind.
-    let long = format!("once:{}", "x".repeat(300_000));
+    let long = format!("dedup:{}", "x".repeat(300_000));
     for round in 0..40 {
-        let taken = client.command(&["ONCE.TAKE", &long, "100"]);
+        let taken = client.command(&["DEDUP.TAKE", &long, "100"]);
         assert_eq!(taken, Value::Integer(i64::from(round == 0)));
     }
     setup.shards.iter().for_each(|shard| {
         assert_eq!(shard.client().line("CONFIG SET maxmemory 1"), Value::ok());
     });
-    assert!(client.line("ONCE.TAKE once:4 100").is_error("OOM"));
+    assert!(client.line("DEDUP.TAKE dedup:4 100").is_error("OOM"));
     let row = binding_rows(&mut client).swap_remove(0);
     assert_eq!(row.number("crashes"), 0, "{row:?}");
 }
@@ -187,8 +187,8 @@ fn plugin_in_c_refuses_a_config() {
     if !c("plugin_in_c_refuses_a_config") {
         return;
     }
-    let refused = refused_config("once", ", config: {seconds: 5}");
-    assert!(refused.contains("once takes no config"), "{refused}");
+    let refused = refused_config("dedup", ", config: {seconds: 5}");
+    assert!(refused.contains("dedup takes no config"), "{refused}");
 }
 
 #[test]
@@ -196,9 +196,9 @@ fn plugin_in_c_is_replaced_under_load() {
     if !c("plugin_in_c_is_replaced_under_load") {
         return;
     }
-    swap_under_load(&start("once", ""), "once", |client, user, round| {
-        let key = format!("once:{user}:{round}");
-        let take = ["ONCE.TAKE", &key, "100"];
+    swap_under_load(&start("dedup", ""), "dedup", |client, user, round| {
+        let key = format!("dedup:{user}:{round}");
+        let take = ["DEDUP.TAKE", &key, "100"];
         ask(client, &[(&take, Value::Integer(1)), (&take, Value::Integer(0))]);
     });
 }

@@ -1,4 +1,4 @@
-/* For the tests of the gateway: what once.c does not use of the header. `CNOTE.PUT key value` answers at once, keeps the value
+/* For the tests of the gateway: what dedup.c does not use of the header. `CNOTE.PUT key value` answers at once, keeps the value
  * in shared memory and stores it afterwards; `CNOTE.LAST key value` does the same in its last frame; `CNOTE.GET key` answers
  * what is kept. */
 #include "../sluicegate_plugin.h"

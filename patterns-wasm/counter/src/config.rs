@@ -1,6 +1,7 @@
 //! What an operator may set for a binding, with the defaults.
 //!
-//! Read by serde; what types cannot say is checked here. Times are those of the shard: a counter's end is its key's.
+//! Read by serde; what types cannot say is checked here. Times are those of the shard: a counter's end is its key's, and
+//! what a client sets itself goes before `ttl`.
 
 use serde::Deserialize;
 use sluicegate_plugin::config::{self, Duration};
