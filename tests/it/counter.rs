@@ -2,10 +2,12 @@
 //!
 //! Without a ttl every command is asked here and of one plain Redis, and the replies are compared to the byte: the scripts run
 //! on real servers. Then many clients count, load bases and restore them, some twice, while gateways die and the plugin is
-//! swapped: in the end each value lies between what was acknowledged and that with what has an unknown outcome.
+//! swapped: in the end each value lies between what was acknowledged and that with what has an unknown outcome. A worker that
+//! backs up meanwhile ends up with every value.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use sluicegate_tests::load::Load;
 use sluicegate_tests::pattern_site::{PatternSite, Roaming};
@@ -199,6 +201,83 @@ fn sums_hold_while_gateways_die_and_the_plugin_is_swapped() {
     let restored: i64 =
         crowd.counters.iter().map(|known| known.restored.load(Ordering::SeqCst)).sum();
     assert!(restored > 0, "nobody has loaded a base");
+}
+
+/// A database that is told of counters: per key a value and its version, of which it takes only higher ones.
+type Database = Mutex<HashMap<String, (i64, i64)>>;
+
+fn saved(database: &Database, key: &str) -> (i64, i64) {
+    let known = database.lock().expect("no thread has failed");
+    known.get(key).copied().unwrap_or((0, 0))
+}
+
+/// One round of the worker that backs up; gives how many it was handed. The connection may break anywhere.
+fn back_up(client: &mut Roaming, database: &Database) -> Option<usize> {
+    let Value::Array(rows) = client.command(&["COUNTER.DIRTY", "60"])? else { return None };
+    for row in rows.chunks(3) {
+        let [key, Value::Integer(value), Value::Integer(version)] = row else { panic!("{row:?}") };
+        let mut known = database.lock().expect("no thread has failed");
+        let slot = known.entry(key.text()).or_insert((0, 0));
+        if *version > slot.1 {
+            *slot = (*value, *version);
+        }
+        drop(known);
+        client.command(&["COUNTER.ACK", &key.text(), &version.to_string()])?;
+    }
+    Some(rows.len() / 3)
+}
+
+fn restore(client: &mut Roaming, database: &Database, key: &str) -> Option<Value> {
+    let (base, version) = saved(database, key);
+    client.command(&["COUNTER.RESTORE", key, &base.to_string(), &version.to_string()])
+}
+
+#[test]
+fn backup_has_every_value_once_nothing_is_dirty_whatever_died_meanwhile() {
+    let binding = "{use: counter, keys: [\"views:*\"], config: {restore_lease: 300ms, backup: \"views:saved\"}}";
+    let mut site = PatternSite::start("counter", &[binding]);
+    let database: Arc<Database> = Arc::default();
+    let known = Arc::clone(&database);
+    let load = Load::start(site.roaming(40), move |client, user, round| {
+        let key = format!("views:page:{}", (user + round) % COUNTERS);
+        if user == 0 {
+            back_up(client, &known);
+        } else if let Some(Value::Array(parts)) = client.command(&["COUNTER.INCR", &key])
+            && parts[1] != Value::Null
+        {
+            restore(client, &known, &key);
+        }
+    });
+    for round in 0..3 {
+        load.await_round();
+        site.kill_gateway(round % 2);
+        load.await_round();
+        site.replace_gateway(round % 2);
+        site.swap(&format!("backup {round}"));
+        site.shards[round].kill();
+        load.await_round();
+        let key = site.key_on(round);
+        site.revive_shard(round, &key);
+    }
+    load.await_round();
+    load.finish();
+    let mut client = site.roaming(1).remove(0);
+    let keys: Vec<String> = (0..COUNTERS).map(|number| format!("views:page:{number}")).collect();
+    for key in &keys {
+        restore(&mut client, &database, key);
+    }
+    while back_up(&mut client, &database) != Some(0) {}
+    for key in &keys {
+        let (value, _) = saved(&database, key);
+        assert!(value > 0, "{key}");
+        assert_eq!(client.command(&["GET", key]), Some(Value::bulk(value.to_string())), "{key}");
+    }
+    // The registries are no keys of the application.
+    let Some(Value::Array(page)) = client.command(&["SCAN", "0", "COUNT", "1000"]) else {
+        panic!("no page")
+    };
+    let Value::Array(shown) = &page[1] else { panic!("no keys") };
+    assert!(shown.iter().all(|key| !key.text().contains(":sg:")), "{shown:?}");
 }
 
 /// `[value, token]` of COUNTER.INCR.

@@ -122,6 +122,19 @@ impl PatternSite {
         self.shards.iter().position(holds).unwrap_or_else(|| panic!("no shard holds {key}"))
     }
 
+    /// A key that lives on shard `shard`, by what a gateway says of the others' keys while it is down. It must be down.
+    pub fn key_on(&self, shard: usize) -> String {
+        let mut client = self.client(0);
+        let name = format!("shard-{shard}");
+        (0..1_000)
+            .map(|number| format!("probe:{number}"))
+            .find(|key| {
+                let reply = client.command(&["TYPE", key]);
+                matches!(&reply, Value::Error(_)) && reply.text().contains(&name)
+            })
+            .unwrap_or_else(|| panic!("no key is on {name}"))
+    }
+
     /// Puts another version of the plugin at work on both gateways.
     pub fn swap(&self, mark: &str) {
         let built = std::fs::read(built(self.name)).expect("read a plugin");

@@ -6,6 +6,9 @@
 use serde::Deserialize;
 use sluicegate_plugin::config::{self, Duration};
 
+/// Name of a shard's registry beside `backup`.
+pub const REGISTRY: &str = "dirty";
+
 /// From when a counter's `ttl` runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -26,15 +29,30 @@ pub struct Config {
     pub expire: Expire,
     /// How long the holder of a restore token may take until another caller gets one.
     pub restore_lease: Duration,
+    /// A key among the binding's, beside which each shard keeps its registry of counters that are to be backed up. Empty: none.
+    pub backup: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { ttl: Duration::millis(0), expire: Expire::Fixed, restore_lease: Duration::secs(2) }
+        Self {
+            ttl: Duration::millis(0),
+            expire: Expire::Fixed,
+            restore_lease: Duration::secs(2),
+            backup: String::new(),
+        }
     }
 }
 
 impl Config {
+    /// The name of the registry on every shard, as the gateway writes a key beside `backup`; empty when there is none.
+    pub fn registry(&self) -> String {
+        if self.backup.is_empty() {
+            return String::new();
+        }
+        ["{", &self.backup, "}:sg:", REGISTRY].concat()
+    }
+
     /// How the scripts are told of `expire`.
     pub fn expire_word(&self) -> &'static str {
         match self.expire {
@@ -48,6 +66,13 @@ impl config::Config for Config {
     fn check(&mut self) -> Result<(), String> {
         if self.restore_lease.ms() == 0 {
             return Err(String::from("restore_lease: write a duration longer than 0"));
+        }
+        // The scripts name the registry themselves: nothing in it may be a hash tag.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
+        if !self.backup.bytes().all(is_plain) {
+            return Err(String::from(
+                "backup: write a key of letters, digits and :._- that is among this binding's keys",
+            ));
         }
         Ok(())
     }
@@ -66,12 +91,18 @@ mod tests {
         };
         let defaults = read("").unwrap();
         assert_eq!((defaults.ttl.ms(), defaults.expire), (0, Expire::Fixed));
+        assert_eq!(defaults.registry(), "");
+        assert_eq!(read(r#"{"backup":"views:b"}"#).unwrap().registry(), "{views:b}:sg:dirty");
         let set = read(r#"{"ttl":"2d","expire":"sliding","restore_lease":"5s"}"#).unwrap();
         assert_eq!((set.ttl.ms(), set.expire_word()), (172_800_000, "sliding"));
         let cases = [
             (r#"{"expire":"never"}"#, "expire: found \"never\", allowed: fixed, sliding"),
             (r#"{"restore_lease":"0s"}"#, "restore_lease: write a duration longer than 0"),
-            (r#"{"tll":"1s"}"#, "unknown key 'tll'; known are ttl, expire, restore_lease"),
+            (
+                r#"{"backup":"{views}"}"#,
+                "backup: write a key of letters, digits and :._- that is among this binding's keys",
+            ),
+            (r#"{"tll":"1s"}"#, "unknown key 'tll'; known are ttl, expire, restore_lease, backup"),
         ];
         for (text, wanted) in cases {
             assert_eq!(read(text).unwrap_err(), wanted);

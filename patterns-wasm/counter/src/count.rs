@@ -22,6 +22,8 @@ pub async fn change(cx: Cx, args: Args) -> Result<i64> {
     };
     let add = cmd("EVAL").arg(scripts::ADD).arg(1).arg(args.key()).arg(by);
     let add = add.arg(i64::from(config.ttl.ms())).arg(config.expire_word());
+    // No lease.
+    let add = add.arg("").arg("").arg(&*config.registry());
     let (value, _): (i64, bool) = cx.single(add.typed()).await?;
     Ok(value)
 }

@@ -5,9 +5,11 @@
 //!   no b: somebody has to load it - COUNTER.INCR and COUNTER.MGET give one caller a token, COUNTER.RESTORE adds the base once
 //! ```
 //! Clients count with INCR and its relatives and read with GET. Each change is one script on the counter's shard
-//! (`scripts`): `count` INCR and its relatives, `read`, `store` SET and its relatives, `restore` what COUNTER.* does beyond.
+//! (`scripts`): `count` INCR and its relatives, `read`, `store` SET and its relatives, `restore` counters that have a backup,
+//! `backup` what it is to be told.
 //! A plain string that holds an integer is a counter whose base is known, and becomes a hash at its first change.
 
+pub mod backup;
 pub mod config;
 pub mod count;
 pub mod read;
@@ -21,7 +23,7 @@ sluicegate_plugin::plugin! {
     name: "counter",
     version: "1.0.0",
     config: config::Config,
-    about: "ttl 0s: how long a counter lives, 0s for ever; expire fixed or sliding: from its first or its last increment; restore_lease 2s: how long the holder of a restore token may take",
+    about: "ttl 0s: how long a counter lives, 0s for ever; expire fixed or sliding: from its first or its last increment; restore_lease 2s: how long the holder of a restore token may take; backup, a key: where each shard notes the counters that are to be backed up",
     hooks: [
         "INCR" => count::change,
         "INCRBY" => count::change,
@@ -53,9 +55,11 @@ sluicegate_plugin::plugin! {
     commands: [
         "COUNTER.INCR" => restore::incr { arity: -2, keys: (1, 1, 1), flags: ["write", "fast"] },
         "COUNTER.MGET" => restore::mget { arity: -2, keys: (1, -1, 1), flags: ["write"] },
+        "COUNTER.DIRTY" => backup::dirty { arity: -1, keys: (0, 0, 0), flags: ["readonly"] },
+        "COUNTER.ACK" => backup::ack { arity: 3, keys: (1, 1, 1), flags: ["write", "fast"] },
         "COUNTER.RESTORE" => restore::restore { arity: 4, keys: (1, 1, 1), flags: ["write"] },
     ],
-    capabilities: { commands: ["EVAL", "EVAL_RO", "HGET", "GET", "TYPE"] },
+    capabilities: { commands: ["EVAL", "EVAL_RO", "HGET", "HMGET", "GET", "TYPE", "ZRANGE"] },
     metrics: ["restores": "counter", "tokens": "counter"],
 }
 

@@ -21,6 +21,9 @@ const PIECE: usize = 100;
 /// Most keys of one COUNTER.MGET, so that it ends well within its steps.
 const KEYS_MAX: usize = 10_000;
 
+/// Beyond this not every integer is a number of the scripts.
+const VERSION_MAX: i64 = 1 << 53;
+
 /// `COUNTER.INCR key [by]`: `[value, token or nil]`.
 pub async fn incr(cx: Cx, args: Args) -> Result<Reply> {
     let by = match args.len() {
@@ -30,7 +33,8 @@ pub async fn incr(cx: Cx, args: Args) -> Result<Reply> {
     };
     let token = token(&cx);
     let add = on_counter(&cx, scripts::ADD, args.key(), by)?.arg(&*token);
-    let add = add.arg(i64::from(cx.config::<Config>()?.restore_lease.ms()));
+    let config = cx.config::<Config>()?;
+    let add = add.arg(i64::from(config.restore_lease.ms())).arg(&*config.registry());
     Ok(told(&cx, token, cx.call(add.typed()).await?))
 }
 
@@ -61,10 +65,11 @@ pub async fn mget(cx: Cx, args: Args) -> Result<Reply> {
 /// `COUNTER.RESTORE key base version`: the value, with the base in it.
 pub async fn restore(cx: Cx, args: Args) -> Result<i64> {
     let (base, version): (i64, i64) = (args.get(2)?, args.get(3)?);
-    if version < 0 {
-        return Err(Error::new("counter: COUNTER.RESTORE version must be at least 0"));
+    if !(0..=VERSION_MAX).contains(&version) {
+        return Err(Error::new("counter: COUNTER.RESTORE version must be from 0 to 2^53"));
     }
     let restore = on_counter(&cx, scripts::RESTORE, args.key(), base)?.arg(version);
+    let restore = restore.arg(&*cx.config::<Config>()?.registry());
     let (value, added): (i64, bool) = cx.call(restore.typed()).await?;
     if added {
         cx.metric_add(Count::Restore as u32, 1);

@@ -91,6 +91,7 @@ async fn store(cx: &Cx, args: &Args, value: usize, options: Options) -> Result<(
     // A value sets the end anew, whatever the mode: `sliding` says so.
     let set = set.arg(value).arg(i64::from(config.ttl.ms())).arg("sliding");
     let set = set.arg(options.condition).arg(options.end).arg(options.end_ms);
+    let set = set.arg(&*config.registry());
     cx.single(set.typed()).await
 }
 

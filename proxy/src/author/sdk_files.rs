@@ -40,6 +40,10 @@ pub(super) const SDK: &[(&str, &str)] = &[
         include_str!("../../../patterns-wasm/sdk/src/harness/redis/mod.rs"),
     ),
     (
+        "src/harness/redis/sorted.rs",
+        include_str!("../../../patterns-wasm/sdk/src/harness/redis/sorted.rs"),
+    ),
+    (
         "src/harness/redis/strings.rs",
         include_str!("../../../patterns-wasm/sdk/src/harness/redis/strings.rs"),
     ),

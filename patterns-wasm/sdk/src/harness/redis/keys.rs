@@ -19,6 +19,7 @@ pub(super) fn run(redis: &mut FakeRedis, name: &[u8], words: &[Vec<u8>]) -> Opti
                 Some(Data::Text(_)) => "string",
                 Some(Data::List(_)) => "list",
                 Some(Data::Hash(_)) => "hash",
+                Some(Data::Sorted(_)) => "zset",
             };
             Ok(Reply::Simple(name.into()))
         }

@@ -60,7 +60,7 @@ fn place(len: usize, number: i64) -> Option<usize> {
 }
 
 /// The places from `first` to `last`.
-fn places(len: usize, first: i64, last: i64) -> std::ops::Range<usize> {
+pub(super) fn places(len: usize, first: i64, last: i64) -> std::ops::Range<usize> {
     let len = i64::try_from(len).unwrap_or(i64::MAX);
     let from_head = |number: i64| if number < 0 { len.saturating_add(number) } else { number };
     let (first, end) = (from_head(first).max(0), from_head(last).saturating_add(1).min(len));

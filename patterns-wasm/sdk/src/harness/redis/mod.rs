@@ -1,11 +1,12 @@
 //! A fake Redis for plugin tests: keys with expiry, on a virtual clock, with Redis's replies.
 //!
-//! Knows the commands that patterns use, by type: `keys`, `strings`, `lists`, `hashes`; an unknown one answers Redis's error. Scripts
+//! Knows the commands that patterns use, by type: `keys`, `strings`, `lists`, `hashes`, `sorted`; an unknown one answers Redis's error. Scripts
 //! are given as Rust functions under their text. What matters here is that it is small enough to be seen to be right.
 
 mod hashes;
 mod keys;
 mod lists;
+mod sorted;
 mod strings;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -53,6 +54,7 @@ enum Data {
     Text(Vec<u8>),
     List(VecDeque<Vec<u8>>),
     Hash(BTreeMap<Vec<u8>, Vec<u8>>),
+    Sorted(BTreeMap<Vec<u8>, f64>),
 }
 
 impl FakeRedis {
@@ -82,7 +84,8 @@ impl FakeRedis {
         let ran = keys::run(self, &name, words)
             .or_else(|| strings::run(self, &name, words))
             .or_else(|| lists::run(self, &name, words))
-            .or_else(|| hashes::run(self, &name, words));
+            .or_else(|| hashes::run(self, &name, words))
+            .or_else(|| sorted::run(self, &name, words));
         match (ran, name.as_slice()) {
             (Some(Ok(reply) | Err(reply)), _) => reply,
             (None, b"EVAL" | b"EVAL_RO") => self.eval(words),
