@@ -9,6 +9,7 @@ mod drive;
 mod gate;
 mod harm;
 mod layer;
+mod patterns;
 
 use std::fmt;
 
@@ -60,7 +61,7 @@ impl fmt::Display for Line {
 /// Measures and prints everything; `only`: the lines whose group has this name.
 pub fn run(effort: Effort, only: Option<&str>) {
     type Group = (&'static str, fn(&[RealServer], Effort) -> Vec<Line>);
-    let groups: [Group; 9] = [
+    let groups: [Group; 10] = [
         ("hooks", cost::hooks_elsewhere),
         ("cache", cost::cached_get),
         ("calls", cost::calls),
@@ -70,6 +71,7 @@ pub fn run(effort: Effort, only: Option<&str>) {
         ("burners", harm::burners),
         ("loads", layer::loads),
         ("layer", layer::steps),
+        ("patterns", patterns::by_hand),
     ];
     if let Some(name) = only.filter(|name| !groups.iter().any(|(group, _)| group == name)) {
         let known = groups.map(|(group, _)| group).join(", ");
