@@ -51,3 +51,4 @@ pub mod request;
 mod run;
 pub mod transaction;
 pub mod wait;
+pub mod window;

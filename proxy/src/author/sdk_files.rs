@@ -63,6 +63,7 @@ pub(super) const SDK: &[(&str, &str)] = &[
     ("src/run.rs", include_str!("../../../patterns-wasm/sdk/src/run.rs")),
     ("src/transaction.rs", include_str!("../../../patterns-wasm/sdk/src/transaction.rs")),
     ("src/wait.rs", include_str!("../../../patterns-wasm/sdk/src/wait.rs")),
+    ("src/window.rs", include_str!("../../../patterns-wasm/sdk/src/window.rs")),
     ("wit/plugin.wit", include_str!("../../../patterns-wasm/sdk/wit/plugin.wit")),
 ];
 
