@@ -293,20 +293,32 @@ impl Core {
         target: batch::Target,
         commands: CommandList,
     ) -> Result<(ShardIndex, Vec<Vec<u8>>), Vec<u8>> {
-        let mut shard = None;
-        let mut requests = Vec::new();
+        let list = self.encode_list(pool, batch, target, commands)?;
+        let shard = list.first().map_or(0, |(shard, _)| *shard);
+        if list.iter().any(|(own, _)| *own != shard) {
+            return Err(
+                b"-CROSSSHARD the keys of a plugin's transaction must live on one shard\r\n"
+                    .to_vec(),
+            );
+        }
+        Ok((shard, list.into_iter().map(|(_, request)| request).collect()))
+    }
+
+    /// The same, each with its own shard.
+    pub(crate) fn encode_list(
+        &mut self,
+        pool: u16,
+        batch: &Batch,
+        target: batch::Target,
+        commands: CommandList,
+    ) -> Result<Vec<(ShardIndex, Vec<u8>)>, Vec<u8>> {
+        let mut list = Vec::new();
         for args in batch.commands(commands) {
             let request = self.encode(pool, batch, args);
-            let own = self.shard_for(pool, batch, target, args, &request)?;
-            if *shard.get_or_insert(own) != own {
-                return Err(
-                    b"-CROSSSHARD the keys of a plugin's transaction must live on one shard\r\n"
-                        .to_vec(),
-                );
-            }
-            requests.push(request);
+            let shard = self.shard_for(pool, batch, target, args, &request)?;
+            list.push((shard, request));
         }
-        Ok((shard.unwrap_or(0), requests))
+        Ok(list)
     }
 
     /// A command of a batch as a request, with the names of keys beside others written out.

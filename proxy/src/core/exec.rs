@@ -59,8 +59,8 @@ pub(crate) enum Element {
     Skipped(usize),
     /// These become one: what each shard, or a plugin in its place, says of its keys.
     Joined(Join, Vec<Element>),
-    /// A plugin's call makes it of the next replies of this part.
-    Call(Call, usize),
+    /// A plugin's call makes it of the next replies of these parts.
+    Call(Call, Vec<usize>),
 }
 
 impl Core {
@@ -158,8 +158,8 @@ impl Core {
                 with_args(&request, |args| self.write_local(owner, command, args, out));
             }
             Element::ClientInfo => self.write_itself(owner, out),
-            Element::Call(call, part) => {
-                let replies = (0..call.replies).filter_map(|_| next(part)).collect::<Vec<_>>();
+            Element::Call(call, parts) => {
+                let replies = parts.into_iter().filter_map(next).collect::<Vec<_>>();
                 out.extend_from_slice(&self.end_in_multi(call, &replies));
             }
         }

@@ -107,7 +107,12 @@ impl Core {
             return false;
         };
         let name = own.command.name.to_lowercase();
-        let (taken, arity, keys) = (own.taken, own.command.arity, own.command.keys);
+        let (arity, keys) = (own.command.arity, own.command.keys);
+        let count = request.args.len();
+        let key = places(keys, count).next().and_then(|first| request.args.get(first));
+        let Some(taken) = plugins.bindings.take_own(own, key) else {
+            return false;
+        };
         if !session.identity.authenticated {
             self.refuse_next(id, "NOAUTH Authentication required.");
             return true;
@@ -121,13 +126,11 @@ impl Core {
             self.refuse_next(id, &format!("ERR '{name}' is not allowed inside MULTI"));
             return true;
         }
-        let count = request.args.len();
         let wanted = usize::from(arity.unsigned_abs());
         if (arity >= 0 && count != wanted) || count < wanted {
             self.refuse_next(id, &format!("ERR wrong number of arguments for '{name}' command"));
             return true;
         }
-        let key = places(keys, count).next().and_then(|first| request.args.get(first));
         let Some(session) = self.sessions.get_mut(id) else {
             return false;
         };

@@ -8,7 +8,7 @@
 //! ```
 //! At EXEC every hooked command is started with kind 3 and answers at once: PASS (it goes as it came), a reply (an
 //! error, mostly, which takes the command's place), or one list of commands, which takes the command's place in the
-//! same MULTI..EXEC. EXEC's array is then cut into each command's share (`exec`). When EXEC did not run, the calls are
+//! same MULTI..EXEC, each on the shard of its own keys (the client's key may be the name of something that lies elsewhere). EXEC's array is then cut into each command's share (`exec`). When EXEC did not run, the calls are
 //! cancelled; and when a call cannot say what to do (a trap, no free cell, not granted), nothing is sent at all.
 
 use crate::command::CommandSpec;
@@ -39,7 +39,6 @@ pub(crate) struct Call {
     asking: Asking,
     call: CallId,
     number: u32,
-    pub(crate) replies: usize,
 }
 
 impl Core {
@@ -167,19 +166,19 @@ impl Core {
             Some((numbered, Op::Transaction { target: to, commands, .. }))
                 if numbered.denied.is_none() =>
             {
-                match self.encode_transaction(target.pool, batch, to, commands) {
-                    Ok((shard, list)) if shard == target.shard => {
-                        let number = numbered.number;
-                        let call = Call { asking, call, number, replies: list.len() };
-                        let mut part = 0;
-                        for request in list {
+                match self.encode_list(target.pool, batch, to, commands) {
+                    Ok(list) => {
+                        let call = Call { asking, call, number: numbered.number };
+                        // Where several shards are written, `check_shards` refuses.
+                        let parts = list.into_iter().map(|(shard, request)| {
                             let reads = with_args(&request, only_reads).unwrap_or(false);
-                            part = draft.push(shard, request, reads);
-                        }
-                        return Ok(Element::Call(call, part));
+                            draft.push(shard, request, reads)
+                        });
+                        return Ok(Element::Call(call, parts.collect()));
                     }
-                    Ok(_) => "CROSSSHARD the keys of a plugin's commands must live on the transaction's shard".to_owned(),
-                    Err(reply) => String::from_utf8_lossy(&reply).trim_matches(['-', '\r', '\n']).to_owned(),
+                    Err(reply) => {
+                        String::from_utf8_lossy(&reply).trim_matches(['-', '\r', '\n']).to_owned()
+                    }
                 }
             }
             Some((numbered, op)) => {
@@ -197,7 +196,7 @@ impl Core {
 
     /// Gives a call the replies to its list of commands: what it says takes its command's place.
     pub(crate) fn end_in_multi(&mut self, ended: Call, replies: &[&[u8]]) -> Vec<u8> {
-        let Call { asking, call, number, .. } = ended;
+        let Call { asking, call, number } = ended;
         let Asking { pool, binding, .. } = asking;
         let mut list = Vec::new();
         write::array_header(&mut list, replies.len());

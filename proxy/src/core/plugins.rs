@@ -122,7 +122,8 @@ impl PoolPlugins {
             .bindings
             .own_commands()
             .filter_map(|own| {
-                let slot = self.slots.get(usize::from(own.taken.binding))?;
+                let slot =
+                    self.slots.get(usize::from(self.bindings.take_own(own, None)?.binding))?;
                 Some(OwnCommand {
                     name: own.command.name.to_lowercase(),
                     plugin: &slot.binding.generation.name,

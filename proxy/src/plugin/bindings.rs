@@ -29,8 +29,8 @@ pub struct Taken {
 /// A plugin's own command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnTaken {
-    /// Where it runs.
-    pub taken: Taken,
+    /// Where it runs: the bindings of its plugin, in order; never empty.
+    taken: Vec<Taken>,
     /// Arity, key places and flags.
     pub command: OwnCommand,
 }
@@ -46,7 +46,7 @@ pub struct Bindings {
 
 impl Bindings {
     /// The bindings of a pool, in the order of the YAML. `index_of` gives the index of a command by its name. Of two
-    /// bindings with the same own command the first has it.
+    /// plugins with the same own command the first has it.
     pub fn new(specs: &[BindingSpec<'_>], index_of: impl Fn(&str) -> Option<u16>) -> Self {
         let mut bindings = Self::default();
         for (place, spec) in (0_u16..).zip(specs) {
@@ -65,10 +65,11 @@ impl Bindings {
             let first = u16::try_from(spec.manifest.hooks.len()).unwrap_or(u16::MAX);
             for (command, handler) in spec.manifest.commands.iter().zip(first..) {
                 let name = command.name.as_bytes().to_vec();
-                bindings.own.entry(name).or_insert_with(|| OwnTaken {
-                    taken: Taken { binding: place, handler },
-                    command: command.clone(),
-                });
+                let none = || OwnTaken { taken: Vec::new(), command: command.clone() };
+                let own = bindings.own.entry(name).or_insert_with(none);
+                if own.command == *command {
+                    own.taken.push(Taken { binding: place, handler });
+                }
             }
         }
         bindings
@@ -102,6 +103,13 @@ impl Bindings {
             return None;
         }
         self.own.get(&name.to_ascii_uppercase())
+    }
+
+    /// Where an own command runs: in the first binding that has `key` among its keys. One that no binding has is for the
+    /// first, whose grant refuses it by name.
+    pub fn take_own(&self, own: &OwnTaken, key: Option<&[u8]>) -> Option<Taken> {
+        let has_key = |taken: &&Taken| key.is_some() && self.has_key(taken.binding, key);
+        own.taken.iter().find(has_key).or(own.taken.first()).copied()
     }
 
     /// All own commands, for COMMAND.
@@ -181,10 +189,18 @@ mod tests {
             assert_eq!(found, *wanted, "command {command} key {key:?} from {from}");
         }
         assert!(bindings.hooked(0) && !bindings.hooked(3) && !bindings.hooked(99));
-        let own = bindings.own_command(b"cache.stats").unwrap();
-        assert_eq!(own.taken, Taken { binding: 0, handler: 3 });
-        let own = bindings.own_command(b"GUARD.X").unwrap();
-        assert_eq!(own.taken, Taken { binding: 1, handler: 2 });
+        let own = |name: &[u8], key: Option<&str>| {
+            let own = bindings.own_command(name).unwrap();
+            bindings.take_own(own, key.map(str::as_bytes))
+        };
+        assert_eq!(own(b"cache.stats", None), taken(0, 3));
+        assert_eq!(own(b"cache.stats", Some("page")), taken(0, 3));
+        assert_eq!(
+            own(b"cache.stats", Some("user:1")),
+            taken(1, 3),
+            "the binding that has the key"
+        );
+        assert_eq!(own(b"GUARD.X", Some("page")), taken(1, 2));
         assert_eq!(bindings.own_command(b"nope"), None);
         assert!(Bindings::default().own_command(b"x").is_none());
     }
