@@ -1,13 +1,14 @@
 //! The one test binary: each module is one kind of promise, held against real servers and real clients.
 //!
 //! A module opens with what it holds and against whom; the names are the promises: `same_as_redis` (with the commands of
-//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`cache...`, `counter`, `latest`, `once`),
+//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`board`, `cache...`, `counter`, `latest`, `once`),
 //! `languages` (plugins in C and AssemblyScript), `clients`.
 //! `tidy` reads the source tree; `simulation` (with its `scripted_shard`) needs no server at all.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
 
 mod all_shards;
 mod blocking;
+mod board;
 mod bounds;
 mod cache;
 mod cache_herd;

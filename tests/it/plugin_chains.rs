@@ -1,6 +1,6 @@
 //! Plugins that work together: two bindings of one plugin, a chain of two on one command, a counter that feeds a board.
 //!
-//! `feeder` counts with INCR and sends a hooked ZADD; the plugin `board`, bound behind it, spreads that over several keys.
+//! `feeder` counts with INCR and sends a hooked ZADD; the plugin `spread`, bound behind it, spreads that over several keys.
 //! Neither knows of the other. Clients count at once through both workers; what the boards show at rest must be exactly
 //! what was counted, wherever the shards keep it.
 
@@ -26,19 +26,19 @@ const COUNTED_BY_EACH: usize = 300;
 const BINDINGS: [&str; 4] = [
     "{use: feeder, keys: [\"jobs:*\"], config: {board: \"board:jobs\"}}",
     "{use: feeder, keys: [\"talks:*\"], config: {board: \"board:talks\"}}",
-    "{use: board, keys: [\"board:jobs\"], config: {parts: 4}}",
-    "{use: board, keys: [\"board:talks\"], config: {parts: 1}}",
+    "{use: spread, keys: [\"board:jobs\"], config: {parts: 4}}",
+    "{use: spread, keys: [\"board:talks\"], config: {parts: 1}}",
 ];
 const KINDS: [(&str, usize); 2] = [("jobs", 4), ("talks", 1)];
 
 fn start(shards: &[RealServer], feeder: &std::path::Path) -> InProcess {
-    let board = built("board");
+    let spread = built("spread");
     let granted =
         "grant: {commands: [INCR, INCRBY, ZADD], keys: [\"jobs:*\", \"talks:*\", \"board:*\"]}";
     let parts = "grant: {commands: [ZADD, ZCARD, ZREVRANGE], keys: [\"board:*\"]}";
     let plugins = [
         Entry { name: "feeder", file: feeder, settings: &[granted] },
-        Entry { name: "board", file: &board, settings: &[parts] },
+        Entry { name: "spread", file: &spread, settings: &[parts] },
     ];
     InProcess::start(&yaml_with(shards, &plugins, &BINDINGS))
 }

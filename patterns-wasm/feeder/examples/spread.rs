@@ -72,7 +72,7 @@ async fn top(cx: Cx, args: Args) -> Result<Reply> {
 }
 
 sluicegate_plugin::plugin! {
-    name: "board",
+    name: "spread",
     version: "1.0.0",
     config: Settings,
     about: "parts 4: over how many keys it is spread",

@@ -34,6 +34,14 @@ pub enum Length {
 }
 
 /// One window.
+///
+/// ```
+/// use sluicegate_plugin::window::Length;
+///
+/// let day = Length::Day.at(1_795_399_200_000, 0);
+/// assert_eq!((day.name(), day.end_ms()), ("20261123".into(), 1_795_478_400_000));
+/// assert_eq!(day.before(1).name(), "20261122");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     length: Length,
