@@ -12,6 +12,7 @@ mod board;
 mod bounds;
 mod cache;
 mod cache_herd;
+mod cache_modes;
 mod cache_waiting;
 mod client_commands;
 mod clients;

@@ -10,6 +10,8 @@ use sluicegate_plugin::config::{self, Duration};
 
 /// Shared memory for this worker's part of the token and the counts, bytes.
 const SHARED_MIN: usize = 256;
+/// Most of `early_refresh`.
+const EARLY_MAX: f64 = 10.0;
 /// Most turns of one reader to look.
 const TURNS_MAX: u32 = 300;
 
@@ -23,12 +25,26 @@ pub enum OnWaitTimeout {
     Error,
 }
 
-/// How a leader is known. The other modes are refused as unknown values until they exist.
+/// How a leader is known, and with it whose write is its fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LeaseMode {
-    /// Whoever fills the key ends its lease.
+    /// Not at all: any write fills and ends the lease.
     Key,
+    /// By its connection: its next write is the fill, and refused when somebody has written or deleted meanwhile.
+    Conn,
+    /// By a token, which CACHE.GET gives and CACHE.FILL shows; ordinary writes end the lease.
+    Token,
+}
+
+/// Values that say that there is nothing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Negative {
+    /// What such a value is, to the byte.
+    pub values: Vec<String>,
+    /// How long it is fresh at most.
+    pub ttl: Duration,
 }
 
 /// The config of a binding.
@@ -49,6 +65,10 @@ pub struct Config {
     pub on_wait_timeout: OnWaitTimeout,
     /// How a leader is known.
     pub lease_mode: LeaseMode,
+    /// How far ahead of its end a value may be computed again, in recomputes; 0: never.
+    pub early_refresh: f64,
+    /// Values that say that there is nothing.
+    pub negative: Negative,
     /// This worker's part of every token.
     #[serde(skip)]
     pub ident: OnceCell<u64>,
@@ -67,6 +87,8 @@ impl Default for Config {
             poll: Duration::millis(50),
             on_wait_timeout: OnWaitTimeout::Miss,
             lease_mode: LeaseMode::Key,
+            early_refresh: 0.0,
+            negative: Negative::default(),
             ident: OnceCell::new(),
             hits_pending: Cell::new(0),
         }
@@ -78,12 +100,24 @@ impl Config {
     pub fn grace_ms(&self) -> u32 {
         self.grace.ms()
     }
+
+    /// How long `value` may be fresh at most, if it says that there is nothing.
+    pub fn cap_ms(&self, value: &[u8]) -> Option<u32> {
+        let is_negative = self.negative.values.iter().any(|known| known.as_bytes() == value);
+        is_negative.then(|| self.negative.ttl.ms())
+    }
 }
 
 impl config::Config for Config {
     fn check(&mut self) -> Result<(), String> {
         if self.lease.ms() == 0 || self.poll.ms() == 0 {
             return Err(String::from("lease and poll must be longer than 0"));
+        }
+        if !(0.0..=EARLY_MAX).contains(&self.early_refresh) {
+            return Err(String::from("early_refresh: write a number from 0 to 10"));
+        }
+        if self.negative.values.is_empty() != (self.negative.ttl.ms() == 0) {
+            return Err(String::from("negative: write values and ttl, or neither"));
         }
         if !config::has_shared_memory(SHARED_MIN) {
             return Err(String::from(
@@ -119,7 +153,10 @@ mod tests {
             (r#"{"grcae":"5s"}"#, "unknown key 'grcae'; known are grace, lease, wait,"),
             (r#"{"grace":5}"#, "grace: found 5, allowed: a duration such as 250ms"),
             (r#"{"lease":"0s"}"#, "lease and poll must be longer than 0"),
-            (r#"{"lease_mode":"token"}"#, "lease_mode: found \"token\", allowed: key"),
+            (r#"{"lease_mode":"set"}"#, "lease_mode: found \"set\", allowed: key, conn, token"),
+            (r#"{"early_refresh":11}"#, "early_refresh: write a number from 0 to 10"),
+            (r#"{"negative":{"values":[""]}}"#, "negative: "),
+            (r#"{"negative":{"value":""}}"#, "negative: unknown key 'value'"),
         ];
         for (text, wanted) in cases {
             let error = read(text).unwrap_err();

@@ -25,11 +25,24 @@ pub enum Count {
     Fill = 5,
     /// A leader's session closed and its lease was given back.
     HandedOn = 6,
+    /// A leader was told to compute before the value's end.
+    Early = 7,
+    /// A fill came too late: somebody else leads, or has written or deleted.
+    Refused = 8,
 }
 
 /// Names in the order of `Count`.
-pub const NAMES: [&str; 7] =
-    ["hits", "stale", "leaders", "waits", "wait_timeouts", "fills", "handed_on"];
+pub const NAMES: [&str; 9] = [
+    "hits",
+    "stale",
+    "leaders",
+    "waits",
+    "wait_timeouts",
+    "fills",
+    "handed_on",
+    "early",
+    "refused",
+];
 
 const KEY: &[u8] = b"stats";
 /// Fresh reads gathered before they are written down.

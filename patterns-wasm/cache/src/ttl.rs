@@ -7,19 +7,28 @@ use sluicegate_plugin::args::{Args, parse_int};
 use sluicegate_plugin::command::{Command, cmd};
 use sluicegate_plugin::reply::Reply;
 
+use crate::lease;
+
 /// Runs a command on `KEYS[1]`; on a stale value it answers 0, as for one that has expired.
 pub const UNLESS_STALE: &str = "local p=redis.call('PTTL',KEYS[1]) \
 if p>=0 and p<=tonumber(ARGV[1]) then return 0 end \
 return redis.pcall(ARGV[2],KEYS[1],unpack(ARGV,3))";
 
-/// SET for which a stale value is as good as gone: NX fills, XX does not, KEEPTTL keeps nothing of it.
+/// SET under a condition, for which a stale value is as good as gone; ends the lease `KEYS[2]` if it stores. `ARGV[2]` says what
+/// becomes of a stale value: `fill` leaves it to XX, which a leader may say, `XX` refuses, else it goes first. `ARGV[3]` is
+/// `null` where null says that the value was stored, `any` where it always is.
 pub const SET_IF: &str = "local p=redis.call('PTTL',KEYS[1]) \
-if p>=0 and p<=tonumber(ARGV[1]) then \
+if ARGV[2]~='fill' and p>=0 and p<=tonumber(ARGV[1]) then \
 if ARGV[2]=='XX' then return false end redis.call('DEL',KEYS[1]) end \
-return redis.pcall('SET',KEYS[1],unpack(ARGV,3))";
+local r=redis.pcall('SET',KEYS[1],unpack(ARGV,4)) if type(r)=='table' and r.err then return r end \
+if ARGV[3]=='any' or (ARGV[3]=='null')==(r==false) then redis.call('DEL',KEYS[2]) end return r";
 
-fn script(text: &str, key: &[u8], grace_ms: u32, second: &str) -> Command {
-    cmd("EVAL").arg(text).arg("1").arg(key).arg(i64::from(grace_ms)).arg(second)
+/// Longest time that is stored, milliseconds: Redis adds the present time and the grace to it.
+pub const MOST_MS: i64 = i64::MAX / 2;
+
+fn unless_stale(key: &[u8], grace_ms: u32, name: &str) -> Command {
+    let script = cmd("EVAL").arg(UNLESS_STALE).arg(1).arg(key);
+    script.arg(i64::from(grace_ms)).arg(name)
 }
 
 /// What a value is to its readers.
@@ -102,6 +111,20 @@ impl Expiry {
         }
     }
 
+    /// At most `cap_ms` from `now_ms` on, if that is said.
+    fn capped(self, cap_ms: Option<u32>, now_ms: u64) -> Self {
+        let Some(cap_ms) = cap_ms.map(i64::from) else {
+            return self;
+        };
+        match self {
+            Self::None | Self::Keep | Self::Persist => Self::In(cap_ms),
+            Self::In(ms) => Self::In(ms.min(cap_ms)),
+            Self::At(at) => {
+                Self::At(at.min(i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_add(cap_ms)))
+            }
+        }
+    }
+
     /// Adds this to a SET or GETEX, shifted by the grace unless it is past. `None`: beyond 64 bits.
     pub fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
         let shift = i64::from(grace_ms);
@@ -127,6 +150,8 @@ pub struct Set {
     pub condition: Condition,
     /// GET stood there, so its reply is the old value.
     pub gives_old: bool,
+    /// It is stored whatever is there; else it is a script, which ends the lease itself.
+    pub is_plain: bool,
 }
 
 /// When a SET is stored.
@@ -141,6 +166,21 @@ pub enum Condition {
 }
 
 impl Set {
+    /// Its stored end as SET's own words, when it neither looks at what is stored nor answers it: what a leader may fill with.
+    pub fn plain_end(&self, grace_ms: u32, now_ms: u64) -> Option<Vec<Vec<u8>>> {
+        if self.gives_old || self.condition == Condition::Absent || self.expiry == Expiry::Keep {
+            return None;
+        }
+        let words = |name: &str, ms: i64| vec![name.into(), ms.to_string().into_bytes()];
+        let shift = i64::from(grace_ms);
+        match self.expiry {
+            Expiry::In(ms) => Some(words("PX", ms.checked_add(shift)?)),
+            Expiry::At(at) if self.expiry.is_past(now_ms) => Some(words("PXAT", at)),
+            Expiry::At(at) => Some(words("PXAT", at.checked_add(shift)?)),
+            Expiry::None | Expiry::Keep | Expiry::Persist => Some(Vec::new()),
+        }
+    }
+
     /// Whether this reply says that the value was stored.
     pub fn was_stored(&self, reply: &Reply) -> bool {
         match (self.gives_old, self.condition) {
@@ -151,8 +191,8 @@ impl Set {
     }
 }
 
-/// Reads `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT t | PXAT t | KEEPTTL]`.
-pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
+/// Reads `SET key value [NX | XX] [GET] [EX s | PX ms | EXAT t | PXAT t | KEEPTTL]`. `cap_ms`: how long it may be fresh at most.
+pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64, cap_ms: Option<u32>) -> Option<Set> {
     let (mut expiry, mut condition, mut gives_old) = (Expiry::None, Condition::Always, false);
     if args.len() < 3 {
         return None;
@@ -175,13 +215,23 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
         }
         at += 1;
     }
+    let expiry = expiry.capped(cap_ms, now_ms);
     let keeps = expiry == Expiry::Keep;
-    let start = match condition {
-        Condition::Always if !keeps => cmd("SET").arg(args.key()),
-        // An ordinary XX fills a stale value: it is what a leader may send.
-        Condition::Present if !keeps => cmd("SET").arg(args.key()),
-        Condition::Present => script(SET_IF, args.key(), grace_ms, "XX"),
-        Condition::Always | Condition::Absent => script(SET_IF, args.key(), grace_ms, ""),
+    let is_plain = condition == Condition::Always && !keeps;
+    let start = if is_plain {
+        cmd("SET").arg(args.key())
+    } else {
+        let stale = match condition {
+            Condition::Present if keeps => "XX",
+            // An ordinary XX fills a stale value: it is what a leader may send.
+            Condition::Present => "fill",
+            Condition::Always | Condition::Absent => "",
+        };
+        let told = if gives_old && condition == Condition::Absent { "null" } else { "reply" };
+        let told = if gives_old && condition == Condition::Always { "any" } else { told };
+        let script =
+            cmd("EVAL").arg(SET_IF).arg(2).arg(args.key()).arg(lease::beside_key(args.key()));
+        script.arg(i64::from(grace_ms)).arg(stale).arg(told)
     };
     let mut command = start.arg(args.bytes(2));
     match condition {
@@ -192,20 +242,20 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Set> {
     if gives_old {
         command = command.arg("GET");
     }
-    Some(Set { command: expiry.append(command, grace_ms, now_ms)?, expiry, condition, gives_old })
+    let command = expiry.append(command, grace_ms, now_ms)?;
+    Some(Set { command, expiry, condition, gives_old, is_plain })
 }
 
-/// Reads `SETEX key s value` and `PSETEX key ms value`.
-pub fn read_setex(args: &Args, grace_ms: u32) -> Option<Command> {
+/// The stored time of `SETEX key s value` or `PSETEX key ms value`, milliseconds.
+pub fn read_setex(args: &Args, grace_ms: u32, cap_ms: Option<u32>) -> Option<i64> {
     if args.len() != 4 {
         return None;
     }
     let option: &[u8] = if args.is(0, "PSETEX") { b"PX" } else { b"EX" };
-    let Expiry::In(soft) = Expiry::of(option, args.int(2))? else {
+    let Expiry::In(soft) = Expiry::of(option, args.int(2))?.capped(cap_ms, 0) else {
         return None;
     };
-    let hard = soft.checked_add(i64::from(grace_ms))?;
-    Some(cmd("PSETEX").arg(args.key()).arg(hard).arg(args.bytes(3)))
+    soft.checked_add(i64::from(grace_ms))
 }
 
 /// Reads the option of `GETEX key [EX s | PX ms | EXAT t | PXAT t | PERSIST]`.
@@ -252,11 +302,11 @@ pub fn read_expire(args: &Args, grace_ms: u32, now_ms: u64) -> Option<Expire> {
         return Some(Expire::Delete);
     }
     let hard = soft.checked_add(i64::from(grace_ms))?;
-    let start = script(UNLESS_STALE, args.key(), grace_ms, name);
+    let start = unless_stale(args.key(), grace_ms, name);
     Some(Expire::Shifted(start.arg(hard).args(args.from(3))))
 }
 
 /// `PERSIST key`
 pub fn persist(key: &[u8], grace_ms: u32) -> Command {
-    script(UNLESS_STALE, key, grace_ms, "PERSIST")
+    unless_stale(key, grace_ms, "PERSIST")
 }

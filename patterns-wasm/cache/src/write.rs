@@ -1,4 +1,4 @@
-//! Writing: SET and its relatives fill the value, EXPIRE and PERSIST move its end, DEL takes it away.
+//! Writing: SET and its relatives fill the value, EXPIRE and PERSIST move its end.
 //!
 //! A fill stores the value with grace, ends the lease whoever has it (mode `key`), and hands the value to those who
 //! wait. The commands of a fill go to one shard in their order; the notice leaves only after the shard has answered.
@@ -10,34 +10,35 @@ use sluicegate_plugin::cx::{Cx, Kind};
 use sluicegate_plugin::error::Result;
 use sluicegate_plugin::reply::Reply;
 
-use crate::config::Config;
+use crate::config::{Config, LeaseMode};
+use crate::early;
 use crate::lease;
 use crate::notice;
 use crate::stats::{self, Count};
-use crate::ttl::{self, Condition, Expire};
+use crate::ttl::{self, Expire};
 
 /// `SET key value [options]`
 pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
-    let Some(set) = ttl::read_set(&args, config.grace_ms(), cx.now_ms()) else {
+    let (key, value) = (args.key(), args.bytes(2));
+    let cap_ms = config.cap_ms(value);
+    let Some(set) = ttl::read_set(&args, config.grace_ms(), cx.now_ms(), cap_ms) else {
         return cx.pass();
     };
-    let (key, value) = (args.key(), args.bytes(2));
     let notice =
         if set.expiry.is_past(cx.now_ms()) { notice::GONE.to_vec() } else { notice::filled(value) };
-    if set.condition == Condition::Always {
-        let reply = with_void(&cx, key, set.command).await?;
-        return ended(&cx, &config, key, &notice, reply);
+    if let Some(end) = set.plain_end(config.grace_ms(), cx.now_ms())
+        && is_fill(&cx, &config, key)
+    {
+        return fill(&cx, &config, key, value, &end, &notice).await;
     }
-    // It may not be stored, and only a fill ends the lease.
-    let reply = cx.single::<Reply>(set.command.clone().typed()).await?;
+    let reply = if set.is_plain {
+        with_void(&cx, &config, key, set.command.clone()).await?
+    } else {
+        cx.single(set.command.clone().typed()).await?
+    };
     if !set.was_stored(&reply) {
         return Ok(reply);
-    }
-    if cx.kind() == Kind::InMulti {
-        cx.spawn("void", &[key])?;
-    } else {
-        cx.send(lease::void(key));
     }
     ended(&cx, &config, key, &notice, reply)
 }
@@ -45,12 +46,43 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
 /// `SETEX key s value`, `PSETEX key ms value`
 pub async fn setex(cx: Cx, args: Args) -> Result<Reply> {
     let config = cx.config::<Config>()?;
-    let Some(command) = ttl::read_setex(&args, config.grace_ms()) else {
+    let (key, value) = (args.key(), args.bytes(3));
+    let Some(hard_ms) = ttl::read_setex(&args, config.grace_ms(), config.cap_ms(value)) else {
         return cx.pass();
     };
-    let reply = with_void(&cx, args.key(), command).await?;
-    let notice = notice::filled(args.bytes(3));
-    ended(&cx, &config, args.key(), &notice, reply)
+    let notice = notice::filled(value);
+    if is_fill(&cx, &config, key) {
+        let end = [b"PX".to_vec(), hard_ms.to_string().into_bytes()];
+        return fill(&cx, &config, key, value, &end, &notice).await;
+    }
+    let reply =
+        with_void(&cx, &config, key, cmd("PSETEX").arg(key).arg(hard_ms).arg(value)).await?;
+    ended(&cx, &config, key, &notice, reply)
+}
+
+/// Whether this write comes from whom the lease was given to, in mode `conn`. Inside MULTI every write is an ordinary one.
+pub fn is_fill(cx: &Cx, config: &Config, key: &[u8]) -> bool {
+    cx.kind() != Kind::InMulti && lease::has_led(cx, config, key)
+}
+
+/// The leader's write: stored while its lease stands. One that comes too late is answered as if it had come before what has
+/// overtaken it, since a cache may lose any value.
+pub async fn fill(
+    cx: &Cx,
+    config: &Config,
+    key: &[u8],
+    value: &[u8],
+    end: &[Vec<u8>],
+    notice: &[u8],
+) -> Result<Reply> {
+    lease::forget(cx, config, key);
+    let words = [&b"SET"[..], value].into_iter().chain(end.iter().map(Vec::as_slice));
+    if cx.call(lease::fill(key, lease::token(cx, config).as_bytes(), words)).await? {
+        return ended(cx, config, key, notice, Reply::ok());
+    }
+    stats::count(cx, config, Count::Refused);
+    lease::unwatch(cx, key)?;
+    Ok(Reply::ok())
 }
 
 /// EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT
@@ -62,7 +94,7 @@ pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
         Some(Expire::Delete) => {
             // As it came: with NX, XX, GT or LT the shard may still refuse.
             let name = String::from_utf8_lossy(args.name()).into_owned();
-            let reply = with_void(&cx, key, cmd(&name).args(args.from(1))).await?;
+            let reply = with_void(&cx, &config, key, cmd(&name).args(args.from(1))).await?;
             gone(&cx, key, reply)
         }
         Some(Expire::Shifted(command)) => cx.single(command.typed()).await,
@@ -76,16 +108,6 @@ pub async fn persist(cx: Cx, args: Args) -> Result<Reply> {
         return cx.pass();
     }
     cx.single(ttl::persist(args.key(), config.grace_ms()).typed()).await
-}
-
-/// `DEL key`, `UNLINK key`. With several keys the gateway's own way deletes them; their leases end by themselves.
-pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
-    if args.len() != 2 {
-        return cx.pass();
-    }
-    let name = if args.is(0, "UNLINK") { "UNLINK" } else { "DEL" };
-    let reply = with_void(&cx, args.key(), cmd(name).arg(args.key())).await?;
-    gone(&cx, args.key(), reply)
 }
 
 /// Task: the session of these keys' leader has closed.
@@ -107,14 +129,10 @@ pub async fn release(cx: Cx, args: Args) -> Result<()> {
     Ok(())
 }
 
-/// Task: ends the lease of a value that was filled inside MULTI under a condition.
-pub async fn void(cx: Cx, args: Args) -> Result<bool> {
-    cx.call(lease::void(args.bytes(0))).await
-}
-
-/// Runs one command and ends the lease behind it.
-async fn with_void(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
-    if cx.kind() == Kind::InMulti {
+/// Runs one command and ends the lease behind it. Where fills are checked, in one step: one between the two would overwrite what
+/// is newer.
+async fn with_void(cx: &Cx, config: &Config, key: &[u8], command: Command) -> Result<Reply> {
+    if cx.kind() == Kind::InMulti || config.lease_mode != LeaseMode::Key {
         let batch = (command.to_key(key), lease::void(key).result());
         return cx.transaction(batch).await.map(|(reply, _)| reply);
     }
@@ -124,15 +142,16 @@ async fn with_void(cx: &Cx, key: &[u8], command: Command) -> Result<Reply> {
 }
 
 /// After a fill: tells those who wait.
-fn ended(cx: &Cx, config: &Config, key: &[u8], notice: &[u8], reply: Reply) -> Result<Reply> {
+pub fn ended(cx: &Cx, config: &Config, key: &[u8], notice: &[u8], reply: Reply) -> Result<Reply> {
     stats::count(cx, config, Count::Fill);
+    early::end(cx, config, key);
     cx.notify(key, notice);
     lease::unwatch(cx, key)?;
     Ok(reply)
 }
 
 /// After a deletion: tells those who wait that somebody has to compute.
-fn gone(cx: &Cx, key: &[u8], reply: Reply) -> Result<Reply> {
+pub fn gone(cx: &Cx, key: &[u8], reply: Reply) -> Result<Reply> {
     cx.notify(key, notice::GONE);
     lease::unwatch(cx, key)?;
     Ok(reply)

@@ -7,5 +7,7 @@
 mod commands;
 mod edges;
 mod herd;
+mod many;
+mod modes;
 mod orders;
 mod support;

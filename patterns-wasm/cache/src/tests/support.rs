@@ -28,6 +28,8 @@ pub(super) fn gateways(workers: &[usize], seed: u64) -> World {
 fn with_scripts(mut world: World) -> World {
     world.redis.add_script(lease::RELEASE, release);
     world.redis.add_script(lease::READ, read);
+    world.redis.add_script(lease::TAKE, take);
+    world.redis.add_script(lease::FILL, fill);
     world.redis.add_script(ttl::UNLESS_STALE, unless_stale);
     world.redis.add_script(ttl::SET_IF, set_if);
     world
@@ -37,28 +39,79 @@ fn words<const N: usize>(words: [&[u8]; N]) -> Vec<Vec<u8>> {
     words.iter().map(|word| word.to_vec()).collect()
 }
 
+/// The lease as it is stored, cut into token and deadline.
+fn lease(redis: &mut FakeRedis, key: &[u8]) -> Option<(Vec<u8>, Option<u64>)> {
+    let stored = redis.execute(&words([b"GET", key])).bytes()?.to_vec();
+    let text = String::from_utf8(stored).unwrap();
+    Some(match text.split_once('@') {
+        None => (text.into_bytes(), None),
+        Some((token, deadline)) => (token.into(), deadline.parse().ok()),
+    })
+}
+
+fn holder(redis: &mut FakeRedis, key: &[u8]) -> Option<Vec<u8>> {
+    let (token, deadline) = lease(redis, key)?;
+    deadline.is_none_or(|ms| ms > redis.now_ms).then_some(token)
+}
+
+fn number(text: &[u8]) -> u64 {
+    std::str::from_utf8(text).unwrap().parse().unwrap()
+}
+
+fn take_lease(redis: &mut FakeRedis, key: &[u8], [token, ms, kept]: [&[u8]; 3]) -> bool {
+    if holder(redis, key).is_some() {
+        return false;
+    }
+    let deadline = redis.now_ms + number(ms);
+    let with_deadline = [token, b"@", deadline.to_string().as_bytes()].concat();
+    let (value, ms) = if kept == b"0" { (token, ms) } else { (&with_deadline[..], kept) };
+    redis.execute(&words([b"SET", key, value, b"PX", ms])) == Reply::ok()
+}
+
+fn take(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
+    let held = holder(redis, &keys[0]).map(Reply::Bulk);
+    take_lease(redis, &keys[0], [&argv[0], &argv[1], &argv[2]]);
+    held.unwrap_or(Reply::Null)
+}
+
 fn release(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
-    let holder = redis.execute(&words([b"GET", &keys[0]]));
-    if holder.bytes() == Some(argv[0].as_slice()) {
+    if lease(redis, &keys[0]).is_some_and(|(token, _)| token == argv[0]) {
         return redis.execute(&words([b"DEL", &keys[0]]));
     }
     Reply::Int(0)
 }
 
+fn fill(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
+    if lease(redis, &keys[1]).is_none_or(|(token, _)| token != argv[0]) {
+        return Reply::Int(0);
+    }
+    let reply = redis.execute(&[&words([&argv[1], &keys[0]])[..], &argv[2..]].concat());
+    match reply {
+        Reply::Null => Reply::Int(0),
+        Reply::Error(_) => reply,
+        _ => {
+            redis.execute(&words([b"DEL", &keys[1]]));
+            Reply::Int(1)
+        }
+    }
+}
+
 fn read(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
     let value = redis.execute(&words([b"GET", &keys[0]]));
+    if matches!(value, Reply::Error(_)) {
+        return value;
+    }
     let pttl = redis.execute(&words([b"PTTL", &keys[0]])).int().unwrap();
     let grace = std::str::from_utf8(&argv[0]).unwrap().parse::<i64>().unwrap();
     let fresh = !value.is_null() && (pttl == -1 || pttl > grace);
     if fresh {
-        if argv.len() > 3 {
-            let getex = [&words([b"GETEX", &keys[0]])[..], &argv[3..]].concat();
+        if argv.len() > 4 {
+            let getex = [&words([b"GETEX", &keys[0]])[..], &argv[4..]].concat();
             redis.execute(&getex);
         }
         return Reply::Array(vec![value, Reply::Int(0)]);
     }
-    let take = words([b"SET", &keys[1], &argv[1], b"NX", b"PX", &argv[2]]);
-    if redis.execute(&take) == Reply::ok() {
+    if take_lease(redis, &keys[1], [&argv[1], &argv[2], &argv[3]]) {
         return Reply::Array(vec![Reply::Null, Reply::Int(1)]);
     }
     Reply::Array(vec![value, Reply::Int(0)])
@@ -78,13 +131,18 @@ fn unless_stale(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Re
 }
 
 fn set_if(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
-    if is_stale(redis, &keys[0], &argv[0]) {
+    if argv[1] != b"fill" && is_stale(redis, &keys[0], &argv[0]) {
         if argv[1] == b"XX" {
             return Reply::Null;
         }
         redis.execute(&words([b"DEL", &keys[0]]));
     }
-    redis.execute(&[&words([b"SET", &keys[0]])[..], &argv[2..]].concat())
+    let reply = redis.execute(&[&words([b"SET", &keys[0]])[..], &argv[3..]].concat());
+    let is_error = matches!(reply, Reply::Error(_));
+    if !is_error && (argv[2] == b"any" || (argv[2] == b"null") == reply.is_null()) {
+        redis.execute(&words([b"DEL", &keys[1]]));
+    }
+    reply
 }
 
 /// Whether somebody holds the lease of `key`.
