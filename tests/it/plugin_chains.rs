@@ -1,6 +1,6 @@
 //! Plugins that work together: two bindings of one plugin, a chain of two on one command, a counter that feeds a board.
 //!
-//! `feeder` counts with INCR and sends a hooked ZADD; the plugin `spread`, bound behind it, spreads that over several keys.
+//! The pattern `counter` counts and sends a hooked ZADD; the pattern `board`, bound behind it, spreads that over several keys.
 //! Neither knows of the other. Clients count at once through both workers; what the boards show at rest must be exactly
 //! what was counted, wherever the shards keep it.
 
@@ -24,35 +24,29 @@ const COUNTED_BY_EACH: usize = 300;
 
 /// Two counters that feed two boards, of 4 parts and of 1.
 const BINDINGS: [&str; 4] = [
-    "{use: feeder, keys: [\"jobs:*\"], config: {board: \"board:jobs\"}}",
-    "{use: feeder, keys: [\"talks:*\"], config: {board: \"board:talks\"}}",
-    "{use: spread, keys: [\"board:jobs\"], config: {parts: 4}}",
-    "{use: spread, keys: [\"board:talks\"], config: {parts: 1}}",
+    "{use: counter, keys: [\"jobs:*\"], may_touch: [\"board:*\"], config: {feed: {board: \"board:jobs\", counters: \"jobs:{member}\"}}}",
+    "{use: counter, keys: [\"talks:*\"], may_touch: [\"board:*\"], config: {feed: {board: \"board:talks\", counters: \"talks:{member}\"}}}",
+    "{use: board, keys: [\"board:jobs*\"], config: {parts: 4}}",
+    "{use: board, keys: [\"board:talks*\"], config: {parts: 1}}",
 ];
 const KINDS: [(&str, usize); 2] = [("jobs", 4), ("talks", 1)];
 
-fn start(shards: &[RealServer], feeder: &std::path::Path) -> InProcess {
-    let spread = built("spread");
-    let granted =
-        "grant: {commands: [INCR, INCRBY, ZADD], keys: [\"jobs:*\", \"talks:*\", \"board:*\"]}";
-    let parts = "grant: {commands: [ZADD, ZCARD, ZREVRANGE], keys: [\"board:*\"]}";
+fn start(shards: &[RealServer], counter: &std::path::Path) -> InProcess {
+    let board = built("board");
     let plugins = [
-        Entry { name: "feeder", file: feeder, settings: &[granted] },
-        Entry { name: "spread", file: &spread, settings: &[parts] },
+        Entry { name: "counter", file: counter, settings: &[] },
+        Entry { name: "board", file: &board, settings: &[] },
     ];
     InProcess::start(&yaml_with(shards, &plugins, &BINDINGS))
 }
 
 /// What a board shows, best first.
 fn top(client: &mut Client, kind: &str) -> Vec<(String, i64)> {
-    let Value::Array(flat) = client.line(&format!("SPREAD.TOP board:{kind} 100")) else {
-        panic!("SPREAD.TOP of {kind}")
+    let Value::Array(flat) = client.line(&format!("BOARD.TOP board:{kind} 100")) else {
+        panic!("BOARD.TOP of {kind}")
     };
-    let rows = flat.chunks_exact(2).map(|row| match row {
-        [member, Value::Integer(score)] => (member.text(), *score),
-        other => panic!("{other:?}"),
-    });
-    rows.collect()
+    let row = |row: &[Value]| (row[0].text(), row[1].text().parse().expect("a whole score"));
+    flat.chunks_exact(2).map(row).collect()
 }
 
 /// Counts at random, and looks at the board now and then: nobody is on it twice, and it is in order.
@@ -102,7 +96,7 @@ fn count_together(gateway: &InProcess) -> BTreeMap<String, i64> {
 #[test]
 fn counters_feed_the_board_that_another_plugin_spreads_and_it_shows_every_count() {
     let shards = RealServer::start_many(3);
-    let gateway = start(&shards, &built("feeder"));
+    let gateway = start(&shards, &built("counter"));
     let counted = count_together(&gateway);
     let mut client = gateway.client();
     for (kind, parts) in KINDS {
@@ -119,13 +113,14 @@ fn counters_feed_the_board_that_another_plugin_spreads_and_it_shows_every_count(
         // The keys on the shards: one for each part, and none with the board's own name.
         let mut keys: Vec<String> = Vec::new();
         for shard in &shards {
-            let Value::Array(found) = shard.client().line(&format!("KEYS board:{kind}*")) else {
+            let Value::Array(found) = shard.client().line(&format!("KEYS {{board:{kind}#*")) else {
                 panic!("KEYS")
             };
             keys.extend(found.iter().map(Value::text));
         }
         keys.sort();
-        let wanted: Vec<String> = (0..parts).map(|part| format!("board:{kind}:{part}")).collect();
+        let part = |part| format!("{{board:{kind}#{part}/{parts}}}:sg:board");
+        let wanted: Vec<String> = (0..parts).map(part).collect();
         assert_eq!(keys, wanted, "{kind}");
     }
     let rows = binding_rows(&mut client);
@@ -138,7 +133,7 @@ fn counters_feed_the_board_that_another_plugin_spreads_and_it_shows_every_count(
 #[test]
 fn two_bindings_of_one_plugin_keep_their_configs_also_when_it_is_swapped() {
     let shards = RealServer::start_many(2);
-    let file = PluginFile::copy_of("feeder");
+    let file = PluginFile::copy_of("counter");
     let gateway = start(&shards, file.path());
     let mut watchers = client_of_each_worker(gateway.address(), WORKERS);
     let clients = (0..4).map(|_| gateway.client()).collect();
@@ -153,7 +148,7 @@ fn two_bindings_of_one_plugin_keep_their_configs_also_when_it_is_swapped() {
     });
     for swap in 0..3 {
         let old = binding_rows(&mut watchers[0]);
-        let good = std::fs::read(built("feeder")).expect("a plugin");
+        let good = std::fs::read(built("counter")).expect("a plugin");
         file.replace(&variant(&good, &format!("swap {swap}")));
         for binding in [0, 1] {
             let before = old[binding].number("generation");

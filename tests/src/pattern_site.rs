@@ -1,6 +1,6 @@
 //! A pattern where its guarantee must hold: two gateways over the same three shards, and what may happen to them.
 //!
-//! Comes in: a plugin's name and its bindings. Goes out: clients of either gateway, and the faults: a gateway is killed and
+//! Comes in: a plugin's name, perhaps others beside it, and their bindings. Goes out: clients of either gateway, and the faults: a gateway is killed and
 //! another takes its place, a shard is killed and comes back empty, the plugin is swapped on both gateways. The gateways are
 //! processes of their own, so that killing one is what a crash is. A `Roaming` client goes to the other one when its own has died.
 
@@ -20,7 +20,7 @@ use crate::wait::{eventually, eventually_true};
 /// Workers of each gateway, as `pool_yaml` says.
 const WORKERS: usize = 2;
 
-/// Two gateways, three shards, one plugin. The gateways end first.
+/// Two gateways, three shards, one plugin or more. The gateways end first.
 #[derive(Debug)]
 pub struct PatternSite {
     gateways: Vec<Process>,
@@ -30,6 +30,8 @@ pub struct PatternSite {
     name: &'static str,
     file: PluginFile,
     bindings: Vec<String>,
+    /// Plugins beside it, which are not swapped.
+    others: &'static [&'static str],
 }
 
 impl PatternSite {
@@ -38,13 +40,31 @@ impl PatternSite {
         PatternSite::over(RealServer::start_many(3), name, bindings)
     }
 
+    /// The same with further plugins.
+    pub fn with(
+        name: &'static str,
+        others: &'static [&'static str],
+        bindings: &[&str],
+    ) -> PatternSite {
+        PatternSite::of(RealServer::start_many(3), name, others, bindings)
+    }
+
     /// The same over other servers.
     pub fn over(shards: Vec<RealServer>, name: &'static str, bindings: &[&str]) -> PatternSite {
+        PatternSite::of(shards, name, &[], bindings)
+    }
+
+    fn of(
+        shards: Vec<RealServer>,
+        name: &'static str,
+        others: &'static [&'static str],
+        bindings: &[&str],
+    ) -> PatternSite {
         allow_many_sockets();
         let file = PluginFile::copy_of(name);
         let bindings = bindings.iter().map(|binding| (*binding).to_owned()).collect();
         let (gateways, addresses) = (Vec::new(), Arc::default());
-        let mut site = PatternSite { gateways, addresses, shards, name, file, bindings };
+        let mut site = PatternSite { gateways, addresses, shards, name, file, bindings, others };
         site.gateways = (0..2).map(|_| site.start_gateway()).collect();
         let addresses = site.gateways.iter().map(Process::address).collect();
         *site.addresses.lock().expect("no thread has failed") = addresses;
@@ -58,8 +78,10 @@ impl PatternSite {
         let lines = lines.chain(self.bindings.iter().map(|binding| format!("  - {binding}")));
         let lines: Vec<String> = lines.collect();
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-        let plugin = Entry { name: self.name, file: self.file.path(), settings: &[] };
-        let text = plugins_yaml(&[plugin]) + &pool_yaml(&address.to_string(), &shards, &lines);
+        let others: Vec<_> = self.others.iter().map(|name| (*name, built(name))).collect();
+        let mut plugins = vec![Entry { name: self.name, file: self.file.path(), settings: &[] }];
+        plugins.extend(others.iter().map(|(name, file)| Entry { name, file, settings: &[] }));
+        let text = plugins_yaml(&plugins) + &pool_yaml(&address.to_string(), &shards, &lines);
         Process::start(&text, address)
     }
 
@@ -105,7 +127,11 @@ impl PatternSite {
     /// Starts a shard that was killed, empty, and waits until all workers of both gateways reach it. `key` must live there.
     pub fn revive_shard(&mut self, shard: usize, key: &str) {
         self.shards[shard].restart();
-        // Each worker has a connection of its own to the shard.
+        self.await_shard(key);
+    }
+
+    /// Waits until all workers of both gateways reach the shard of `key`: each has a connection of its own to it.
+    pub fn await_shard(&self, key: &str) {
         for gateway in &self.gateways {
             for mut client in client_of_each_worker(gateway.address(), WORKERS) {
                 eventually_true("the shard to be reached again", || {

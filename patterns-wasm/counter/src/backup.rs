@@ -15,6 +15,7 @@ use sluicegate_plugin::reply::Reply;
 use sluicegate_plugin::request::Typed;
 
 use crate::config::{Config, REGISTRY};
+use crate::counters::Counter;
 use crate::scripts;
 
 const COUNT: i64 = 100;
@@ -82,7 +83,8 @@ pub async fn dirty(cx: Cx, args: Args) -> Result<Reply> {
 /// `COUNTER.ACK key version`: 1 if the counter still has that version, and is now off the list.
 pub async fn ack(cx: Cx, args: Args) -> Result<bool> {
     let config = with_backup(&cx)?;
-    cx.call(acked(&config, args.key(), args.get(2)?).typed()).await
+    let counter = Counter::of(&cx, &config, args.key());
+    cx.call(acked(&config, &counter.key, args.get(2)?).typed()).await
 }
 
 fn acked(config: &Config, key: &[u8], version: i64) -> Typed<Reply> {

@@ -4,12 +4,13 @@
 //! wants to be told of that uses COUNTER.INCR.
 
 use sluicegate_plugin::args::Args;
-use sluicegate_plugin::command::cmd;
-use sluicegate_plugin::cx::Cx;
+use sluicegate_plugin::cx::{Cx, Kind};
 use sluicegate_plugin::error::{Error, Result};
 
 use crate::config::Config;
-use crate::scripts;
+use crate::counters::Counter;
+use crate::feed::feed;
+use crate::gather;
 
 /// `INCR key`, `INCRBY key by`, `DECR key`, `DECRBY key by`
 pub async fn change(cx: Cx, args: Args) -> Result<i64> {
@@ -20,11 +21,15 @@ pub async fn change(cx: Cx, args: Args) -> Result<i64> {
         (3, false, false) => by(&args)?,
         _ => return cx.pass(),
     };
-    let add = cmd("EVAL").arg(scripts::ADD).arg(1).arg(args.key()).arg(by);
-    let add = add.arg(i64::from(config.ttl.ms())).arg(config.expire_word());
-    // No lease.
-    let add = add.arg("").arg("").arg(&*config.registry());
-    let (value, _): (i64, bool) = cx.single(add.typed()).await?;
+    let counter = Counter::to_write(&cx, &config, args.key())?;
+    if config.gather.ms() > 0
+        && cx.kind() != Kind::InMulti
+        && let Some(value) = gather::add(&cx, &config, &counter, by).await?
+    {
+        return Ok(value);
+    }
+    let value = gather::send(&cx, &config, &counter, by).await?;
+    feed(&cx, &config, &counter, value).await;
     Ok(value)
 }
 

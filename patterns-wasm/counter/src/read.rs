@@ -11,6 +11,8 @@ use sluicegate_plugin::error::{Error, Result};
 use sluicegate_plugin::reply::Reply;
 use sluicegate_plugin::request::Typed;
 
+use crate::config::Config;
+use crate::counters::Counter;
 use crate::scripts;
 
 /// Keys of one piece of an MGET.
@@ -23,18 +25,23 @@ pub async fn get(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
+    let config = cx.config::<Config>()?;
+    let counter = Counter::of(&cx, &config, args.key());
     if cx.kind() == Kind::InMulti {
-        let (value, _): (Reply, i64) = cx.single(either(args.key())).await?;
+        let (value, _): (Reply, i64) = cx.single(either(&counter.key)).await?;
         return Ok(value);
     }
-    let row = cx.call(stored(args.key())).await?;
+    let row = cx.call(stored(&counter.key)).await?;
     // No hash: as it is, or Redis's error.
-    if is_wrong_type(&row) { cx.pass() } else { row }
+    if is_wrong_type(&row) { cx.call(cmd("GET").arg(&*counter.key)).await } else { row }
 }
 
 /// `MGET key...`: the keys of this binding.
 pub async fn mget(cx: Cx, args: Args) -> Result<Reply> {
-    let keys: Vec<&[u8]> = args.from(1).collect();
+    let config = cx.config::<Config>()?;
+    let counters: Vec<Counter<'_>> =
+        args.from(1).map(|key| Counter::of(&cx, &config, key)).collect();
+    let keys: Vec<&[u8]> = counters.iter().map(|counter| &*counter.key).collect();
     if cx.kind() == Kind::InMulti {
         if keys.len() > KEYS_IN_MULTI {
             return Err(Error::new("counter: MGET inside MULTI takes at most 1000 keys"));
@@ -80,7 +87,9 @@ pub async fn type_of(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
-    let found: Reply = cx.single(cmd("TYPE").arg(args.key()).typed()).await?;
+    let config = cx.config::<Config>()?;
+    let counter = Counter::of(&cx, &config, args.key());
+    let found: Reply = cx.single(cmd("TYPE").arg(&*counter.key).typed()).await?;
     Ok(if found.bytes() == Some(b"hash") { Reply::Simple("string".into()) } else { found })
 }
 

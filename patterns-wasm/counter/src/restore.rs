@@ -12,6 +12,8 @@ use sluicegate_plugin::reply::Reply;
 
 use crate::Count;
 use crate::config::Config;
+use crate::counters::Counter;
+use crate::feed::feed;
 use crate::scripts;
 
 /// Name of the lease beside its counter.
@@ -31,11 +33,15 @@ pub async fn incr(cx: Cx, args: Args) -> Result<Reply> {
         3 => args.get(2)?,
         _ => return Err(Error::arity("counter.incr")),
     };
-    let token = token(&cx);
-    let add = on_counter(&cx, scripts::ADD, args.key(), by)?.arg(&*token);
-    let config = cx.config::<Config>()?;
+    let (token, config) = (token(&cx), cx.config::<Config>()?);
+    let counter = Counter::to_write(&cx, &config, args.key())?;
+    let add = on_counter(&config, scripts::ADD, &counter, by).arg(&*token);
     let add = add.arg(i64::from(config.restore_lease.ms())).arg(&*config.registry());
-    Ok(told(&cx, token, cx.call(add.typed()).await?))
+    let (value, won): (Reply, bool) = cx.call(add.typed()).await?;
+    if let Some(value) = value.int() {
+        feed(&cx, &config, &counter, value).await;
+    }
+    Ok(told(&cx, token, (value, won)))
 }
 
 /// `COUNTER.MGET key...`: per key `[value or nil, token or nil]`, or its error.
@@ -44,13 +50,15 @@ pub async fn mget(cx: Cx, args: Args) -> Result<Reply> {
     if keys.len() > KEYS_MAX {
         return Err(Error::new("counter: COUNTER.MGET takes at most 10000 keys in one call"));
     }
-    let lease_ms = i64::from(cx.config::<Config>()?.restore_lease.ms());
+    let config = cx.config::<Config>()?;
+    let lease_ms = i64::from(config.restore_lease.ms());
     let mut rows = Vec::with_capacity(keys.len());
     for piece in keys.chunks(PIECE) {
         let tokens: Vec<String> = piece.iter().map(|_| token(&cx)).collect();
         let mut reads = Vec::with_capacity(piece.len());
         for (key, token) in piece.iter().zip(&tokens) {
-            let read = on_counter(&cx, scripts::READ, key, 0)?.arg(&**token).arg(lease_ms);
+            let counter = Counter::of(&cx, &config, key);
+            let read = on_counter(&config, scripts::READ, &counter, 0).arg(&**token).arg(lease_ms);
             reads.push(read.typed::<(Reply, bool)>().result());
         }
         let read = cx.pipeline(reads).await?;
@@ -68,20 +76,22 @@ pub async fn restore(cx: Cx, args: Args) -> Result<i64> {
     if !(0..=VERSION_MAX).contains(&version) {
         return Err(Error::new("counter: COUNTER.RESTORE version must be from 0 to 2^53"));
     }
-    let restore = on_counter(&cx, scripts::RESTORE, args.key(), base)?.arg(version);
-    let restore = restore.arg(&*cx.config::<Config>()?.registry());
-    let (value, added): (i64, bool) = cx.call(restore.typed()).await?;
+    let config = cx.config::<Config>()?;
+    let counter = Counter::to_write(&cx, &config, args.key())?;
+    let restore = on_counter(&config, scripts::RESTORE, &counter, base).arg(version);
+    let (value, added): (i64, bool) = cx.call(restore.arg(&*config.registry()).typed()).await?;
     if added {
         cx.metric_add(Count::Restore as u32, 1);
+        feed(&cx, &config, &counter, value).await;
     }
     Ok(value)
 }
 
 /// A script on a counter and its lease, with its number and the binding's expiry.
-fn on_counter(cx: &Cx, script: &str, key: &[u8], number: i64) -> Result<Command> {
-    let config = cx.config::<Config>()?;
-    let command = cmd("EVAL").arg(script).arg(2).arg(key).arg(beside(key, LEASE));
-    Ok(command.arg(number).arg(i64::from(config.ttl.ms())).arg(config.expire_word()))
+fn on_counter(config: &Config, script: &str, counter: &Counter<'_>, number: i64) -> Command {
+    let command = cmd("EVAL").arg(script).arg(2);
+    let command = command.arg(&*counter.key).arg(beside(&counter.key, LEASE)).arg(number);
+    counter.add_end(command, config)
 }
 
 fn told(cx: &Cx, token: String, (value, won): (Reply, bool)) -> Reply {

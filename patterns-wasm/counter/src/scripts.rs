@@ -19,10 +19,11 @@ redis.call('HSET',k,'n',s,'b',s,'v',now()) if p>0 then redis.call('PEXPIRE',k,p)
     };
 }
 
-/// Gives `k` its end: `ARGV[2]` the ttl in milliseconds or 0, `ARGV[3]` `fixed` or `sliding`.
+/// Gives `k` its end: `ARGV[2]` the ttl in milliseconds or 0, `ARGV[3]` `fixed` or `sliding`; or `at`, and when that is.
 macro_rules! expire {
     () => {
-        "if ARGV[2]~='0' and (ARGV[3]=='sliding' or redis.call('PTTL',k)<0) then \
+        "if ARGV[3]=='at' then if redis.call('PTTL',k)<0 then redis.call('PEXPIREAT',k,ARGV[2]) end \
+elseif ARGV[2]~='0' and (ARGV[3]=='sliding' or redis.call('PTTL',k)<0) then \
 redis.call('PEXPIRE',k,ARGV[2]) end "
     };
 }

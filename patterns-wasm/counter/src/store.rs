@@ -10,6 +10,8 @@ use sluicegate_plugin::error::{Error, Result};
 use sluicegate_plugin::reply::Reply;
 
 use crate::config::Config;
+use crate::counters::Counter;
+use crate::feed::feed;
 use crate::scripts;
 
 /// What a SET says beyond its value.
@@ -72,7 +74,9 @@ pub async fn getdel(cx: Cx, args: Args) -> Result<Reply> {
     if args.len() != 2 {
         return cx.pass();
     }
-    cx.single(cmd("EVAL").arg(scripts::TAKE).arg(1).arg(args.key()).typed()).await
+    let config = cx.config::<Config>()?;
+    let counter = Counter::of(&cx, &config, args.key());
+    cx.single(cmd("EVAL").arg(scripts::TAKE).arg(1).arg(&*counter.key).typed()).await
 }
 
 /// Any other command on strings.
@@ -86,13 +90,21 @@ pub async fn refuse(_cx: Cx, args: Args) -> Result<Reply> {
 async fn store(cx: &Cx, args: &Args, value: usize, options: Options) -> Result<(bool, Reply)> {
     let config = cx.config::<Config>()?;
     let value: i64 = args.get(value)?;
-    let set =
-        cmd("EVAL").arg(scripts::SET).arg(2).arg(args.key()).arg(beside(args.key(), "restore"));
+    let counter = Counter::to_write(cx, &config, args.key())?;
+    let set = cmd("EVAL").arg(scripts::SET).arg(2).arg(&*counter.key);
+    let set = set.arg(beside(&counter.key, "restore")).arg(value);
     // A value sets the end anew, whatever the mode: `sliding` says so.
-    let set = set.arg(value).arg(i64::from(config.ttl.ms())).arg("sliding");
+    let set = match counter.window {
+        Some(_) => counter.add_end(set, &config),
+        None => set.arg(i64::from(config.ttl.ms())).arg("sliding"),
+    };
     let set = set.arg(options.condition).arg(options.end).arg(options.end_ms);
     let set = set.arg(&*config.registry());
-    cx.single(set.typed()).await
+    let (stored, old): (bool, Reply) = cx.single(set.typed()).await?;
+    if stored {
+        feed(cx, &config, &counter, value).await;
+    }
+    Ok((stored, old))
 }
 
 /// Reads the options of SET.

@@ -301,6 +301,7 @@ fn bindings(
             findings.fault(&file.place, problem);
         }
         let keys = file.keys.map_or(Vec::new(), |found| found.value);
+        let may_touch = file.may_touch.map_or(Vec::new(), |found| found.value);
         let Some(plugin) = file.plugin else {
             continue;
         };
@@ -312,6 +313,7 @@ fn bindings(
         bindings.push(BindingConfig {
             plugin: index,
             keys: keys.into_iter().map(String::into_bytes).collect(),
+            may_touch: may_touch.into_iter().map(String::into_bytes).collect(),
             config_json: config.unwrap_or_else(|| "{}".to_owned()).into_bytes(),
             fail_passes: file.fail_passes.is_some_and(|found| found.value),
         });

@@ -170,6 +170,10 @@ fn faulty_binding_is_reported_with_its_index() {
             "{use: cache, keys: []}",
             ": no keys, allowed: a list of key patterns such as [\"cache:*\"]",
         ),
+        (
+            "{use: cache, keys: [a], may_touch: b}",
+            ".may_touch: found \"b\", allowed: a list (lines that start with -)",
+        ),
         ("{use: cache, keys: ['']}", ".keys[0]: found \"\", allowed: a text"),
         ("{use: cache, keys: [a], config: 1}", ".config: found 1, allowed: a mapping (key: value)"),
         (

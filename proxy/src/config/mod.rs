@@ -379,6 +379,8 @@ pub struct BindingConfig {
     pub plugin: usize,
     /// Key patterns; at least one.
     pub keys: Vec<Vec<u8>>,
+    /// Patterns of further keys that the plugin's own commands may touch here.
+    pub may_touch: Vec<Vec<u8>>,
     /// The binding's `config`, as JSON text (`{}` when absent).
     pub config_json: Vec<u8>,
     /// Whether a hooked command whose call fails goes on as it came, if the call has written nothing.

@@ -45,7 +45,7 @@ pub(super) const GRANT_KEYS: [&str; 6] =
     ["commands", "keys", "wait", "background", "timers", "shared_bytes"];
 
 /// Keys of a binding.
-pub(super) const BINDING_KEYS: [&str; 4] = ["use", "keys", "config", "fail"];
+pub(super) const BINDING_KEYS: [&str; 5] = ["use", "keys", "may_touch", "config", "fail"];
 
 const CPU_TIMES: RangeInclusive<Duration> =
     Duration::from_micros(100)..=Duration::from_millis(1000);
@@ -129,6 +129,7 @@ pub(super) struct BindingFile {
     pub(super) plugin_given: bool,
     pub(super) keys: Setting<Vec<String>>,
     pub(super) keys_given: bool,
+    pub(super) may_touch: Setting<Vec<String>>,
     pub(super) config: Setting<serde_json::Value>,
     /// `pass`, not `error`.
     pub(super) fail_passes: Setting<bool>,
@@ -236,6 +237,7 @@ impl BindingFile {
             plugin: binding.read("use", findings, read::text),
             keys_given: binding.get("keys").is_some(),
             keys: binding.read("keys", findings, read::texts),
+            may_touch: binding.read("may_touch", findings, read::texts),
             config: binding.read("config", findings, json_map),
             fail_passes: binding.read("fail", findings, |item, f| {
                 read::parsed(item, f, fail_mode, "error or pass")

@@ -75,7 +75,7 @@ fn minimal_file_gets_every_default() {
 
 #[test]
 fn every_setting_reaches_the_checked_form() {
-    let text = "workers: 3\ndrain_timeout: 1m\nmemory_budget: 3GiB\nplugin_cache: code\nplugin_engine: {stack: 128KiB, table_elements: 3000}\nplugins:\n  p:\n    file: sub/p.wasm\n    sha256: 00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff\n    limits: {cpu_per_step: 3ms, call_timeout: 4s, memory: 1MiB, calls_per_cell: 5, cells: 6, operations: 256, steps: 8, request: 10KiB, reply: 9KiB, cell_calls: 11, cell_idle: 1s, swap_grace: 2s, quarantine: 3s, breaker_traps: 4, breaker_within: 5s, breaker_open: 6s, breaker_open_max: 7s}\n    grant: {commands: [get, Set], keys: ['a:*'], wait: true, background: true, timers: true, shared_bytes: 1KiB}\npools:\n  m:\n    listen: /run/g.sock 0600\n    backlog: 9\n    hash_tag: \"\"\n    shards: [/run/r.sock, {address: 'h:1', weight: 4}]\n    distribution: modula\n    hash: crc16\n    timeout: 0\n    connect_timeout: 2s\n    idle_timeout: 5m\n    max_clients: 11\n    client_output: 1MiB\n    shard_queue: {requests: 12, bytes: 2MiB}\n    large_request: 64KiB\n    transactions: per_shard\n    preconnect: true\n    plugins:\n      - {use: p, keys: ['a:*', 5], fail: pass, config: {grace: 20s, n: 1, f: 0.5, list: [true, null], big: 18446744073709551615}}\n";
+    let text = "workers: 3\ndrain_timeout: 1m\nmemory_budget: 3GiB\nplugin_cache: code\nplugin_engine: {stack: 128KiB, table_elements: 3000}\nplugins:\n  p:\n    file: sub/p.wasm\n    sha256: 00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff\n    limits: {cpu_per_step: 3ms, call_timeout: 4s, memory: 1MiB, calls_per_cell: 5, cells: 6, operations: 256, steps: 8, request: 10KiB, reply: 9KiB, cell_calls: 11, cell_idle: 1s, swap_grace: 2s, quarantine: 3s, breaker_traps: 4, breaker_within: 5s, breaker_open: 6s, breaker_open_max: 7s}\n    grant: {commands: [get, Set], keys: ['a:*'], wait: true, background: true, timers: true, shared_bytes: 1KiB}\npools:\n  m:\n    listen: /run/g.sock 0600\n    backlog: 9\n    hash_tag: \"\"\n    shards: [/run/r.sock, {address: 'h:1', weight: 4}]\n    distribution: modula\n    hash: crc16\n    timeout: 0\n    connect_timeout: 2s\n    idle_timeout: 5m\n    max_clients: 11\n    client_output: 1MiB\n    shard_queue: {requests: 12, bytes: 2MiB}\n    large_request: 64KiB\n    transactions: per_shard\n    preconnect: true\n    plugins:\n      - {use: p, keys: ['a:*', 5], may_touch: ['b'], fail: pass, config: {grace: 20s, n: 1, f: 0.5, list: [true, null], big: 18446744073709551615}}\n";
     let config = loaded(text).config;
     assert_eq!(config.workers, Workers::Count(3));
     assert_eq!(config.drain_timeout, Duration::from_secs(60));
@@ -88,6 +88,7 @@ fn every_setting_reaches_the_checked_form() {
     let engine = PluginEngine { stack_bytes: 128 << 10, table_elements: 3_000 };
     assert_eq!(config.plugin_engine, engine);
     assert!(config.pools[0].bindings[0].fail_passes);
+    assert_eq!(config.pools[0].bindings[0].may_touch, [b"b"]);
     let plugin = &config.plugins[0];
     assert_eq!(plugin.file, Path::new("dir/sub/p.wasm"));
     assert!(plugin.present);

@@ -345,7 +345,7 @@ pub(super) fn bindings_of(config: &Config, plugin: usize) -> Vec<BindingSetup> {
     let all = config.pools.iter().flat_map(|pool| &pool.bindings);
     all.filter(|binding| binding.plugin == plugin)
         .map(|binding| BindingSetup {
-            keys: binding.keys.clone(),
+            keys: [&binding.keys[..], &binding.may_touch].concat(),
             config_json: binding.config_json.clone(),
         })
         .collect()

@@ -17,7 +17,7 @@ use super::manifest::Manifest;
 /// What a generation is made with for each binding, in the order of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BindingSetup {
-    /// Patterns of the binding's keys.
+    /// Patterns of the keys that its plugin may touch.
     pub keys: Vec<Vec<u8>>,
     /// Its config as JSON; empty counts as `{}`.
     pub config_json: Vec<u8>,

@@ -91,6 +91,12 @@ impl Run<'_> {
 
     fn expire(&mut self, k: &[u8]) -> Result<(), Reply> {
         let (ttl, mode) = (self.arg(2), self.arg(3));
+        if mode == b"at" {
+            if self.call(&[b"PTTL", k])?.int().unwrap() < 0 {
+                self.call(&[b"PEXPIREAT", k, &ttl])?;
+            }
+            return Ok(());
+        }
         if ttl == b"0" {
             return Ok(());
         }
