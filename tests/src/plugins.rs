@@ -22,7 +22,7 @@ use crate::wait::eventually_seen;
 pub const PATIENT: &str = "{cpu_per_step: 50ms, call_timeout: 60s, cells: 64}";
 
 /// Where `scripts/build-plugins` puts its files.
-fn plugin_folder() -> PathBuf {
+pub fn plugin_folder() -> PathBuf {
     let target = std::env::var_os("CARGO_TARGET_DIR")
         .map_or_else(|| repository().join("target"), |given| repository().join(given));
     target.join("plugins")

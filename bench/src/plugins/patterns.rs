@@ -19,6 +19,8 @@ use super::{Effort, Line};
 const CLIENTS: usize = 24;
 const KEYS: usize = 200;
 const BASE: i64 = 1_000;
+/// How many may pass in a window.
+const ALLOWED: i64 = 10;
 
 /// A client that counts what it sends.
 struct Asker {
@@ -56,7 +58,7 @@ struct Found {
     wrong: i64,
 }
 
-const COMPARISONS: [Comparison; 4] = [
+const COMPARISONS: [Comparison; 7] = [
     Comparison {
         // One reset per key and window; wrong is each success beyond the first.
         what: "once: ONCE / GET, then SET EX",
@@ -70,6 +72,25 @@ const COMPARISONS: [Comparison; 4] = [
         by_pattern: |asker, key| i64::from(asker.ask(&format!("ONCE {key} 600")) != Value::Null),
         prefixes: ["plain:once", "once:"],
         wrong: |_, _, successes| successes - 1,
+    },
+    Comparison {
+        // Ten of a window; wrong is each one beyond them.
+        what: "once: CL.THROTTLE / GET, then INCR and EXPIRE",
+        by_hand: |asker, key| {
+            let count: i64 = asker.ask(&format!("GET {key}")).text().parse().unwrap_or(0);
+            if count >= ALLOWED {
+                return 0;
+            }
+            asker.ask(&format!("INCR {key}"));
+            asker.ask(&format!("EXPIRE {key} 600"));
+            1
+        },
+        by_pattern: |asker, key| {
+            let reply = asker.ask(&format!("CL.THROTTLE {key} {} {ALLOWED} 600", ALLOWED - 1));
+            i64::from(matches!(reply, Value::Array(row) if row[0] == Value::Integer(0)))
+        },
+        prefixes: ["plain:rate", "once:rate"],
+        wrong: |_, _, passed| (passed - ALLOWED).max(0),
     },
     Comparison {
         // A counter that is restored on a miss; wrong is each view that is lost or counted twice, a base counts as one.
@@ -112,6 +133,37 @@ const COMPARISONS: [Comparison; 4] = [
         wrong: |_, _, too_long| too_long,
     },
     Comparison {
+        // Jobs by views; wrong is each job whose place on the board is not that of its views.
+        what: "board: INCR that feeds it / INCR, ZADD",
+        by_hand: |asker, key| {
+            let views = asker.ask(&format!("INCR {key}"));
+            let Value::Integer(views) = views else { return 0 };
+            asker.ask(&format!("ZADD plain:top {views} {key}"));
+            1
+        },
+        by_pattern: |asker, key| i64::from(asker.ask(&format!("INCR {key}")) != Value::Null),
+        prefixes: ["plain:job", "jobs:"],
+        wrong: |asker, key, _| {
+            let views = asker.ask(&format!("GET {key}")).text();
+            let score = match key.strip_prefix("jobs:") {
+                Some(member) => asker.ask(&format!("ZSCORE top:jobs {member}")),
+                None => asker.ask(&format!("ZSCORE plain:top {key}")),
+            };
+            i64::from(score.text() != views)
+        },
+    },
+    Comparison {
+        // One counter that all clients count on; wrong is each view that is lost or counted twice.
+        what: "counter: INCR that is gathered for 2 ms / each by itself",
+        by_hand: |asker, key| i64::from(asker.ask(&format!("INCR {key}")) != Value::Null),
+        by_pattern: |asker, key| i64::from(asker.ask(&format!("INCR {key}")) != Value::Null),
+        prefixes: ["views:hot", "hot:"],
+        wrong: |asker, key, views| {
+            let value: i64 = asker.ask(&format!("GET {key}")).text().parse().unwrap_or(0);
+            (value - views).abs()
+        },
+    },
+    Comparison {
         // A value that is missing; wrong is each computation beyond the first.
         what: "cache: GET, SETEX / the same without the pattern",
         by_hand: compute_if_missing,
@@ -131,13 +183,17 @@ fn compute_if_missing(asker: &mut Asker, key: &str) -> i64 {
 
 /// Every pattern beside the client's own way.
 pub fn by_hand(shards: &[RealServer], effort: Effort) -> Vec<Line> {
-    let names = ["once", "counter", "latest", "cache"];
+    let names = ["once", "counter", "latest", "cache", "board"];
     let files = names.map(built);
     let plugins: Vec<Entry<'_>> =
         names.iter().zip(&files).map(|(name, file)| Entry { name, file, settings: &[] }).collect();
     let bindings = [
         "{use: once, keys: [\"once:*\"]}",
         "{use: counter, keys: [\"views:*\"]}",
+        "{use: counter, keys: [\"jobs:*\"], may_touch: [\"top:*\"], \
+         config: {feed: {board: \"top:jobs\", counters: \"jobs:{member}\"}}}",
+        "{use: counter, keys: [\"hot:*\"], config: {gather: 2ms}}",
+        "{use: board, keys: [\"top:*\"]}",
         "{use: latest, keys: [\"latest:*\"], config: {keep: 3}}",
         "{use: cache, keys: [\"cache:*\"]}",
     ];
