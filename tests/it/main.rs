@@ -1,8 +1,8 @@
 //! The one test binary: each module is one kind of promise, held against real servers and real clients.
 //!
 //! A module opens with what it holds and against whom; the names are the promises: `same_as_redis` (with the commands of
-//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`board`, `cache...`, `counter...`, `latest`, `once`),
-//! `languages` (plugins in C and AssemblyScript), `clients`.
+//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`board`, `cache...`, `counter...`, `guard`, `latest`, `once`),
+//! `languages` (plugins in C and AssemblyScript), `clients`, `job_board` (the examples).
 //! `tidy` reads the source tree; `simulation` (with its `scripted_shard`) needs no server at all.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
 
@@ -24,7 +24,9 @@ mod counter_hot;
 mod databases;
 mod every_command;
 mod failures;
+mod guard;
 mod handshakes;
+mod job_board;
 mod joined;
 mod key_space;
 mod languages;

@@ -226,7 +226,14 @@ impl World {
         let reply = Reply::parse(reply).unwrap_or_else(|| refused("the reply is no RESP"));
         match task.origin {
             Origin::Client(ticket) => self.settle(ticket, reply),
-            Origin::Multi(number, place) => self.part_answer(number, place, reply),
+            Origin::Multi(number, place) => {
+                let part = self.multis.get_mut(number).and_then(|m| m.parts.get_mut(place));
+                // What answers at once takes the command's place: it does not go to the shard.
+                if let Some((commands, None)) = part {
+                    commands.clear();
+                }
+                self.part_answer(number, place, reply);
+            }
             Origin::Nobody => {}
         }
     }
