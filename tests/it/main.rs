@@ -1,7 +1,7 @@
 //! The one test binary: each module is one kind of promise, held against real servers and real clients.
 //!
 //! A module opens with what it holds and against whom; the names are the promises: `same_as_redis` (with the commands of
-//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`board`, `cache...`, `counter...`, `guard`, `latest`, `once`),
+//! `command_mix`), `placement`, `failures`, `bounds`, one per group of commands, `plugin...`, one or more per pattern (`board`, `cache...`, `counter...`, `guard`, `latest`, `once`, `pack`),
 //! `languages` (plugins in C and AssemblyScript), `clients`, `job_board` (the examples).
 //! `tidy` reads the source tree; `simulation` (with its `scripted_shard`) needs no server at all.
 //! One binary links once. Run one module with `cargo test -p sluicegate-tests --test it -- failures`.
@@ -34,6 +34,7 @@ mod latest;
 mod matrix;
 mod misbehaving;
 mod once;
+mod pack;
 mod placement;
 mod plugin_chains;
 mod plugin_commands;

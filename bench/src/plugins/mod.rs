@@ -9,6 +9,7 @@ mod drive;
 mod gate;
 mod harm;
 mod layer;
+mod pack;
 mod patterns;
 
 use std::fmt;
@@ -61,7 +62,7 @@ impl fmt::Display for Line {
 /// Measures and prints everything; `only`: the lines whose group has this name.
 pub fn run(effort: Effort, only: Option<&str>) {
     type Group = (&'static str, fn(&[RealServer], Effort) -> Vec<Line>);
-    let groups: [Group; 10] = [
+    let groups: [Group; 11] = [
         ("hooks", cost::hooks_elsewhere),
         ("cache", cost::cached_get),
         ("calls", cost::calls),
@@ -72,6 +73,7 @@ pub fn run(effort: Effort, only: Option<&str>) {
         ("loads", layer::loads),
         ("layer", layer::steps),
         ("patterns", patterns::by_hand),
+        ("pack", pack::memory),
     ];
     if let Some(name) = only.filter(|name| !groups.iter().any(|(group, _)| group == name)) {
         let known = groups.map(|(group, _)| group).join(", ");

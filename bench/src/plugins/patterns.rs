@@ -267,7 +267,7 @@ fn run(
 }
 
 /// CPU time of the servers, as they say it themselves.
-fn shards_cpu_seconds(shards: &[RealServer]) -> f64 {
+pub fn shards_cpu_seconds(shards: &[RealServer]) -> f64 {
     let of = |shard: &RealServer| -> f64 {
         let info = shard.client().line("INFO cpu").text();
         let rows = info.lines().filter_map(|line| {
