@@ -11,6 +11,7 @@ mod blocking;
 mod board;
 mod bounds;
 mod cache;
+mod cache_dirty;
 mod cache_herd;
 mod cache_modes;
 mod cache_waiting;

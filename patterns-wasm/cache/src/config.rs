@@ -69,6 +69,10 @@ pub struct Config {
     pub early_refresh: f64,
     /// Values that say that there is nothing.
     pub negative: Negative,
+    /// Writes must reach a database: they are noted for CACHE.DIRTY.
+    pub dirty: bool,
+    /// With `dirty`, a key among the binding's, beside which each shard keeps its notes.
+    pub backup: String,
     /// This worker's part of every token.
     #[serde(skip)]
     pub ident: OnceCell<u64>,
@@ -89,6 +93,8 @@ impl Default for Config {
             lease_mode: LeaseMode::Key,
             early_refresh: 0.0,
             negative: Negative::default(),
+            dirty: false,
+            backup: String::new(),
             ident: OnceCell::new(),
             hits_pending: Cell::new(0),
         }
@@ -118,6 +124,13 @@ impl config::Config for Config {
         }
         if self.negative.values.is_empty() != (self.negative.ttl.ms() == 0) {
             return Err(String::from("negative: write values and ttl, or neither"));
+        }
+        // The scripts name the notes themselves: nothing in it may be a hash tag.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":._-".contains(&byte);
+        if self.dirty == self.backup.is_empty() || !self.backup.bytes().all(is_plain) {
+            return Err(String::from(
+                "backup: with dirty: true write a key of letters, digits and :._- among this binding's keys, else nothing",
+            ));
         }
         if !config::has_shared_memory(SHARED_MIN) {
             return Err(String::from(
@@ -154,6 +167,8 @@ mod tests {
             (r#"{"grace":5}"#, "grace: found 5, allowed: a duration such as 250ms"),
             (r#"{"lease":"0s"}"#, "lease and poll must be longer than 0"),
             (r#"{"lease_mode":"set"}"#, "lease_mode: found \"set\", allowed: key, conn, token"),
+            (r#"{"dirty":true}"#, "backup: with dirty: true write a key"),
+            (r#"{"backup":"b"}"#, "backup: with dirty: true write a key"),
             (r#"{"early_refresh":11}"#, "early_refresh: write a number from 0 to 10"),
             (r#"{"negative":{"values":[""]}}"#, "negative: "),
             (r#"{"negative":{"value":""}}"#, "negative: unknown key 'value'"),

@@ -3,11 +3,13 @@
 //!
 //! Values are stored with their TTL plus `grace`; after the soft TTL one reader per lease gets nil and recomputes with its
 //! ordinary SET or SETEX. Clients need no change: `read`, `many` and `write` hold the hooks, `compete` who computes and who waits,
-//! `lease` how that is kept on the shard, `ttl` the soft and hard times, `early` refreshes before the end, `tokens` the
+//! `lease` how that is kept on the shard, `ttl` the soft and hard times, `early` refreshes before the end, `dirty` what must
+//! reach a database, `tokens` the
 //! commands for leaders that are known by a token. The guarantee and its limits are on the pattern's page. Nothing about a call is kept outside its handler.
 
 pub mod compete;
 pub mod config;
+pub mod dirty;
 pub mod early;
 pub mod lease;
 pub mod many;
@@ -34,7 +36,7 @@ sluicegate_plugin::plugin! {
     name: "cache",
     version: "1.1.0",
     config: config::Config,
-    about: "grace 20s: how long a value is kept after its TTL; lease 2s: how long a leader may take; wait 1s: how long a reader waits for a missing value; wait_behind 20ms: the same when its connection has other commands behind it; poll 50ms; on_wait_timeout miss or error; lease_mode key, conn or token: by what a leader is known; early_refresh 0: how far ahead of its end a value may be computed again, in recomputes; negative {values, ttl}: values that say that there is nothing, and how long they are fresh",
+    about: "grace 20s: how long a value is kept after its TTL; lease 2s: how long a leader may take; wait 1s: how long a reader waits for a missing value; wait_behind 20ms: the same when its connection has other commands behind it; poll 50ms; on_wait_timeout miss or error; lease_mode key, conn or token: by what a leader is known; early_refresh 0: how far ahead of its end a value may be computed again, in recomputes; negative {values, ttl}: values that say that there is nothing, and how long they are fresh; dirty false: note every write that is no fill for CACHE.DIRTY, beside the key backup",
     hooks: [
         "GET" => read::get,
         "MGET" => many::mget,
@@ -47,6 +49,19 @@ sluicegate_plugin::plugin! {
         "SET" => write::set,
         "SETEX" => write::setex,
         "PSETEX" => write::setex,
+        "SETNX" => dirty::refuse,
+        "GETSET" => dirty::refuse,
+        "GETDEL" => dirty::refuse,
+        "APPEND" => dirty::refuse,
+        "SETRANGE" => dirty::refuse,
+        "SETBIT" => dirty::refuse,
+        "BITFIELD" => dirty::refuse,
+        "INCR" => dirty::refuse,
+        "INCRBY" => dirty::refuse,
+        "INCRBYFLOAT" => dirty::refuse,
+        "DECR" => dirty::refuse,
+        "DECRBY" => dirty::refuse,
+        "MSETNX" => dirty::refuse,
         "EXPIRE" => write::expire,
         "PEXPIRE" => write::expire,
         "EXPIREAT" => write::expire,
@@ -57,6 +72,8 @@ sluicegate_plugin::plugin! {
     ],
     commands: [
         "CACHE.STATS" => cache_stats { arity: 1, keys: (0, 0, 0), flags: ["readonly"] },
+        "CACHE.DIRTY" => dirty::dirty { arity: -1, keys: (0, 0, 0), flags: ["readonly"] },
+        "CACHE.ACK" => dirty::ack { arity: 3, keys: (1, 1, 1), flags: ["write", "fast"] },
         "CACHE.GET" => tokens::get { arity: 2, keys: (1, 1, 1), flags: ["write", "fast"] },
         "CACHE.FILL" => tokens::fill { arity: 5, keys: (1, 1, 1), flags: ["write", "fast"] },
         "CACHE.RELEASE" => tokens::release { arity: 3, keys: (1, 1, 1), flags: ["write", "fast"] },
@@ -65,7 +82,7 @@ sluicegate_plugin::plugin! {
     capabilities: {
         commands: [
             "GET", "PTTL", "PEXPIRETIME", "GETEX", "SET", "PSETEX", "DEL", "UNLINK", "EVAL",
-            "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT",
+            "EXPIRE", "PEXPIRE", "EXPIREAT", "PEXPIREAT", "ZRANGE", "HMGET",
         ],
         wait: true, background: true, shared_bytes: 262_144,
     },

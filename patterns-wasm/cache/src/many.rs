@@ -16,10 +16,11 @@ use sluicegate_plugin::wait::join_all;
 
 use crate::compete::{Found, Look, attempt, compete, give_up, refresh_early, settle};
 use crate::config::{Config, LeaseMode};
+use crate::dirty::{self, Note};
 use crate::lease::{self, Asker};
 use crate::notice;
 use crate::stats::{self, Count};
-use crate::ttl::Life;
+use crate::ttl::{Expiry, Life};
 use crate::write::{ended, fill, gone, is_fill};
 
 /// Keys of one batch: each is up to two operations of at most 128.
@@ -179,6 +180,13 @@ pub async fn mset(cx: Cx, args: Args) -> Result<Reply> {
     let pairs: Vec<(&[u8], &[u8])> =
         (1..args.len()).step_by(2).map(|at| (args.bytes(at), args.bytes(at + 1))).collect();
     let store = |(key, value): &(&[u8], &[u8])| -> [Typed<Reply>; 2] {
+        if config.dirty {
+            let end = config.cap_ms(value).map_or(Expiry::None, |ms| Expiry::In(i64::from(ms)));
+            let end = end.words(config.grace_ms(), 0).unwrap_or_default();
+            let words = [&b"SET"[..], value].into_iter().chain(end.iter().map(Vec::as_slice));
+            let write = dirty::write(&cx, &config, key, Note::Value(value), "any", words);
+            return [write.typed(), lease::void(key).typed()];
+        }
         let set = cmd("SET").arg(*key).arg(*value);
         let set = match config.cap_ms(value) {
             Some(ms) => set.arg("PX").arg(i64::from(ms) + i64::from(config.grace_ms())),
@@ -233,7 +241,12 @@ pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
     }
     let name = if args.is(0, "UNLINK") { "UNLINK" } else { "DEL" };
     let keys: Vec<&[u8]> = args.from(1).collect();
+    let config = cx.config::<Config>()?;
     let deletes = |key: &&[u8]| -> [Typed<i64>; 2] {
+        if config.dirty {
+            let write = dirty::write(&cx, &config, key, Note::Gone, "any", [name.as_bytes()]);
+            return [lease::void(key).typed(), write.typed()];
+        }
         // The lease first: a fill between the two would stay.
         [lease::void(key).typed(), cmd(name).arg(*key).typed()]
     };
@@ -248,7 +261,6 @@ pub async fn del(cx: Cx, args: Args) -> Result<Reply> {
             deleted += replies.iter().skip(1).step_by(2).sum::<i64>();
         }
     }
-    let config = cx.config::<Config>()?;
     for key in keys {
         lease::forget(&cx, &config, key);
         gone(&cx, key, Reply::Null)?;

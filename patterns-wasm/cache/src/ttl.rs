@@ -125,17 +125,23 @@ impl Expiry {
         }
     }
 
-    /// Adds this to a SET or GETEX, shifted by the grace unless it is past. `None`: beyond 64 bits.
-    pub fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
+    /// This as SET's and GETEX's own words, shifted by the grace unless it is past. `None`: beyond 64 bits.
+    pub fn words(self, grace_ms: u32, now_ms: u64) -> Option<Vec<Vec<u8>>> {
         let shift = i64::from(grace_ms);
+        let timed = |name: &str, ms: i64| vec![name.into(), ms.to_string().into_bytes()];
         Some(match self {
-            Self::None => command,
-            Self::Keep => command.arg("KEEPTTL"),
-            Self::Persist => command.arg("PERSIST"),
-            Self::In(ms) => command.arg("PX").arg(ms.checked_add(shift)?),
-            Self::At(at) if self.is_past(now_ms) => command.arg("PXAT").arg(at),
-            Self::At(at) => command.arg("PXAT").arg(at.checked_add(shift)?),
+            Self::None => Vec::new(),
+            Self::Keep => vec![b"KEEPTTL".to_vec()],
+            Self::Persist => vec![b"PERSIST".to_vec()],
+            Self::In(ms) => timed("PX", ms.checked_add(shift)?),
+            Self::At(at) if self.is_past(now_ms) => timed("PXAT", at),
+            Self::At(at) => timed("PXAT", at.checked_add(shift)?),
         })
+    }
+
+    /// Adds these words to a command.
+    pub fn append(self, command: Command, grace_ms: u32, now_ms: u64) -> Option<Command> {
+        Some(command.args(self.words(grace_ms, now_ms)?.iter().map(Vec::as_slice)))
     }
 }
 
@@ -152,6 +158,10 @@ pub struct Set {
     pub gives_old: bool,
     /// It is stored whatever is there; else it is a script, which ends the lease itself.
     pub is_plain: bool,
+    /// The command's words behind its key.
+    pub words: Vec<Vec<u8>>,
+    /// How its reply tells that it was stored: `any`, `null` or `reply`.
+    pub told: &'static str,
 }
 
 /// When a SET is stored.
@@ -166,19 +176,9 @@ pub enum Condition {
 }
 
 impl Set {
-    /// Its stored end as SET's own words, when it neither looks at what is stored nor answers it: what a leader may fill with.
-    pub fn plain_end(&self, grace_ms: u32, now_ms: u64) -> Option<Vec<Vec<u8>>> {
-        if self.gives_old || self.condition == Condition::Absent || self.expiry == Expiry::Keep {
-            return None;
-        }
-        let words = |name: &str, ms: i64| vec![name.into(), ms.to_string().into_bytes()];
-        let shift = i64::from(grace_ms);
-        match self.expiry {
-            Expiry::In(ms) => Some(words("PX", ms.checked_add(shift)?)),
-            Expiry::At(at) if self.expiry.is_past(now_ms) => Some(words("PXAT", at)),
-            Expiry::At(at) => Some(words("PXAT", at.checked_add(shift)?)),
-            Expiry::None | Expiry::Keep | Expiry::Persist => Some(Vec::new()),
-        }
+    /// Whether it neither looks at what is stored nor answers it: what a leader may fill with.
+    pub fn may_fill(&self) -> bool {
+        !self.gives_old && self.condition != Condition::Absent && self.expiry != Expiry::Keep
     }
 
     /// Whether this reply says that the value was stored.
@@ -218,6 +218,21 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64, cap_ms: Option<u32>) ->
     let expiry = expiry.capped(cap_ms, now_ms);
     let keeps = expiry == Expiry::Keep;
     let is_plain = condition == Condition::Always && !keeps;
+    let told = match (condition, gives_old) {
+        (Condition::Always, _) => "any",
+        (Condition::Absent, true) => "null",
+        (Condition::Absent | Condition::Present, _) => "reply",
+    };
+    let mut words = vec![args.bytes(2).to_vec()];
+    match condition {
+        Condition::Always => {}
+        Condition::Absent => words.push(b"NX".to_vec()),
+        Condition::Present => words.push(b"XX".to_vec()),
+    }
+    if gives_old {
+        words.push(b"GET".to_vec());
+    }
+    words.extend(expiry.words(grace_ms, now_ms)?);
     let start = if is_plain {
         cmd("SET").arg(args.key())
     } else {
@@ -227,23 +242,12 @@ pub fn read_set(args: &Args, grace_ms: u32, now_ms: u64, cap_ms: Option<u32>) ->
             Condition::Present => "fill",
             Condition::Always | Condition::Absent => "",
         };
-        let told = if gives_old && condition == Condition::Absent { "null" } else { "reply" };
-        let told = if gives_old && condition == Condition::Always { "any" } else { told };
-        let script =
-            cmd("EVAL").arg(SET_IF).arg(2).arg(args.key()).arg(lease::beside_key(args.key()));
+        let script = cmd("EVAL").arg(SET_IF).arg(2).arg(args.key());
+        let script = script.arg(lease::beside_key(args.key()));
         script.arg(i64::from(grace_ms)).arg(stale).arg(told)
     };
-    let mut command = start.arg(args.bytes(2));
-    match condition {
-        Condition::Always => {}
-        Condition::Absent => command = command.arg("NX"),
-        Condition::Present => command = command.arg("XX"),
-    }
-    if gives_old {
-        command = command.arg("GET");
-    }
-    let command = expiry.append(command, grace_ms, now_ms)?;
-    Some(Set { command, expiry, condition, gives_old, is_plain })
+    let command = start.args(words.iter().map(Vec::as_slice));
+    Some(Set { command, expiry, condition, gives_old, is_plain, words, told })
 }
 
 /// The stored time of `SETEX key s value` or `PSETEX key ms value`, milliseconds.

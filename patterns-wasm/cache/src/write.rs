@@ -7,10 +7,11 @@
 use sluicegate_plugin::args::Args;
 use sluicegate_plugin::command::{Command, cmd};
 use sluicegate_plugin::cx::{Cx, Kind};
-use sluicegate_plugin::error::Result;
+use sluicegate_plugin::error::{Error, Result};
 use sluicegate_plugin::reply::Reply;
 
 use crate::config::{Config, LeaseMode};
+use crate::dirty::{self, Note};
 use crate::early;
 use crate::lease;
 use crate::notice;
@@ -27,12 +28,19 @@ pub async fn set(cx: Cx, args: Args) -> Result<Reply> {
     };
     let notice =
         if set.expiry.is_past(cx.now_ms()) { notice::GONE.to_vec() } else { notice::filled(value) };
-    if let Some(end) = set.plain_end(config.grace_ms(), cx.now_ms())
-        && is_fill(&cx, &config, key)
-    {
+    if set.may_fill() && is_fill(&cx, &config, key) {
+        let end = set.expiry.words(config.grace_ms(), cx.now_ms()).unwrap_or_default();
         return fill(&cx, &config, key, value, &end, &notice).await;
     }
-    let reply = if set.is_plain {
+    let reply = if config.dirty {
+        if !set.is_plain && !set.may_fill() {
+            // A stale value is not what a condition means, and the notes know nothing of that.
+            return Err(Error::new("cache: SET with NX, GET or KEEPTTL is not for 'dirty: true'"));
+        }
+        let words = [&b"SET"[..]].into_iter().chain(set.words.iter().map(Vec::as_slice));
+        let write = dirty::write(&cx, &config, key, Note::Value(value), set.told, words);
+        cx.single(write.typed()).await?
+    } else if set.is_plain {
         with_void(&cx, &config, key, set.command.clone()).await?
     } else {
         cx.single(set.command.clone().typed()).await?
@@ -55,8 +63,14 @@ pub async fn setex(cx: Cx, args: Args) -> Result<Reply> {
         let end = [b"PX".to_vec(), hard_ms.to_string().into_bytes()];
         return fill(&cx, &config, key, value, &end, &notice).await;
     }
-    let reply =
-        with_void(&cx, &config, key, cmd("PSETEX").arg(key).arg(hard_ms).arg(value)).await?;
+    let reply = if config.dirty {
+        let hard_ms = hard_ms.to_string();
+        let words = [&b"PSETEX"[..], hard_ms.as_bytes(), value];
+        let write = dirty::write(&cx, &config, key, Note::Value(value), "any", words);
+        cx.single(write.typed()).await?
+    } else {
+        with_void(&cx, &config, key, cmd("PSETEX").arg(key).arg(hard_ms).arg(value)).await?
+    };
     ended(&cx, &config, key, &notice, reply)
 }
 
@@ -94,6 +108,12 @@ pub async fn expire(cx: Cx, args: Args) -> Result<Reply> {
         Some(Expire::Delete) => {
             // As it came: with NX, XX, GT or LT the shard may still refuse.
             let name = String::from_utf8_lossy(args.name()).into_owned();
+            if config.dirty {
+                let words = [name.as_bytes()].into_iter().chain(args.from(2));
+                let write = dirty::write(&cx, &config, key, Note::Gone, "one", words);
+                let reply = cx.single(write.typed()).await?;
+                return gone(&cx, key, reply);
+            }
             let reply = with_void(&cx, &config, key, cmd(&name).args(args.from(1))).await?;
             gone(&cx, key, reply)
         }

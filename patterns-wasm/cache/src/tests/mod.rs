@@ -5,6 +5,7 @@
 //! order of deliveries. No clock, socket or thread: a failing seed replays.
 
 mod commands;
+mod dirty;
 mod edges;
 mod herd;
 mod many;

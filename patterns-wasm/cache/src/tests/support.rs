@@ -7,7 +7,7 @@ use sluicegate_plugin::harness::redis::FakeRedis;
 use sluicegate_plugin::harness::world::World;
 use sluicegate_plugin::reply::Reply;
 
-use crate::{PLUGIN, lease, ttl};
+use crate::{PLUGIN, dirty, lease, ttl};
 
 pub(super) const CONFIG: &str =
     r#"{"grace":"20s","lease":"2s","wait":"1s","wait_behind":"20ms","poll":"50ms"}"#;
@@ -29,6 +29,8 @@ fn with_scripts(mut world: World) -> World {
     world.redis.add_script(lease::RELEASE, release);
     world.redis.add_script(lease::READ, read);
     world.redis.add_script(lease::TAKE, take);
+    world.redis.add_script(dirty::WRITE, write);
+    world.redis.add_script(dirty::ACK, ack);
     world.redis.add_script(lease::FILL, fill);
     world.redis.add_script(ttl::UNLESS_STALE, unless_stale);
     world.redis.add_script(ttl::SET_IF, set_if);
@@ -143,6 +145,48 @@ fn set_if(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
         redis.execute(&words([b"DEL", &keys[1]]));
     }
     reply
+}
+
+fn write(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
+    let fill = lease(redis, &keys[1]).is_some_and(|(token, _)| token == argv[2]);
+    let reply = redis.execute(&[&words([&argv[6], &keys[0]])[..], &argv[7..]].concat());
+    let stored = match argv[5].as_slice() {
+        b"any" => true,
+        b"one" => reply == Reply::Int(1),
+        told => (told == b"null") == reply.is_null(),
+    };
+    if !stored || matches!(reply, Reply::Error(_)) {
+        return reply;
+    }
+    redis.execute(&words([b"DEL", &keys[1]]));
+    let gone = argv[3] == b"del";
+    if fill && !gone {
+        return reply;
+    }
+    let known = redis.execute(&words([b"HGET", &argv[1], &keys[0]]));
+    let version = known.bytes().map_or(0, |note| {
+        let digits = note.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        number(&note[..digits]) + 1
+    });
+    // A shard's clock shows microseconds, in which it has done something else.
+    let version = version.max(redis.now_ms * 1_000_000 + redis.commands).to_string();
+    let mark: &[u8] = if gone { b"-" } else { b":" };
+    let note = [version.as_bytes(), mark, &argv[4]].concat();
+    redis.execute(&words([b"HSET", &argv[1], &keys[0], &note]));
+    redis.execute(&words([b"ZADD", &argv[0], b"NX", version.as_bytes(), &keys[0]]));
+    reply
+}
+
+fn ack(redis: &mut FakeRedis, keys: &[Vec<u8>], argv: &[Vec<u8>]) -> Reply {
+    let known = redis.execute(&words([b"HGET", &argv[2], &keys[0]]));
+    let stands = known.bytes().is_some_and(|note| {
+        note.strip_prefix(argv[0].as_slice()).is_some_and(|rest| !rest[0].is_ascii_digit())
+    });
+    if stands {
+        redis.execute(&words([b"HDEL", &argv[2], &keys[0]]));
+        redis.execute(&words([b"ZREM", &argv[1], &keys[0]]));
+    }
+    Reply::Int(i64::from(stands))
 }
 
 /// Whether somebody holds the lease of `key`.
